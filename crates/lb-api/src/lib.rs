@@ -1,0 +1,1 @@
+//! The words spoken on /run/lbd.sock: requests, answers, errors, client.

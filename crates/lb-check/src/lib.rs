@@ -1,0 +1,1 @@
+//! Is this real server fit: probe schedules, rise and fall, what a reply means.

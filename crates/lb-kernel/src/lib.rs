@@ -1,0 +1,1 @@
+//! The only hands on the kernel: observe and execute.

@@ -1,0 +1,231 @@
+//! What differs between two configurations, in sentences, with what it does to traffic.
+
+use crate::{Config, Globals, Node, RealServer, RequestedState, VirtualServer};
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, fmt};
+
+/// One difference. `impact` says whom it hurts, where it hurts somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        match &self.impact {
+            Some(impact) => write!(f, " ({impact})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The differences from `old` to `new`; empty exactly when the two are equal.
+pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
+    let mut list = List::default();
+    node(&old.node, &new.node, &mut list);
+    globals(&old.globals, &new.globals, &mut list);
+    virtual_servers(&old.virtual_servers, &new.virtual_servers, &mut list);
+    if list.0.is_empty() && old != new {
+        list.add("Reorder the entries of the configuration");
+    }
+    list.0
+}
+
+#[derive(Default)]
+struct List(Vec<Change>);
+
+impl List {
+    fn add(&mut self, text: impl Into<String>) {
+        self.0.push(Change { text: text.into(), impact: None });
+    }
+
+    fn hurting(&mut self, text: impl Into<String>, impact: impl Into<String>) {
+        self.0.push(Change { text: text.into(), impact: Some(impact.into()) });
+    }
+
+    fn set<T: PartialEq + fmt::Display>(&mut self, what: &str, old: T, new: T) {
+        if old != new {
+            self.add(format!("Change {what} from {old} to {new}"));
+        }
+    }
+}
+
+fn shown<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "none".to_owned(), |v| v.to_string())
+}
+
+fn joined<T: ToString>(values: &[T]) -> String {
+    match values {
+        [] => "none".to_owned(),
+        all => all.iter().map(T::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+const CUTS_OFF: &str = "may cut off whoever is connected through it";
+
+fn node(old: &Node, new: &Node, list: &mut List) {
+    list.set("host name", &old.hostname, &new.hostname);
+    list.set("nameservers", joined(&old.nameservers), joined(&new.nameservers));
+    for interface in &new.interfaces {
+        let Some(before) = old.interfaces.iter().find(|i| i.name == interface.name) else {
+            list.add(format!("Add interface {} with {}", interface.name, joined(&interface.addresses)));
+            continue;
+        };
+        for address in interface.addresses.iter().filter(|a| !before.addresses.contains(a)) {
+            list.add(format!("Add address {address} to {}", interface.name));
+        }
+        for address in before.addresses.iter().filter(|a| !interface.addresses.contains(a)) {
+            list.hurting(format!("Remove address {address} from {}", interface.name), CUTS_OFF);
+        }
+        list.set(&format!("MTU of {}", interface.name), shown(before.mtu), shown(interface.mtu));
+    }
+    for gone in old.interfaces.iter().filter(|o| !new.interfaces.iter().any(|n| n.name == o.name)) {
+        list.hurting(format!("Take {} out of use, with {}", gone.name, joined(&gone.addresses)), CUTS_OFF);
+    }
+    for (what, a, b) in [
+        ("default gateway", shown(old.gateway), shown(new.gateway)),
+        ("IPv6 default gateway", shown(old.gateway6), shown(new.gateway6)),
+    ] {
+        if a != b {
+            list.hurting(format!("Change {what} from {a} to {b}"), "may cut off clients and administrators behind it");
+        }
+    }
+    for route in new.routes.iter().filter(|r| !old.routes.contains(r)) {
+        list.add(format!("Add route to {} through {}", route.to, route.via));
+    }
+    for route in old.routes.iter().filter(|r| !new.routes.contains(r)) {
+        list.hurting(format!("Remove route to {} through {}", route.to, route.via), "that network may become unreachable");
+    }
+}
+
+fn globals(old: &Globals, new: &Globals, list: &mut List) {
+    let (h, g) = (&old.health, &new.health);
+    list.set("health check interval", format!("{} s", h.interval), format!("{} s", g.interval));
+    list.set("health check timeout", format!("{} s", h.timeout), format!("{} s", g.timeout));
+    list.set("negotiate timeout", format!("{} s", h.negotiate_timeout), format!("{} s", g.negotiate_timeout));
+    list.set("failure count", h.fall, g.fall);
+    list.set("success count", h.rise, g.rise);
+    list.set("quiescent", on(h.quiescent), on(g.quiescent));
+    list.set("default forwarding method", old.default_forwarding, new.default_forwarding);
+    if old.masquerade != new.masquerade {
+        match new.masquerade {
+            true => list.add("Turn MASQUERADE on"),
+            false => list.hurting("Turn MASQUERADE off", "real servers can no longer reach out"),
+        }
+    }
+    list.set("TCP time-out", format!("{} s", old.timeouts.tcp), format!("{} s", new.timeouts.tcp));
+    list.set("TCP FIN time-out", format!("{} s", old.timeouts.tcp_fin), format!("{} s", new.timeouts.tcp_fin));
+    list.set("UDP time-out", format!("{} s", old.timeouts.udp), format!("{} s", new.timeouts.udp));
+}
+
+fn on(b: bool) -> &'static str {
+    if b { "on" } else { "off" }
+}
+
+fn virtual_servers(old: &[VirtualServer], new: &[VirtualServer], list: &mut List) {
+    let before: HashMap<_, _> = old.iter().map(|v| (&v.label, v)).collect();
+    let after: HashMap<_, _> = new.iter().map(|v| (&v.label, v)).collect();
+    // A virtual server that only got another label is the same service: say so, instead of remove and add.
+    let renamed = |v: &VirtualServer| {
+        old.iter().find(|o| o.service == v.service && !after.contains_key(&o.label)).filter(|_| !before.contains_key(&v.label))
+    };
+    for vs in new {
+        match before.get(&vs.label).copied().or_else(|| renamed(vs)) {
+            None => {
+                list.add(format!("Add virtual server {} on {} ({})", vs.label, vs.service, vs.scheduler));
+                for rs in &vs.real_servers {
+                    list.add(format!("Add real server {} to {}", described(rs), vs.label));
+                }
+            }
+            Some(was) if was != vs => virtual_server(was, vs, list),
+            Some(_) => {}
+        }
+    }
+    for gone in old.iter().filter(|o| !after.contains_key(&o.label)) {
+        if !new.iter().any(|n| n.service == gone.service && !before.contains_key(&n.label)) {
+            list.hurting(format!("Remove virtual server {} on {}", gone.label, gone.service), drops(gone));
+        }
+    }
+}
+
+fn described(rs: &RealServer) -> String {
+    let port = rs.port.map_or_else(String::new, |p| format!(" port {p}"));
+    format!("{} at {}{port} ({}, weight {})", rs.label, rs.address, rs.forwarding, rs.weight)
+}
+
+fn drops(vs: &VirtualServer) -> String {
+    format!("drops sessions on {}", vs.label)
+}
+
+fn virtual_server(old: &VirtualServer, new: &VirtualServer, list: &mut List) {
+    let label = &new.label;
+    if old.label != new.label {
+        list.add(format!("Rename virtual server {} to {label}", old.label));
+    }
+    if old.service != new.service {
+        list.hurting(format!("Move virtual server {label} from {} to {}", old.service, new.service), drops(new));
+    }
+    list.set(&format!("scheduler of {label}"), old.scheduler, new.scheduler);
+    list.set(&format!("port hashing of {label}"), on(old.hash_port), on(new.hash_port));
+    list.set(&format!("one-packet scheduling of {label}"), on(old.one_packet), on(new.one_packet));
+    if old.persistence != new.persistence {
+        let word = |p: Option<crate::Persistence>| {
+            p.map_or_else(
+                || "none".to_owned(),
+                |p| format!("{} s{}", p.timeout, p.granularity.map_or_else(String::new, |g| format!(" by /{g}"))),
+            )
+        };
+        let text = format!("Change persistence of {label} from {} to {}", word(old.persistence), word(new.persistence));
+        list.hurting(text, format!("may move clients of {label} to another server"));
+    }
+    if old.check != new.check {
+        list.add(match old.check.method == new.check.method {
+            true => format!("Change the health check settings of {label}"),
+            false => format!("Change the health check of {label} from {} to {}", old.check.method, new.check.method),
+        });
+    }
+    list.set(&format!("quiescent of {label}"), old.quiescent.map_or("global", on), new.quiescent.map_or("global", on));
+    let fallback = |v: &VirtualServer| shown(v.fallback.as_ref().map(|f| format!("{}{}", f.address, f.port.map_or_else(String::new, |p| format!(" port {p}")))));
+    list.set(&format!("fallback server of {label}"), fallback(old), fallback(new));
+    real_servers(old, new, list);
+}
+
+fn real_servers(old: &VirtualServer, new: &VirtualServer, list: &mut List) {
+    let before: HashMap<_, _> = old.real_servers.iter().map(|r| (&r.label, r)).collect();
+    let vs = &new.label;
+    for rs in &new.real_servers {
+        match before.get(&rs.label) {
+            None => list.add(format!("Add real server {} to {vs}", described(rs))),
+            Some(was) if *was != rs => real_server(was, rs, vs.as_str(), list),
+            Some(_) => {}
+        }
+    }
+    for gone in old.real_servers.iter().filter(|o| !new.real_servers.iter().any(|n| n.label == o.label)) {
+        list.hurting(format!("Remove real server {} from {vs}", described(gone)), format!("drops its sessions on {vs}"));
+    }
+}
+
+fn real_server(old: &RealServer, new: &RealServer, vs: &str, list: &mut List) {
+    let name = format!("{} in {vs}", new.label);
+    if (old.address, old.port) != (new.address, new.port) {
+        let place = |r: &RealServer| format!("{}{}", r.address, r.port.map_or_else(String::new, |p| format!(" port {p}")));
+        list.hurting(format!("Move {name} from {} to {}", place(old), place(new)), format!("drops its sessions on {vs}"));
+    }
+    if old.forwarding != new.forwarding {
+        let text = format!("Change forwarding method of {name} from {} to {}", old.forwarding, new.forwarding);
+        list.hurting(text, "existing connections keep the old method");
+    }
+    list.set(&format!("tunnel of {name}"), old.tunnel, new.tunnel);
+    list.set(&format!("weight of {name}"), old.weight, new.weight);
+    list.set(&format!("minimum connections of {name}"), old.min_connections, new.min_connections);
+    list.set(&format!("maximum connections of {name}"), old.max_connections, new.max_connections);
+    match (old.state == new.state, new.state) {
+        (true, _) => {}
+        (_, RequestedState::Online) => list.add(format!("Take {name} online")),
+        (_, RequestedState::Drain) => list.add(format!("Drain {name}: no new clients, those connected stay")),
+        (_, RequestedState::Offline) => list.hurting(format!("Take {name} offline"), format!("moves its clients on {vs}")),
+    }
+}

@@ -1,0 +1,159 @@
+//! The document: what one unit is (`node`, never replicated), and what it does (the rest).
+
+use crate::{ForwardingMethod, FirewallMark, Hostname, IfName, Service, VirtualServer};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// The version of the document that this program writes. Older ones are migrated in memory.
+pub const DOCUMENT_VERSION: u32 = 1;
+
+/// The whole configuration of an appliance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub version: u32,
+    pub node: Node,
+    #[serde(default)]
+    pub globals: Globals,
+    #[serde(default)]
+    pub virtual_servers: Vec<VirtualServer>,
+}
+
+/// What stays with this unit when a pair shares its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    pub hostname: Hostname,
+    #[serde(default)]
+    pub nameservers: Vec<IpAddr>,
+    pub interfaces: Vec<Interface>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Ipv4Addr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway6: Option<Ipv6Addr>,
+    #[serde(default)]
+    pub routes: Vec<Route>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interface {
+    pub name: IfName,
+    /// Addresses with their prefix length: `10.0.0.21/24`.
+    #[serde(default)]
+    pub addresses: Vec<IpNet>,
+    /// Bytes, 576..=9216; left out: what the card has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+}
+
+/// A static route: `to` is reached through the router `via`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    pub to: IpNet,
+    pub via: IpAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Globals {
+    pub health: HealthDefaults,
+    /// The method that a new real server's form offers.
+    pub default_forwarding: ForwardingMethod,
+    /// Servers on the networks of the other cards reach out under the address of the card with the default gateway.
+    pub masquerade: bool,
+    pub timeouts: Timeouts,
+}
+
+impl Default for Globals {
+    fn default() -> Self {
+        Globals {
+            health: HealthDefaults::default(),
+            default_forwarding: ForwardingMethod::Dr,
+            masquerade: false,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// Health checks where a virtual server says nothing of its own. Units and ranges: [`crate::Check`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthDefaults {
+    pub interval: u32,
+    pub timeout: u32,
+    pub negotiate_timeout: u32,
+    pub fall: u32,
+    pub rise: u32,
+    /// A failed server keeps its place with weight 0 (true), or is removed (false).
+    pub quiescent: bool,
+}
+
+impl Default for HealthDefaults {
+    fn default() -> Self {
+        HealthDefaults { interval: 10, timeout: 5, negotiate_timeout: 30, fall: 1, rise: 1, quiescent: true }
+    }
+}
+
+/// Seconds that the kernel remembers an idle layer 4 connection, 1..=31536000; its own defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    pub tcp: u32,
+    pub tcp_fin: u32,
+    pub udp: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts { tcp: 900, tcp_fin: 120, udp: 300 }
+    }
+}
+
+impl Config {
+    /// The interface whose own network holds `address`, and the interface's address there.
+    pub fn interface_to(&self, address: IpAddr) -> Option<(&Interface, IpNet)> {
+        self.node.interface_to(address)
+    }
+
+    pub fn virtual_server(&self, label: &str) -> Option<&VirtualServer> {
+        self.virtual_servers.iter().find(|v| v.label.as_str() == label)
+    }
+
+    /// Gives every virtual server with several ports that has no mark yet the lowest free automatic one.
+    /// A mark once given stays: it is the identity of the kernel's service and of its connections.
+    pub fn assign_marks(&mut self) {
+        let mut used: BTreeSet<u32> = self.virtual_servers.iter().filter_map(|v| v.service.mark()).map(u32::from).collect();
+        let mut next = FirewallMark::AUTOMATIC;
+        for virtual_server in &mut self.virtual_servers {
+            let Service::Address { ports, mark, .. } = &mut virtual_server.service else { continue };
+            if ports.single().is_some() {
+                *mark = None;
+            } else if mark.is_none() {
+                while !used.insert(next) {
+                    next += 1;
+                }
+                *mark = FirewallMark::try_from(next).ok();
+            }
+        }
+    }
+}
+
+impl Node {
+    pub fn interface_to(&self, address: IpAddr) -> Option<(&Interface, IpNet)> {
+        self.interfaces
+            .iter()
+            .flat_map(|i| i.addresses.iter().map(move |net| (i, *net)))
+            .filter(|(_, net)| net.contains(&address))
+            .max_by_key(|(_, net)| net.prefix_len())
+    }
+
+    pub fn owns(&self, address: IpAddr) -> bool {
+        self.interfaces.iter().any(|i| i.addresses.iter().any(|net| net.addr() == address))
+    }
+}

@@ -1,0 +1,33 @@
+//! What a configuration is and whether it makes sense.
+//!
+//! Owns the document that an administrator edits ([`Config`]), the words in it (newtypes that
+//! parse once), all its [`problems`], the [`factory`] settings, the [`changes`] between two
+//! documents as sentences with their impact, and [`migrate`] from older documents.
+//!
+//! Pure: no I/O, no clock, no threads. Tested beside the code and by `tests/`.
+
+mod changes;
+mod check;
+mod config;
+mod factory;
+mod migrate;
+mod names;
+mod ports;
+mod problems;
+mod service;
+
+pub use changes::{Change, changes};
+pub use check::{Check, CheckMethod, Negotiate, NegotiateService, Pattern, StatusCodes};
+pub use config::{Config, DOCUMENT_VERSION, Globals, HealthDefaults, Interface, Node, Route, Timeouts};
+pub use factory::{FACTORY_ADDRESS, FACTORY_HOSTNAME, failsafe, factory};
+pub use migrate::{MigrateError, migrate};
+pub use names::{FirewallMark, Hostname, IfName, Label, NameError};
+pub use ports::{PortRange, Ports};
+pub use problems::{Problem, problems};
+pub use service::{
+    FallbackServer, Family, ForwardingMethod, Persistence, Protocol, RealServer, RequestedState, Scheduler, Service,
+    Tunnel, VirtualServer,
+};
+
+/// The port of the appliance's own fallback page, on loopback and every local address.
+pub const FALLBACK_PAGE_PORT: u16 = 9081;

@@ -1,0 +1,31 @@
+//! From the text of a stored or uploaded document to today's [`Config`], in memory.
+//!
+//! A later version adds its step to `migrate`, from one version to the next; the disk keeps the
+//! old document until someone applies.
+
+use crate::{Config, DOCUMENT_VERSION};
+use serde::Deserialize;
+
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    #[error("the configuration is not valid: {0}")]
+    Syntax(#[from] serde_json::Error),
+    #[error("the configuration is of version {found}; this software knows up to {DOCUMENT_VERSION}. hint: update the software first")]
+    TooNew { found: u32 },
+    #[error("the configuration says version 0, which never existed. hint: the first version is 1")]
+    NoVersion,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// Reads a document of any version known so far.
+pub fn migrate(document: &str) -> Result<Config, MigrateError> {
+    match serde_json::from_str::<Versioned>(document)?.version {
+        0 => Err(MigrateError::NoVersion),
+        DOCUMENT_VERSION => Ok(serde_json::from_str(document)?),
+        found => Err(MigrateError::TooNew { found }),
+    }
+}

@@ -1,0 +1,140 @@
+//! Names that parse once: label, host name, interface name, firewall mark.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Why a name was refused. The text names the value, the reason and, where there is one, a way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NameError(pub String);
+
+macro_rules! string_name {
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(s: &str) -> Result<Self, NameError> {
+                $check(s).map_err(NameError)?;
+                Ok(Self(s.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(s: String) -> Result<Self, NameError> {
+                $check(&s).map_err(NameError)?;
+                Ok(Self(s))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(n: $name) -> String {
+                n.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+string_name! {
+    /// The name of a virtual or real server: 1 to 63 of letters, digits, `_`, `-` and `.`.
+    Label, check_label
+}
+
+string_name! {
+    /// The unit's host name: labels of letters, digits and `-` (RFC 1123, section 2.1), 63 characters in all
+    /// (`HOST_NAME_MAX` less one).
+    Hostname, check_hostname
+}
+
+string_name! {
+    /// A network interface: 1 to 15 characters without `/`, `:` or space (`IFNAMSIZ` in `linux/if.h`; `dev_valid_name`).
+    IfName, check_ifname
+}
+
+fn check_label(s: &str) -> Result<(), String> {
+    if s.is_empty() || s.len() > 63 {
+        return Err(format!("label \"{s}\" has {} characters; 1 to 63 are allowed", s.len()));
+    }
+    match s.chars().find(|c| !c.is_ascii_alphanumeric() && !"_-.".contains(*c)) {
+        Some(c) => Err(format!("label \"{s}\" contains {c:?}; use letters, digits, _ - and .")),
+        None => Ok(()),
+    }
+}
+
+fn check_hostname(s: &str) -> Result<(), String> {
+    if s.is_empty() || s.len() > 63 {
+        return Err(format!("host name \"{s}\" has {} characters; 1 to 63 are allowed", s.len()));
+    }
+    for part in s.split('.') {
+        let edge = part.starts_with('-') || part.ends_with('-') || part.is_empty();
+        if edge || !part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+            return Err(format!("host name \"{s}\" is not valid; use letters, digits and - inside, for example lbmaster"));
+        }
+    }
+    Ok(())
+}
+
+fn check_ifname(s: &str) -> Result<(), String> {
+    let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || !c.is_ascii_graphic();
+    if s.is_empty() || s.len() > 15 || s == "." || s == ".." || s.contains(bad) {
+        return Err(format!("interface name \"{s}\" is not valid; use 1 to 15 characters, for example eth0"));
+    }
+    Ok(())
+}
+
+/// A firewall mark that an administrator's own firewall rules set: 1 to 0x7fffffff.
+/// Marks above that are given by the appliance itself, to virtual servers with several ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct FirewallMark(u32);
+
+impl FirewallMark {
+    /// The first mark that the appliance gives by itself.
+    pub const AUTOMATIC: u32 = 0x8000_0000;
+
+    pub fn get(self) -> u32 {
+        self.0
+    }
+
+    pub fn is_automatic(self) -> bool {
+        self.0 >= Self::AUTOMATIC
+    }
+}
+
+impl TryFrom<u32> for FirewallMark {
+    type Error = NameError;
+    fn try_from(mark: u32) -> Result<Self, NameError> {
+        if mark == 0 {
+            return Err(NameError("firewall mark 0 means no mark; use 1 to 2147483647".into()));
+        }
+        Ok(Self(mark))
+    }
+}
+
+impl From<FirewallMark> for u32 {
+    fn from(m: FirewallMark) -> u32 {
+        m.0
+    }
+}
+
+impl fmt::Display for FirewallMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}

@@ -1,0 +1,226 @@
+//! Problems of virtual servers and their real servers.
+
+use super::{Found, direct, same_network, unusable};
+use crate::{
+    Check, CheckMethod, Config, Family, FallbackServer, FirewallMark, ForwardingMethod, Ports, Protocol, RealServer, Scheduler,
+    Service, VirtualServer,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
+
+pub(super) fn check(config: &Config, found: &mut Found) {
+    let mut labels = HashSet::new();
+    let mut marks: HashMap<(FirewallMark, Family), &VirtualServer> = HashMap::new();
+    let mut ports: HashMap<(IpAddr, Protocol), Vec<(&Ports, &VirtualServer)>> = HashMap::new();
+    let gateways: Vec<IpAddr> =
+        config.node.gateway.map(IpAddr::V4).into_iter().chain(config.node.gateway6.map(IpAddr::V6)).collect();
+    for (i, vs) in config.virtual_servers.iter().enumerate() {
+        let at = format!("/virtual_servers/{i}");
+        if !labels.insert(&vs.label) {
+            found.add(format!("{at}/label"), &vs.label, "another virtual server has this label", "labels must differ");
+        }
+        match &vs.service {
+            Service::Address { address, protocol, ports: own, mark } => {
+                vip(config, &at, *address, &gateways, found);
+                let taken = ports.entry((*address, *protocol)).or_default();
+                if let Some((_, other)) = taken.iter().find(|(p, _)| p.overlaps(own)) {
+                    let reason = format!("virtual server {} has {} already", other.label, other.service);
+                    found.add(format!("{at}/service/ports"), own, reason, "use another port or address");
+                }
+                taken.push((own, vs));
+                if let Some(mark) = mark.filter(|m| !m.is_automatic()) {
+                    let reason = "marks for several ports are given by the appliance, from 2147483648 up";
+                    found.add(format!("{at}/service/mark"), mark, reason, "leave it out");
+                }
+            }
+            Service::FirewallMark { mark, .. } => {
+                if mark.is_automatic() {
+                    found.add(
+                        format!("{at}/service/mark"),
+                        mark,
+                        "marks from 2147483648 up belong to the appliance",
+                        "use 1 to 2147483647",
+                    );
+                }
+            }
+        }
+        if let Some(mark) = vs.service.mark()
+            && let Some(other) = marks.insert((mark, vs.service.family()), vs)
+        {
+            found.add(format!("{at}/service/mark"), mark, format!("virtual server {} has this mark", other.label), "use another mark");
+        }
+        options(vs, &at, found);
+        health(&vs.check, vs, &at, found);
+        if let Some(fallback) = &vs.fallback {
+            fallback_server(config, vs, fallback, &at, found);
+        }
+        let mut rip_labels = HashSet::new();
+        let mut rips = HashSet::new();
+        for (j, rs) in vs.real_servers.iter().enumerate() {
+            let at = format!("{at}/real_servers/{j}");
+            if !rip_labels.insert(&rs.label) {
+                found.add(format!("{at}/label"), &rs.label, format!("another real server of {} has this label", vs.label), "labels must differ");
+            }
+            if !rips.insert((rs.address, rs.port.or(vs.service.single_port()))) {
+                found.add(format!("{at}/address"), rs.address, format!("this real server is in {} already", vs.label), "change its weight instead");
+            }
+            real_server(config, vs, rs, &at, found);
+        }
+    }
+}
+
+fn vip(config: &Config, at: &str, address: IpAddr, gateways: &[IpAddr], found: &mut Found) {
+    let path = format!("{at}/service/address");
+    if let Some(reason) = unusable(address) {
+        found.add(path, address, reason, "use an address that clients can reach");
+    } else if gateways.contains(&address) {
+        found.add(path, address, "is the default gateway's address", "use an address of this unit, or a free one in its network");
+    } else {
+        match config.interface_to(address) {
+            None => found.add(
+                path,
+                address,
+                "is in none of this unit's networks, so no card could answer for it",
+                "use an address in the network of a card, or give a card an address there",
+            ),
+            Some((_, net)) if address != net.addr() && net.prefix_len() < net.max_prefix_len() - 1 => {
+                if address == net.network() || (address.is_ipv4() && address == net.broadcast()) {
+                    found.add(path, address, format!("is not a host's address in {}", net.trunc()), "");
+                }
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn options(vs: &VirtualServer, at: &str, found: &mut Found) {
+    let family = vs.service.family();
+    if vs.one_packet && vs.service.protocol() != Some(Protocol::Udp) {
+        found.add(format!("{at}/one_packet"), true, "one-packet scheduling is for UDP", "turn it off");
+    }
+    if vs.one_packet && vs.persistence.is_some() {
+        found.add(format!("{at}/persistence"), "set", "one-packet scheduling forgets clients at once", "use one of the two");
+    }
+    if vs.hash_port && !matches!(vs.scheduler, Scheduler::Sh | Scheduler::Mh) {
+        found.add(format!("{at}/hash_port"), true, format!("scheduler {} does not hash", vs.scheduler), "use sh or mh");
+    }
+    if let Some(p) = vs.persistence {
+        found.range(format!("{at}/persistence/timeout"), p.timeout, 1, 2_678_400, " seconds");
+        if let Some(g) = p.granularity {
+            found.range(format!("{at}/persistence/granularity"), g.into(), 1, family.bits().into(), " bits");
+        }
+    }
+}
+
+fn health(check: &Check, vs: &VirtualServer, at: &str, found: &mut Found) {
+    let at = format!("{at}/check");
+    let ranges = [("interval", check.interval, 3600), ("timeout", check.timeout, 300), ("fall", check.fall, 100), ("rise", check.rise, 100)];
+    for (name, value, max) in ranges {
+        if let Some(value) = value {
+            found.range(format!("{at}/{name}"), value, 1, max, "");
+        }
+    }
+    if check.port == Some(0) {
+        found.add(format!("{at}/port"), 0, "0 is not a port", "use 1 to 65535");
+    }
+    if let CheckMethod::Negotiate(n) = &check.method {
+        if !n.request.starts_with('/') || !n.request.bytes().all(|b| b.is_ascii_graphic()) {
+            found.add(format!("{at}/method/request"), &n.request, "is not a path", "begin with / and use no spaces, for example /check.html");
+        }
+        if let Some(host) = &n.virtual_host
+            && (host.is_empty() || host.len() > 253 || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b)))
+        {
+            found.add(format!("{at}/method/virtual_host"), host, "is not a host name", "for example www.example.com");
+        }
+    }
+    let asks_port = matches!(check.method, CheckMethod::Connect | CheckMethod::Negotiate(_));
+    let known = match &vs.service {
+        Service::Address { ports, .. } => !ports.is_any(),
+        Service::FirewallMark { .. } => false,
+    };
+    if asks_port && check.port.is_none() && !known && vs.real_servers.iter().any(|r| r.port.is_none()) {
+        found.add(format!("{at}/port"), "none", "a virtual server for any port does not say which port to check", "set the check's port, or use ping");
+    }
+}
+
+fn fallback_server(config: &Config, vs: &VirtualServer, fallback: &FallbackServer, at: &str, found: &mut Found) {
+    let at = format!("{at}/fallback");
+    if fallback.is_page() {
+        return;
+    }
+    if let Some(reason) = unusable(fallback.address) {
+        found.add(format!("{at}/address"), fallback.address, reason, "");
+    } else if Family::of(fallback.address) != vs.service.family() {
+        found.add(format!("{at}/address"), fallback.address, "is not of the virtual server's address family", "");
+    } else if config.node.owns(fallback.address) {
+        found.add(format!("{at}/address"), fallback.address, "is this unit's own address", "for the unit's fallback page use 127.0.0.1:9081");
+    } else if vs.real_servers.iter().any(|r| r.address == fallback.address && effective(vs, r.port) == effective(vs, fallback.port)) {
+        found.add(format!("{at}/address"), fallback.address, "is one of the real servers", "use another machine, or the fallback page 127.0.0.1:9081");
+    }
+    port_translation(vs, fallback.port, fallback.forwarding, &format!("{at}/port"), found);
+}
+
+fn effective(vs: &VirtualServer, port: Option<u16>) -> Option<u16> {
+    port.or(vs.service.single_port())
+}
+
+fn port_translation(vs: &VirtualServer, port: Option<u16>, forwarding: ForwardingMethod, path: &str, found: &mut Found) {
+    if port == Some(0) {
+        found.add(path.into(), 0, "0 is not a port", "use 1 to 65535, or leave it out");
+        return;
+    }
+    let Some(port) = port.filter(|p| direct(forwarding) && vs.service.single_port() != Some(*p)) else { return };
+    let how = match forwarding {
+        ForwardingMethod::Dr => "DR changes only the MAC address of a packet",
+        _ => "TUN wraps the packet as it is",
+    };
+    let wanted = match vs.service.single_port() {
+        Some(p) => format!("use port {p}, or forwarding method nat"),
+        None => "leave the port out, or use forwarding method nat".to_owned(),
+    };
+    let reason = format!("port translation is not possible: {how}, so the real server gets it on the virtual server's own port");
+    found.add(path.into(), port, reason, &wanted);
+}
+
+fn real_server(config: &Config, vs: &VirtualServer, rs: &RealServer, at: &str, found: &mut Found) {
+    let path = format!("{at}/address");
+    if let Some(reason) = unusable(rs.address) {
+        found.add(path, rs.address, reason, "");
+    } else if Some(rs.address) == vs.service.address() {
+        found.add(path, rs.address, "is the virtual server's own address", "enter the real server's own address");
+    } else if config.node.owns(rs.address) {
+        found.add(path, rs.address, "is this unit's own address", "enter the real server's address");
+    } else if Family::of(rs.address) != vs.service.family() && rs.forwarding != ForwardingMethod::Tun {
+        let reason = format!("is not of the virtual server's address family ({})", vs.service.family());
+        found.add(path, rs.address, reason, "only TUN can cross address families");
+    } else if rs.forwarding == ForwardingMethod::Dr && !same_network(config, rs.address) {
+        found.add(
+            path,
+            rs.address,
+            "is in none of this unit's networks; DR reaches only servers on the same network, by their MAC address",
+            "use tun, or nat",
+        );
+    } else if rs.forwarding != ForwardingMethod::Dr && !routed(config, rs.address) {
+        found.add(path, rs.address, "cannot be reached: no card's network, route or default gateway leads there", "add a route or a default gateway");
+    }
+    port_translation(vs, rs.port, rs.forwarding, &format!("{at}/port"), found);
+    found.range(format!("{at}/weight"), rs.weight, 0, 65_535, "");
+    // u_thresh and l_thresh are counts of connections; the kernel keeps them as int.
+    found.range(format!("{at}/max_connections"), rs.max_connections, 0, i32::MAX as u32, "");
+    if rs.max_connections > 0 && rs.min_connections > rs.max_connections {
+        let reason = format!("is above the maximum of {}", rs.max_connections);
+        found.add(format!("{at}/min_connections"), rs.min_connections, reason, "the minimum is where a full server is given clients again");
+    } else if rs.max_connections == 0 && rs.min_connections > 0 {
+        found.add(format!("{at}/min_connections"), rs.min_connections, "has no meaning without a maximum", "set maximum connections too, or 0");
+    }
+}
+
+fn routed(config: &Config, address: IpAddr) -> bool {
+    let default = match address {
+        IpAddr::V4(_) => config.node.gateway.is_some(),
+        IpAddr::V6(_) => config.node.gateway6.is_some(),
+    };
+    default || same_network(config, address) || config.node.routes.iter().any(|r| r.to.contains(&address))
+}

@@ -1,0 +1,2 @@
+//! Keeps the box equal to its configuration.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The console wizard: pure question flow, prompters, one commit at the end.
+fn main() {}
