@@ -1,0 +1,80 @@
+//! One step on the way from what is to what should be, and its line of text.
+
+use crate::{Address, Dest, DestKey, Route, Ruleset, Service, ServiceKey};
+use lb_model::{Hostname, IfName, Timeouts};
+use std::{fmt, net::IpAddr};
+
+/// A step. Each is safe to repeat: executing it where it is done already changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    SetHostname(Hostname),
+    SetNameservers(Vec<IpAddr>),
+    SetSysctl { name: String, value: String },
+    LinkUp(IfName),
+    SetMtu { interface: IfName, mtu: u32 },
+    AddAddress(Address),
+    /// Adds it and announces it by gratuitous ARP or an unsolicited neighbour advertisement.
+    AddVip(Address),
+    DelAddress(Address),
+    /// Adds the route, or puts it in the place of ours to the same network.
+    ReplaceRoute(Route),
+    DelRoute(Route),
+    SetRuleset(Ruleset),
+    SetTimeouts(Timeouts),
+    /// The service's settings; its destinations are actions of their own and follow at once.
+    AddService { key: ServiceKey, service: Service },
+    SetService { key: ServiceKey, service: Service },
+    DelService(ServiceKey),
+    AddDest { service: ServiceKey, key: DestKey, dest: Dest },
+    SetDest { service: ServiceKey, key: DestKey, dest: Dest },
+    DelDest { service: ServiceKey, key: DestKey },
+}
+
+impl Action {
+    /// IPVS actions in a row can go to the kernel in one batch.
+    pub fn is_ipvs(&self) -> bool {
+        matches!(
+            self,
+            Action::AddService { .. }
+                | Action::SetService { .. }
+                | Action::DelService(_)
+                | Action::AddDest { .. }
+                | Action::SetDest { .. }
+                | Action::DelDest { .. }
+        )
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::SetHostname(name) => write!(f, "host name: set {name}"),
+            Action::SetNameservers(servers) => {
+                let servers: Vec<String> = servers.iter().map(IpAddr::to_string).collect();
+                write!(f, "nameservers: set {}", if servers.is_empty() { "none".into() } else { servers.join(", ") })
+            }
+            Action::SetSysctl { name, value } => write!(f, "sysctl: set {name} = {value}"),
+            Action::LinkUp(name) => write!(f, "link: bring {name} up"),
+            Action::SetMtu { interface, mtu } => write!(f, "link: set MTU {mtu} on {interface}"),
+            Action::AddAddress(address) => write!(f, "address: add {address}"),
+            Action::AddVip(address) => write!(f, "address: add and announce VIP {address}"),
+            Action::DelAddress(address) => write!(f, "address: remove {address}"),
+            Action::ReplaceRoute(route) => write!(f, "route: set {route}"),
+            Action::DelRoute(route) => write!(f, "route: remove {route}"),
+            Action::SetRuleset(ruleset) => match (ruleset.marks.len(), ruleset.masquerade.is_some()) {
+                (0, false) => f.write_str("firewall: remove our rules"),
+                (marks, masquerade) => {
+                    let masquerade = if masquerade { "on" } else { "off" };
+                    write!(f, "firewall: set {marks} mark rules, MASQUERADE {masquerade}")
+                }
+            },
+            Action::SetTimeouts(t) => write!(f, "ipvs: set time-outs tcp {} s, tcp fin {} s, udp {} s", t.tcp, t.tcp_fin, t.udp),
+            Action::AddService { key, service } => write!(f, "ipvs: add service {key} {service}"),
+            Action::SetService { key, service } => write!(f, "ipvs: change service {key} to {service}"),
+            Action::DelService(key) => write!(f, "ipvs: remove service {key}"),
+            Action::AddDest { service, key, dest } => write!(f, "ipvs: add {key} to {service} {dest}"),
+            Action::SetDest { service, key, dest } => write!(f, "ipvs: change {key} in {service} to {dest}"),
+            Action::DelDest { service, key } => write!(f, "ipvs: remove {key} from {service}"),
+        }
+    }
+}

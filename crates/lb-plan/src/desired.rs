@@ -1,0 +1,236 @@
+//! What the kernel should have, from the configuration and the health of its real servers.
+
+use crate::{Address, Dest, DestKey, Desired, Forward, MarkRule, Masquerade, Route, Ruleset, Service, ServiceKey};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use lb_model::{
+    CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, Label, RealServer, RequestedState,
+    Service as VirtualService, Tunnel, VirtualServer,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// What the checks know of a real server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fitness {
+    /// Not checked yet: gets no clients, as an unfit one.
+    #[default]
+    Unknown,
+    Fit,
+    Unfit,
+}
+
+/// The fitness of real servers by label of virtual and of real server; unlisted ones are unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Health(HashMap<Label, HashMap<Label, Fitness>>);
+
+impl Health {
+    pub fn get(&self, vs: &Label, rs: &Label) -> Fitness {
+        self.0.get(vs).and_then(|m| m.get(rs)).copied().unwrap_or_default()
+    }
+
+    /// Returns what was known before.
+    pub fn set(&mut self, vs: &Label, rs: &Label, fitness: Fitness) -> Fitness {
+        if let Some(m) = self.0.get_mut(vs) {
+            return m.insert(rs.clone(), fitness).unwrap_or_default();
+        }
+        self.0.entry(vs.clone()).or_default().insert(rs.clone(), fitness).unwrap_or_default()
+    }
+
+    /// Forgets what is no longer configured.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Label, &Label) -> bool) {
+        self.0.retain(|vs, m| {
+            m.retain(|rs, _| keep(vs, rs));
+            !m.is_empty()
+        });
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Label, &Label, Fitness)> {
+        self.0.iter().flat_map(|(vs, m)| m.iter().map(move |(rs, f)| (vs, rs, *f)))
+    }
+}
+
+/// The state that a configuration without [`lb_model::problems`] asks for.
+pub fn desired(config: &Config, health: &Health) -> Desired {
+    let node = &config.node;
+    let addresses: BTreeSet<Address> = node
+        .interfaces
+        .iter()
+        .flat_map(|i| i.addresses.iter().map(|net| Address { interface: i.name.clone(), net: *net }))
+        .collect();
+    Desired {
+        hostname: node.hostname.clone(),
+        nameservers: node.nameservers.clone(),
+        links: node.interfaces.iter().map(|i| (i.name.clone(), i.mtu)).collect(),
+        vips: vips(config),
+        addresses,
+        routes: routes(config),
+        sysctls: sysctls(config),
+        ruleset: ruleset(config),
+        timeouts: config.globals.timeouts,
+        services: config.virtual_servers.iter().filter_map(|vs| service(config, vs, health)).collect(),
+    }
+}
+
+fn host(address: IpAddr) -> IpNet {
+    IpNet::from(address)
+}
+
+fn vips(config: &Config) -> BTreeSet<Address> {
+    let own: BTreeSet<IpAddr> = config.node.interfaces.iter().flat_map(|i| i.addresses.iter().map(IpNet::addr)).collect();
+    config
+        .virtual_servers
+        .iter()
+        .filter_map(|vs| vs.service.address())
+        .filter(|vip| !own.contains(vip))
+        .filter_map(|vip| config.interface_to(vip).map(|(i, _)| Address { interface: i.name.clone(), net: host(vip) }))
+        .collect()
+}
+
+fn routes(config: &Config) -> BTreeSet<Route> {
+    let node = &config.node;
+    let default4 = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
+    let default6 = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0));
+    let gateway = node.gateway.map(|g| Route { to: default4, via: g.into() });
+    let gateway6 = node.gateway6.map(|g| Route { to: default6, via: g.into() });
+    let routes = node.routes.iter().map(|r| Route { to: r.to.trunc(), via: r.via });
+    routes.chain(gateway).chain(gateway6).collect()
+}
+
+/// Settings of `Documentation/networking/ip-sysctl.rst` and `ipvs-sysctl.rst`, and why.
+fn sysctls(config: &Config) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<String, String> = [
+        // IPVS forwards, and in NAT the unit is the real servers' router.
+        ("net.ipv4.ip_forward", "1"),
+        // An address answers ARP only on the card whose network it is in, and asks with that card's address.
+        ("net.ipv4.conf.all.arp_ignore", "1"),
+        ("net.ipv4.conf.all.arp_announce", "2"),
+        // One arm: a redirect would teach clients and servers to go around the load balancer.
+        ("net.ipv4.conf.all.send_redirects", "0"),
+        ("net.ipv4.conf.default.send_redirects", "0"),
+        // Removing an address must not take the others of its network along.
+        ("net.ipv4.conf.all.promote_secondaries", "1"),
+        // A client whose server was taken out is told at once, and finds another.
+        ("net.ipv4.vs.expire_nodest_conn", "1"),
+        // Stickiness ends where its server has weight 0.
+        ("net.ipv4.vs.expire_quiescent_template", "1"),
+        // A client port that comes again is scheduled again where that is safe.
+        ("net.ipv4.vs.conn_reuse_mode", "1"),
+        // Connection tracking would cost every packet, and layer 4 does not need it.
+        ("net.ipv4.vs.conntrack", "0"),
+    ]
+    .into_iter()
+    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+    .collect();
+    let ipv6 = config.node.interfaces.iter().any(|i| i.addresses.iter().any(|a| a.addr().is_ipv6()));
+    if ipv6 {
+        all.insert("net.ipv6.conf.all.forwarding".into(), "1".into());
+    }
+    for interface in &config.node.interfaces {
+        // The kernel takes the larger of `all` and the interface's own value, so a card's own 1 would win.
+        // A VLAN's dot is a slash in sysctl(8)'s dotted names.
+        let name = interface.name.as_str().replace('.', "/");
+        all.insert(format!("net.ipv4.conf.{name}.send_redirects"), "0".into());
+    }
+    all
+}
+
+fn ruleset(config: &Config) -> Ruleset {
+    let marks = config.virtual_servers.iter().filter_map(|vs| match &vs.service {
+        VirtualService::Address { address, protocol, ports, mark: Some(mark) } => {
+            Some(MarkRule { address: *address, protocol: *protocol, ports: ports.clone(), mark: mark.get() })
+        }
+        _ => None,
+    });
+    Ruleset { marks: marks.collect(), masquerade: masquerade(config) }
+}
+
+fn masquerade(config: &Config) -> Option<Masquerade> {
+    let gateway = config.node.gateway.filter(|_| config.globals.masquerade)?;
+    let (external, _) = config.interface_to(gateway.into())?;
+    let inside = config.node.interfaces.iter().filter(|i| i.name != external.name);
+    let networks: Vec<IpNet> = inside.flat_map(|i| &i.addresses).filter(|n| n.addr().is_ipv4()).map(IpNet::trunc).collect();
+    Some(Masquerade { networks, out: external.name.clone() }).filter(|m| !m.networks.is_empty())
+}
+
+/// `None` only for several ports without a mark, which [`Config::assign_marks`] gives before anything is applied.
+fn service(config: &Config, vs: &VirtualServer, health: &Health) -> Option<(ServiceKey, Service)> {
+    let key = match &vs.service {
+        VirtualService::Address { address, protocol, ports, mark } => match (ports.single(), mark) {
+            (Some(port), _) => ServiceKey::Address { protocol: *protocol, address: *address, port },
+            (None, Some(mark)) => ServiceKey::Mark { mark: mark.get(), family: Family::of(*address) },
+            (None, None) => return None,
+        },
+        VirtualService::FirewallMark { mark, family } => ServiceKey::Mark { mark: mark.get(), family: *family },
+    };
+    let family = key.family();
+    let mut dests = BTreeMap::new();
+    let mut serving = false;
+    for rs in &vs.real_servers {
+        let Some(dest) = real_server(config, vs, rs, health) else { continue };
+        serving |= dest.weight > 0;
+        dests.insert(DestKey { address: rs.address, port: dest_port(vs, rs.port, rs.forwarding) }, dest);
+    }
+    if !serving && let Some((key, dest)) = fallback(config, vs, family) {
+        dests.insert(key, dest);
+    }
+    let service = Service {
+        scheduler: vs.scheduler.as_str().to_owned(),
+        persistence: vs.persistence.map(|p| (p.timeout, p.granularity.unwrap_or(family.bits()))),
+        one_packet: vs.one_packet,
+        scheduler_flags: Service::flags_for(vs.scheduler, vs.hash_port),
+        dests,
+    };
+    Some((key, service))
+}
+
+fn dest_port(vs: &VirtualServer, port: Option<u16>, forwarding: ForwardingMethod) -> u16 {
+    let own = vs.service.single_port().unwrap_or(0);
+    match forwarding {
+        ForwardingMethod::Nat => port.unwrap_or(own),
+        ForwardingMethod::Dr | ForwardingMethod::Tun => own,
+    }
+}
+
+fn forward(method: ForwardingMethod, tunnel: Tunnel) -> Forward {
+    match method {
+        ForwardingMethod::Dr => Forward::Dr,
+        ForwardingMethod::Nat => Forward::Nat,
+        ForwardingMethod::Tun => Forward::Tun(tunnel),
+    }
+}
+
+/// `None`: the server has no place in the kernel's table.
+fn real_server(config: &Config, vs: &VirtualServer, rs: &RealServer, health: &Health) -> Option<Dest> {
+    let fit = match vs.check.method {
+        CheckMethod::On => true,
+        CheckMethod::Off => false,
+        _ => health.get(&vs.label, &rs.label) == Fitness::Fit,
+    };
+    let quiescent = vs.quiescent.unwrap_or(config.globals.health.quiescent);
+    let weight = match (rs.state, fit) {
+        (RequestedState::Offline, _) => return None,
+        (RequestedState::Drain, _) => 0,
+        (RequestedState::Online, true) => rs.weight,
+        (RequestedState::Online, false) if quiescent => 0,
+        (RequestedState::Online, false) => return None,
+    };
+    Some(Dest { forward: forward(rs.forwarding, rs.tunnel), weight, upper: rs.max_connections, lower: rs.min_connections })
+}
+
+/// The fallback page is reached by NAT to the VIP's own address: IPVS refuses to send clients to a loopback address
+/// (`ip_vs_nat_xmit`, "stopping DNAT to loopback address").
+fn fallback(config: &Config, vs: &VirtualServer, family: Family) -> Option<(DestKey, Dest)> {
+    let FallbackServer { address, port, forwarding } = vs.fallback.as_ref()?;
+    if !address.is_loopback() {
+        let key = DestKey { address: *address, port: dest_port(vs, *port, *forwarding) };
+        return Some((key, Dest { forward: forward(*forwarding, Tunnel::Ipip), weight: 1, upper: 0, lower: 0 }));
+    }
+    let local = vs.service.address().or_else(|| {
+        let all = config.node.interfaces.iter().flat_map(|i| &i.addresses);
+        all.map(IpNet::addr).find(|a| Family::of(*a) == family)
+    })?;
+    let key = DestKey { address: local, port: port.unwrap_or(FALLBACK_PAGE_PORT) };
+    Some((key, Dest { forward: Forward::Nat, weight: 1, upper: 0, lower: 0 }))
+}

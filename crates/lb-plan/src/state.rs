@@ -1,0 +1,223 @@
+//! The kernel's state in our words: what should be ([`Desired`]) and what is ([`Observed`]).
+
+use crate::Ruleset;
+use ipnet::IpNet;
+use lb_model::{Family, Hostname, IfName, Protocol, Scheduler, Timeouts, Tunnel};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+/// Everything that the configuration determines on this unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    pub hostname: Hostname,
+    /// `/etc/resolv.conf`, in order.
+    pub nameservers: Vec<IpAddr>,
+    /// Interfaces that must be up, with the MTU that was asked for.
+    pub links: BTreeMap<IfName, Option<u32>>,
+    /// The interfaces' own addresses; in the kernel before the services are.
+    pub addresses: BTreeSet<Address>,
+    /// Addresses of virtual servers that no interface has as its own; in the kernel after their services are.
+    pub vips: BTreeSet<Address>,
+    pub routes: BTreeSet<Route>,
+    /// Dotted names below `/proc/sys`, with their values.
+    pub sysctls: BTreeMap<String, String>,
+    pub ruleset: Ruleset,
+    pub timeouts: Timeouts,
+    pub services: BTreeMap<ServiceKey, Service>,
+}
+
+/// What the kernel has at the moment, as far as it concerns us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    pub hostname: String,
+    pub nameservers: Vec<IpAddr>,
+    pub links: BTreeMap<IfName, Link>,
+    pub addresses: Vec<ObservedAddress>,
+    pub routes: Vec<ObservedRoute>,
+    /// The values of the settings that were asked for; absent where the kernel does not have one.
+    pub sysctls: BTreeMap<String, String>,
+    /// Our own table of firewall rules; `None` when it is missing or was changed by hand.
+    pub ruleset: Option<Ruleset>,
+    pub timeouts: Timeouts,
+    /// Every IPVS service of the kernel, whoever made it.
+    pub services: BTreeMap<ServiceKey, Service>,
+    /// Services that we programmed, by our journal: what is in `services` and not here is somebody else's.
+    pub owned: BTreeSet<ServiceKey>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub up: bool,
+    pub mtu: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    pub interface: IfName,
+    pub net: IpNet,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.net, self.interface)
+    }
+}
+
+/// `ours` is read off the address itself (IFA_PROTO), so it survives a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedAddress {
+    pub address: Address,
+    pub ours: bool,
+}
+
+/// A route through a router; the default route is `0.0.0.0/0` or `::/0`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route {
+    pub to: IpNet,
+    pub via: IpAddr,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to.prefix_len() {
+            0 => write!(f, "default through {}", self.via),
+            _ => write!(f, "{} through {}", self.to, self.via),
+        }
+    }
+}
+
+/// `ours` is read off the route itself (RTPROT), so it survives a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedRoute {
+    pub route: Route,
+    pub ours: bool,
+}
+
+/// What identifies an IPVS service in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceKey {
+    Address { protocol: Protocol, address: IpAddr, port: u16 },
+    Mark { mark: u32, family: Family },
+}
+
+impl ServiceKey {
+    pub fn family(&self) -> Family {
+        match self {
+            ServiceKey::Address { address, .. } => Family::of(*address),
+            ServiceKey::Mark { family, .. } => *family,
+        }
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServiceKey::Address { protocol, address, port } => write!(f, "{protocol} {}", SocketAddr::new(*address, *port)),
+            ServiceKey::Mark { mark, family } => write!(f, "mark {mark} {family}"),
+        }
+    }
+}
+
+/// An IPVS service. `scheduler` is the kernel's name: a foreign one may be of a kind that we do not offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    pub scheduler: String,
+    /// Seconds, and the prefix length that makes clients one client.
+    pub persistence: Option<(u32, u8)>,
+    pub one_packet: bool,
+    /// Scheduler flags 1 to 3 of `ip_vs.h` as bits 0 to 2.
+    pub scheduler_flags: u8,
+    pub dests: BTreeMap<DestKey, Dest>,
+}
+
+impl Service {
+    /// Equal but for the destinations.
+    pub fn same_settings(&self, other: &Service) -> bool {
+        self.scheduler == other.scheduler
+            && self.persistence == other.persistence
+            && self.one_packet == other.one_packet
+            && self.scheduler_flags == other.scheduler_flags
+    }
+
+    /// `sh` and `mh` keep refusing clients of a server with weight 0 unless told to fall back:
+    /// flag 1 (`IP_VS_SVC_F_SCHED_SH_FALLBACK`, `ip_vs_mh.c`); flag 2 hashes the port as well.
+    pub fn flags_for(scheduler: Scheduler, hash_port: bool) -> u8 {
+        match scheduler {
+            Scheduler::Sh | Scheduler::Mh => 1 | (u8::from(hash_port) << 1),
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.scheduler)?;
+        if let Some((timeout, prefix)) = self.persistence {
+            write!(f, " persistent {timeout} s by /{prefix}")?;
+        }
+        if self.one_packet {
+            f.write_str(" one-packet")?;
+        }
+        match self.scheduler_flags {
+            0 => Ok(()),
+            flags => write!(f, " flags {flags}"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestKey {
+    pub address: IpAddr,
+    /// The virtual server's own port for DR and TUN; 0 under a mark, where the packet's port stays.
+    pub port: u16,
+}
+
+impl fmt::Display for DestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.address, self.port).fmt(f)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dest {
+    pub forward: Forward,
+    pub weight: u32,
+    /// Connections, 0 = unrestricted.
+    pub upper: u32,
+    pub lower: u32,
+}
+
+impl fmt::Display for Dest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} weight {}", self.forward, self.weight)?;
+        if self.upper > 0 {
+            write!(f, " connections {}..{}", self.lower, self.upper)?;
+        }
+        Ok(())
+    }
+}
+
+/// The kernel's forwarding methods. The last two are never ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forward {
+    Dr,
+    Nat,
+    Tun(Tunnel),
+    Local,
+    Bypass,
+}
+
+impl fmt::Display for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Forward::Dr => f.write_str("dr"),
+            Forward::Nat => f.write_str("nat"),
+            Forward::Tun(tunnel) => write!(f, "tun {tunnel}"),
+            Forward::Local => f.write_str("local"),
+            Forward::Bypass => f.write_str("bypass"),
+        }
+    }
+}
