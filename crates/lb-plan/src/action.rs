@@ -1,6 +1,6 @@
 //! One step on the way from what is to what should be, and its line of text.
 
-use crate::{Address, Dest, DestKey, Route, Ruleset, Service, ServiceKey};
+use crate::{Address, Dest, DestKey, Observed, ObservedAddress, ObservedRoute, Route, Ruleset, Service, ServiceKey};
 use lb_model::{Hostname, IfName, Timeouts};
 use std::{fmt, net::IpAddr};
 
@@ -42,6 +42,67 @@ impl Action {
                 | Action::SetDest { .. }
                 | Action::DelDest { .. }
         )
+    }
+}
+
+impl Observed {
+    /// What will be seen once `action` has worked. Lets an apply plan from what was seen last, without reading
+    /// the whole kernel first.
+    pub fn after(&mut self, action: &Action) {
+        match action {
+            Action::SetHostname(name) => self.hostname = name.to_string(),
+            Action::SetNameservers(servers) => self.nameservers.clone_from(servers),
+            Action::SetSysctl { name, value } => {
+                self.sysctls.insert(name.clone(), value.clone());
+            }
+            Action::LinkUp(name) => {
+                if let Some(link) = self.links.get_mut(name) {
+                    link.up = true;
+                }
+            }
+            Action::SetMtu { interface, mtu } => {
+                if let Some(link) = self.links.get_mut(interface) {
+                    link.mtu = *mtu;
+                }
+            }
+            Action::AddAddress(address) | Action::AddVip(address) => {
+                self.addresses.retain(|a| a.address != *address);
+                self.addresses.push(ObservedAddress { address: address.clone(), ours: true });
+            }
+            Action::DelAddress(address) => self.addresses.retain(|a| a.address != *address),
+            Action::ReplaceRoute(route) => {
+                self.routes.retain(|r| r.route.to != route.to);
+                self.routes.push(ObservedRoute { route: route.clone(), ours: true });
+            }
+            Action::DelRoute(route) => self.routes.retain(|r| r.route != *route),
+            Action::SetRuleset(ruleset) => self.ruleset = Some(ruleset.clone()),
+            Action::SetTimeouts(timeouts) => self.timeouts = *timeouts,
+            Action::AddService { key, service } => {
+                self.services.insert(*key, service.clone());
+                self.owned.insert(*key);
+            }
+            Action::SetService { key, service } => {
+                if let Some(is) = self.services.get_mut(key) {
+                    let dests = std::mem::take(&mut is.dests);
+                    *is = Service { dests, ..service.clone() };
+                }
+                self.owned.insert(*key);
+            }
+            Action::DelService(key) => {
+                self.services.remove(key);
+                self.owned.remove(key);
+            }
+            Action::AddDest { service, key, dest } | Action::SetDest { service, key, dest } => {
+                if let Some(service) = self.services.get_mut(service) {
+                    service.dests.insert(*key, *dest);
+                }
+            }
+            Action::DelDest { service, key } => {
+                if let Some(service) = self.services.get_mut(service) {
+                    service.dests.remove(key);
+                }
+            }
+        }
     }
 }
 

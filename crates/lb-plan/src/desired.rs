@@ -1,6 +1,6 @@
 //! What the kernel should have, from the configuration and the health of its real servers.
 
-use crate::{Address, Dest, DestKey, Desired, Forward, MarkRule, Masquerade, Route, Ruleset, Service, ServiceKey};
+use crate::{Address, Dest, DestKey, Desired, Forward, MarkRule, Masquerade, Observed, Route, Ruleset, Service, ServiceKey};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lb_model::{
     CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, Label, RealServer, RequestedState,
@@ -154,23 +154,47 @@ fn masquerade(config: &Config) -> Option<Masquerade> {
     Some(Masquerade { networks, out: external.name.clone() }).filter(|m| !m.networks.is_empty())
 }
 
-/// `None` only for several ports without a mark, which [`Config::assign_marks`] gives before anything is applied.
-fn service(config: &Config, vs: &VirtualServer, health: &Health) -> Option<(ServiceKey, Service)> {
-    let key = match &vs.service {
+/// What identifies a virtual server in the kernel. `None` only for several ports without a mark, which
+/// [`Config::assign_marks`] gives before anything is applied.
+pub fn service_key(vs: &VirtualServer) -> Option<ServiceKey> {
+    match &vs.service {
         VirtualService::Address { address, protocol, ports, mark } => match (ports.single(), mark) {
-            (Some(port), _) => ServiceKey::Address { protocol: *protocol, address: *address, port },
-            (None, Some(mark)) => ServiceKey::Mark { mark: mark.get(), family: Family::of(*address) },
-            (None, None) => return None,
+            (Some(port), _) => Some(ServiceKey::Address { protocol: *protocol, address: *address, port }),
+            (None, Some(mark)) => Some(ServiceKey::Mark { mark: mark.get(), family: Family::of(*address) }),
+            (None, None) => None,
         },
-        VirtualService::FirewallMark { mark, family } => ServiceKey::Mark { mark: mark.get(), family: *family },
-    };
+        VirtualService::FirewallMark { mark, family } => Some(ServiceKey::Mark { mark: mark.get(), family: *family }),
+    }
+}
+
+/// What identifies a real server within its virtual server in the kernel.
+pub fn dest_key(vs: &VirtualServer, rs: &RealServer) -> DestKey {
+    DestKey { address: rs.address, port: dest_port(vs, rs.port, rs.forwarding) }
+}
+
+/// What a former lbd knew of the real servers, read off the kernel that it programmed: a restart goes on from there
+/// and changes nothing. Where the kernel has no such service, nothing is known.
+pub fn health_seen(config: &Config, observed: &Observed) -> Health {
+    let mut health = Health::default();
+    for vs in &config.virtual_servers {
+        let Some(service) = service_key(vs).and_then(|key| observed.services.get(&key)) else { continue };
+        for rs in vs.real_servers.iter().filter(|rs| rs.state == RequestedState::Online && rs.weight > 0) {
+            let serving = service.dests.get(&dest_key(vs, rs)).is_some_and(|d| d.weight > 0);
+            health.set(&vs.label, &rs.label, if serving { Fitness::Fit } else { Fitness::Unfit });
+        }
+    }
+    health
+}
+
+fn service(config: &Config, vs: &VirtualServer, health: &Health) -> Option<(ServiceKey, Service)> {
+    let key = service_key(vs)?;
     let family = key.family();
     let mut dests = BTreeMap::new();
     let mut serving = false;
     for rs in &vs.real_servers {
         let Some(dest) = real_server(config, vs, rs, health) else { continue };
         serving |= dest.weight > 0;
-        dests.insert(DestKey { address: rs.address, port: dest_port(vs, rs.port, rs.forwarding) }, dest);
+        dests.insert(dest_key(vs, rs), dest);
     }
     if !serving && let Some((key, dest)) = fallback(config, vs, family) {
         dests.insert(key, dest);

@@ -14,7 +14,7 @@ mod ruleset;
 mod state;
 
 pub use action::Action;
-pub use desired::{Fitness, Health, desired};
+pub use desired::{Fitness, Health, dest_key, desired, health_seen, service_key};
 pub use plan::{Drift, Plan, plan};
 pub use ruleset::{MarkRule, Masquerade, Ruleset};
 pub use state::{
