@@ -14,6 +14,8 @@ mod migrate;
 mod names;
 mod ports;
 mod problems;
+#[cfg(feature = "sample")]
+pub mod sample;
 mod service;
 
 pub use changes::{Change, changes};

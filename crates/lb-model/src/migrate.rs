@@ -8,7 +8,10 @@ use serde::Deserialize;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    #[error("the configuration is not valid: {0}")]
+    /// With the path of the field: `virtual_servers[0].service.ports`.
+    #[error("the configuration cannot be read at {}: {}", .0.path(), .0.inner())]
+    Field(serde_path_to_error::Error<serde_json::Error>),
+    #[error("the configuration is no JSON document with a version: {0}")]
     Syntax(#[from] serde_json::Error),
     #[error("the configuration is of version {found}; this software knows up to {DOCUMENT_VERSION}. hint: update the software first")]
     TooNew { found: u32 },
@@ -25,7 +28,12 @@ struct Versioned {
 pub fn migrate(document: &str) -> Result<Config, MigrateError> {
     match serde_json::from_str::<Versioned>(document)?.version {
         0 => Err(MigrateError::NoVersion),
-        DOCUMENT_VERSION => Ok(serde_json::from_str(document)?),
+        DOCUMENT_VERSION => {
+            let mut reader = serde_json::Deserializer::from_str(document);
+            let config = serde_path_to_error::deserialize(&mut reader).map_err(MigrateError::Field)?;
+            reader.end()?;
+            Ok(config)
+        }
         found => Err(MigrateError::TooNew { found }),
     }
 }

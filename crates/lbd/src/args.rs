@@ -1,0 +1,44 @@
+//! The command line.
+
+use clap::Parser;
+use std::path::PathBuf;
+
+/// Keeps this load balancer equal to its configuration: network, IPVS, health checks.
+///
+/// Started by the supervisor. Administrators use lbwizard and lbctl, which speak to it on its socket.
+#[derive(Parser)]
+#[command(version)]
+pub struct Args {
+    /// Directory of the configuration store
+    #[arg(long, default_value = "/data/lb")]
+    pub state: PathBuf,
+    /// Directory for what lasts until the next boot
+    #[arg(long, default_value = "/run/lb")]
+    pub run: PathBuf,
+    /// Unix socket to listen on
+    #[arg(long, default_value = lb_api::SOCKET)]
+    pub socket: PathBuf,
+    /// Directory for hostname, hosts and resolv.conf
+    #[arg(long, default_value = "/etc")]
+    pub etc: PathBuf,
+    /// Seconds between two comparisons with the kernel
+    #[arg(long, default_value_t = 5)]
+    pub reconcile_every: u64,
+    /// Configure a kernel that exists in memory only (for trying things out)
+    #[arg(long)]
+    pub fake_kernel: bool,
+}
+
+impl Args {
+    pub fn settings(&self) -> lbd::Settings {
+        lbd::Settings {
+            state: self.state.clone(),
+            socket: self.socket.clone(),
+            reconcile_every: std::time::Duration::from_secs(self.reconcile_every.max(1)),
+        }
+    }
+
+    pub fn paths(&self) -> lb_kernel::Paths {
+        lb_kernel::Paths { etc: self.etc.clone(), run: self.run.clone(), proc_sys: "/proc/sys".into() }
+    }
+}

@@ -1,0 +1,226 @@
+//! The one loop: events in, kernel and store kept equal to the running configuration.
+//!
+//! One thread owns the store, the kernel and the state of the checks, so that nothing needs a lock
+//! and every change has its place in one order. Time is an argument. What it decides is in the
+//! pure crates (lb-model, lb-plan, lb-check); what it does is in [`commands`](self) and `reconcile`.
+//! Tested by `tests/` with the fake kernel over a real socket, and in a guest with the real one.
+
+mod commands;
+mod confirm;
+mod health;
+mod opening;
+mod reconcile;
+mod status;
+
+pub use opening::Opening;
+
+use lb_api::{
+    ApiError, Applied, ApplyRequest, CandidateView, ConfirmRequest, ConfirmView, Pending, PlanRequest, PlanView, PutCandidate,
+    ReconcileView, RevisionView, RollbackRequest, Running, StateRequest, Status,
+};
+use lb_check::{Checker, Outcome, Probe, ProbeKey};
+use lb_kernel::Kernel;
+use lb_model::Config;
+use lb_plan::{Health, Observed};
+use lb_store::Store;
+use serde::Serialize;
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::{Duration, Instant, SystemTime},
+};
+use tokio::sync::oneshot;
+
+/// Everything that can happen to lbd.
+pub enum Event {
+    Command { command: Command, answer: oneshot::Sender<Result<Reply, ApiError>> },
+    /// A probe that the engine started has its outcome.
+    Probed { key: ProbeKey, outcome: Outcome },
+    Stop,
+}
+
+/// What somebody asks for over the socket.
+pub enum Command {
+    Running,
+    Factory,
+    Candidate,
+    PutCandidate(Box<PutCandidate>),
+    Discard,
+    Plan(Box<PlanRequest>),
+    Apply(Box<ApplyRequest>),
+    Confirm(ConfirmRequest),
+    History { limit: usize },
+    Revision(u64),
+    Rollback(RollbackRequest),
+    Status,
+    SetState(StateRequest),
+    Reconcile,
+}
+
+/// The answers, each written as its own JSON.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    Running(Box<Running>),
+    Config(Box<Config>),
+    Candidate(Box<CandidateView>),
+    Plan(PlanView),
+    Applied(Applied),
+    Confirm(ConfirmView),
+    History(Vec<RevisionView>),
+    Status(Box<Status>),
+    Reconcile(ReconcileView),
+}
+
+/// A moment: since lbd started, and by the wall clock (Unix seconds).
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    pub since_start: Duration,
+    pub unix: u64,
+}
+
+/// Where [`Now`] comes from.
+pub struct Clock(Instant);
+
+impl Clock {
+    pub fn start() -> Self {
+        Clock(Instant::now())
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    pub fn unix(&self) -> u64 {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    }
+}
+
+/// The state of lbd.
+pub struct Engine<K> {
+    /// `None`: it could not be opened; `alarms` says why. Traffic is served, changes are refused.
+    store: Option<Store>,
+    kernel: K,
+    start_probe: Box<dyn Fn(Probe) + Send>,
+    running: Config,
+    revision: RevisionView,
+    alarms: Vec<String>,
+    /// What the kernel had when it was last read, with what we did since; `None` until it was read.
+    observed: Option<Observed>,
+    pending: Vec<Pending>,
+    drift: Vec<String>,
+    checker: Checker,
+    health: Health,
+    texts: status::CheckTexts,
+    /// Health changed, and the kernel does not know yet.
+    dirty: bool,
+    reconcile_every: Duration,
+    next_reconcile: Duration,
+    /// Reconciles in a row that left something pending.
+    failures: u32,
+    /// When an unconfirmed revision is undone, on the clock that nobody can set.
+    revert_at: Option<Duration>,
+}
+
+impl<K: Kernel> Engine<K> {
+    /// Takes over whatever a former lbd left in the kernel, and brings it to the running configuration.
+    pub fn new(
+        opening: Opening,
+        kernel: K,
+        reconcile_every: Duration,
+        start_probe: Box<dyn Fn(Probe) + Send>,
+        now: Now,
+    ) -> Self {
+        let Opening { store, running, revision, alarms } = opening;
+        for alarm in &alarms {
+            tracing::error!("alarm: {alarm}");
+        }
+        let mut engine = Engine {
+            store,
+            kernel,
+            start_probe,
+            running,
+            revision,
+            alarms,
+            observed: None,
+            pending: Vec::new(),
+            drift: Vec::new(),
+            checker: Checker::default(),
+            health: Health::default(),
+            texts: status::CheckTexts::default(),
+            dirty: false,
+            reconcile_every,
+            next_reconcile: now.since_start,
+            failures: 0,
+            revert_at: None,
+        };
+        engine.resume_confirm(now);
+        engine.observe();
+        engine.adopt_health();
+        engine.configure_checks(now);
+        engine.reconcile(now);
+        tracing::info!("running {}", engine.revision);
+        engine
+    }
+
+    /// Until [`Event::Stop`], or until nobody is left to send events.
+    pub fn run(&mut self, inbox: &Receiver<Event>, clock: &Clock) {
+        loop {
+            self.tick(clock.now());
+            let wait = self.deadline().saturating_sub(clock.elapsed());
+            let first = match inbox.recv_timeout(wait) {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // All that waits is taken at once: thousands of probes may end in the same moment.
+            for event in first.into_iter().chain(inbox.try_iter()) {
+                match event {
+                    Event::Stop => return,
+                    Event::Command { command, answer } => {
+                        let reply = self.command(command, clock.now());
+                        // Whoever asked may have hung up.
+                        let _ = answer.send(reply);
+                    }
+                    Event::Probed { key, outcome } => self.probed(key, outcome, clock.now()),
+                }
+            }
+        }
+    }
+
+    /// What time alone brings about.
+    fn tick(&mut self, now: Now) {
+        self.revert_if_unconfirmed(now);
+        if now.since_start >= self.next_reconcile {
+            self.reconcile(now);
+        } else if self.dirty {
+            self.converge(now);
+        }
+        for probe in self.checker.due(now.since_start) {
+            (self.start_probe)(probe);
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        let probes = self.checker.deadline();
+        [Some(self.next_reconcile), probes, self.revert_at].into_iter().flatten().min().unwrap_or(self.next_reconcile)
+    }
+
+    fn command(&mut self, command: Command, now: Now) -> Result<Reply, ApiError> {
+        match command {
+            Command::Running => Ok(Reply::Running(Box::new(self.running_view()))),
+            Command::Factory => Ok(Reply::Config(Box::new(lb_model::factory()))),
+            Command::Candidate => self.candidate().map(|c| Reply::Candidate(Box::new(c))),
+            Command::PutCandidate(request) => self.put_candidate(*request, now).map(|c| Reply::Candidate(Box::new(c))),
+            Command::Discard => self.discard().map(|c| Reply::Candidate(Box::new(c))),
+            Command::Plan(request) => self.plan(*request).map(Reply::Plan),
+            Command::Apply(request) => self.apply(*request, now).map(Reply::Applied),
+            Command::Confirm(request) => self.confirm(request).map(Reply::Confirm),
+            Command::History { limit } => self.history(limit).map(Reply::History),
+            Command::Revision(number) => self.revision(number).map(|r| Reply::Running(Box::new(r))),
+            Command::Rollback(request) => self.rollback(request, now).map(Reply::Applied),
+            Command::Status => Ok(Reply::Status(Box::new(self.status()))),
+            Command::SetState(request) => self.set_state(request, now).map(Reply::Applied),
+            Command::Reconcile => Ok(Reply::Reconcile(self.reconcile(now))),
+        }
+    }
+}

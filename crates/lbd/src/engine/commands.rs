@@ -1,0 +1,353 @@
+//! The life of a configuration: candidate, apply, history, rollback.
+
+use super::{Engine, Now, opening::view};
+use lb_api::{
+    ApiError, Applied, ApplyRequest, CandidateView, ErrorCode, PlanRequest, PlanView, PutCandidate, RevisionView, RollbackRequest,
+    Running, StateRequest,
+};
+use lb_kernel::Kernel;
+use lb_model::{Config, RequestedState, changes, factory, migrate, problems};
+use lb_plan::{Action, Drift, desired, plan};
+use lb_store::{Candidate, CommitError, Confirm, NewCandidate, NewRevision, Store};
+use std::time::Duration;
+
+/// What goes into one commit, besides the configuration.
+#[derive(Default)]
+struct Note {
+    author: String,
+    comment: String,
+    confirm_within: Option<u64>,
+    clear_candidate: bool,
+    may_use_reserve: bool,
+}
+
+impl<K: Kernel> Engine<K> {
+    pub(super) fn running_view(&self) -> Running {
+        Running { revision: self.revision.clone(), config: self.running.clone() }
+    }
+
+    pub(super) fn candidate(&self) -> Result<CandidateView, ApiError> {
+        let stored = self.store.as_ref().and_then(Store::candidate);
+        let (base, etag, config) = match stored {
+            None => (self.revision.number, 0, self.running.clone()),
+            Some(c) => (c.base, c.etag, read(&c.document)?),
+        };
+        let changes = changes(&self.running, &config);
+        Ok(CandidateView { base, etag, problems: problems(&config), changes, config })
+    }
+
+    pub(super) fn put_candidate(&mut self, request: PutCandidate, now: Now) -> Result<CandidateView, ApiError> {
+        let mut config = request.config;
+        config.assign_marks();
+        let number = self.revision.number;
+        let base = request.base.unwrap_or(number);
+        if base > number {
+            let message = format!("revision {base} does not exist; the running one is {number}");
+            return Err(ApiError::new(ErrorCode::NotFound, message));
+        }
+        let store = self.store()?;
+        let there = store.candidate();
+        let etag = there.as_ref().map_or(0, |c| c.etag);
+        if let Some(wanted) = request.etag.filter(|e| *e != etag) {
+            let who = there.map_or_else(|| "it was applied or discarded".to_owned(), |c| format!("{} changed it", c.author));
+            let message = format!("the pending configuration is no longer the one you edited (state {wanted}): {who}");
+            return Err(ApiError::new(ErrorCode::Conflict, message).hint("read it again and repeat your change; nothing was lost"));
+        }
+        if config == self.running && base == number {
+            store.clear_candidate().map_err(|e| self.commit_error(e))?;
+        } else {
+            let new = NewCandidate { base, author: request.author, document: write(&config)? };
+            store.set_candidate(new, None, now.unix).map_err(|e| self.commit_error(e))?;
+        }
+        self.candidate()
+    }
+
+    pub(super) fn discard(&mut self) -> Result<CandidateView, ApiError> {
+        self.store()?.clear_candidate().map_err(|e| self.commit_error(e))?;
+        self.candidate()
+    }
+
+    pub(super) fn plan(&mut self, request: PlanRequest) -> Result<PlanView, ApiError> {
+        let mut config = match request.config {
+            Some(config) => config,
+            None => self.candidate()?.config,
+        };
+        config.assign_marks();
+        valid(&config)?;
+        let wanted = desired(&config, &self.health);
+        let mut observed = self.kernel.observe(&wanted).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
+        if let Some(known) = &self.observed {
+            observed.owned.extend(known.owned.iter().filter(|k| observed.services.contains_key(k)).copied().collect::<Vec<_>>());
+        }
+        let plan = plan(&wanted, &observed);
+        Ok(PlanView {
+            changes: changes(&self.running, &config),
+            actions: plan.actions.iter().map(Action::to_string).collect(),
+            drift: plan.drift.iter().map(Drift::to_string).collect(),
+        })
+    }
+
+    pub(super) fn apply(&mut self, request: ApplyRequest, now: Now) -> Result<Applied, ApiError> {
+        let note = Note {
+            author: request.author,
+            comment: request.comment,
+            confirm_within: request.confirm_within,
+            clear_candidate: request.config.is_none(),
+            may_use_reserve: false,
+        };
+        let (base, config) = match request.config {
+            Some(config) => (request.base, config),
+            None => match self.store()?.candidate() {
+                None => return Ok(self.nothing()),
+                Some(Candidate { base, document, .. }) => (Some(base), read(&document)?),
+            },
+        };
+        if let Some(base) = base.filter(|b| *b != self.revision.number) {
+            return Err(self.conflict(base));
+        }
+        self.refuse_while_unconfirmed(None)?;
+        self.commit(config, note, now)
+    }
+
+    pub(super) fn rollback(&mut self, request: RollbackRequest, now: Now) -> Result<Applied, ApiError> {
+        self.refuse_while_unconfirmed(Some(request.revision))?;
+        let config = self.config_of(request.revision)?;
+        let comment = match request.comment.as_str() {
+            "" => format!("Roll back to revision {}", request.revision),
+            comment => comment.to_owned(),
+        };
+        let note = Note {
+            author: request.author,
+            comment,
+            confirm_within: request.confirm_within,
+            clear_candidate: false,
+            may_use_reserve: true,
+        };
+        self.commit(config, note, now)
+    }
+
+    /// Undoes a revision that nobody confirmed.
+    pub(super) fn revert(&mut self, revision: u64, now: Now) -> Result<Applied, ApiError> {
+        let config = self.config_of(revision)?;
+        let comment = format!("Not confirmed in time: back to revision {revision}");
+        self.commit(config, Note { author: "lbd".into(), comment, may_use_reserve: true, ..Note::default() }, now)
+    }
+
+    /// At once, past the candidate, which gets the same change if it was made from what runs.
+    pub(super) fn set_state(&mut self, request: StateRequest, now: Now) -> Result<Applied, ApiError> {
+        self.refuse_while_unconfirmed(None)?;
+        let mut config = self.running.clone();
+        let StateRequest { virtual_server, real_server, state, author } = request;
+        if !set_state(&mut config, virtual_server.as_str(), real_server.as_str(), state) {
+            return Err(self.unknown_server(virtual_server.as_str(), real_server.as_str()));
+        }
+        let base = self.revision.number;
+        let candidate = self.store()?.candidate().filter(|c| c.base == base);
+        let comment = match state {
+            RequestedState::Online => format!("Take {real_server} in {virtual_server} online"),
+            RequestedState::Drain => format!("Drain {real_server} in {virtual_server}"),
+            RequestedState::Offline => format!("Take {real_server} in {virtual_server} offline"),
+        };
+        let applied = self.commit(config, Note { author, comment, ..Note::default() }, now)?;
+        if let Some(candidate) = candidate.filter(|_| self.revision.number != base) {
+            let mut config = read(&candidate.document)?;
+            set_state(&mut config, virtual_server.as_str(), real_server.as_str(), state);
+            let new = NewCandidate { base: self.revision.number, author: candidate.author, document: write(&config)? };
+            self.store()?.set_candidate(new, None, now.unix).map_err(|e| self.commit_error(e))?;
+        }
+        Ok(applied)
+    }
+
+    pub(super) fn history(&self, limit: usize) -> Result<Vec<RevisionView>, ApiError> {
+        let list = match &self.store {
+            Some(store) => store.history(limit).map_err(|e| ApiError::new(ErrorCode::StoreFailed, e.to_string()))?,
+            None => Vec::new(),
+        };
+        Ok(list.iter().map(|m| view(Some(m))).collect())
+    }
+
+    pub(super) fn revision(&self, number: u64) -> Result<Running, ApiError> {
+        let config = self.config_of(number)?;
+        let revision = match number {
+            0 => view(None),
+            _ => self.history(usize::MAX)?.into_iter().find(|r| r.number == number).unwrap_or_else(|| view(None)),
+        };
+        Ok(Running { revision, config })
+    }
+
+    /// Validate, store, execute; the one way by which the running configuration changes.
+    fn commit(&mut self, mut config: Config, note: Note, now: Now) -> Result<Applied, ApiError> {
+        config.assign_marks();
+        valid(&config)?;
+        let changes = changes(&self.running, &config);
+        if changes.is_empty() {
+            if note.clear_candidate {
+                self.store()?.clear_candidate().map_err(|e| self.commit_error(e))?;
+            }
+            return Ok(self.nothing());
+        }
+        let confirm = self.confirm_window(note.confirm_within, now)?;
+        let new = NewRevision {
+            author: note.author,
+            comment: note.comment,
+            document: write(&config)?,
+            confirm,
+            clear_candidate: note.clear_candidate,
+            may_use_reserve: note.may_use_reserve,
+        };
+        let parent = Some(self.revision.number).filter(|n| *n > 0);
+        let stored = self.store()?.commit(parent, new, now.unix).map_err(|e| self.commit_error(e))?;
+        self.revision = view(Some(&stored.meta()));
+        tracing::info!("{}", self.revision);
+        for change in &changes {
+            tracing::info!("change: {change}");
+        }
+        let network = self.running.node != config.node;
+        self.running = config;
+        // The failsafe is over once something else runs.
+        self.alarms.retain(|a| !a.starts_with("FAILSAFE"));
+        self.revert_at = confirm.map(|_| now.since_start + Duration::from_secs(note.confirm_within.unwrap_or_default()));
+        self.configure_checks(now);
+        // Interfaces bring settings of their own along, which nobody has read yet; services do not.
+        if network || self.observed.is_none() {
+            self.observe();
+        }
+        let done = self.converge(now);
+        // What was planned from memory is compared with the kernel itself soon.
+        self.next_reconcile = self.next_reconcile.min(now.since_start + Duration::from_secs(1));
+        Ok(Applied {
+            revision: self.revision.clone(),
+            changes,
+            plan: done.iter().map(Action::to_string).collect(),
+            converged: self.pending.is_empty(),
+            pending: self.pending.clone(),
+            confirm_before: confirm.map(|c| c.deadline_unix),
+        })
+    }
+
+    fn confirm_window(&mut self, within: Option<u64>, now: Now) -> Result<Option<Confirm>, ApiError> {
+        let Some(seconds) = within else { return Ok(None) };
+        if !(5..=3600).contains(&seconds) {
+            let message = format!("confirm within {seconds} seconds: must be 5 to 3600");
+            return Err(ApiError::new(ErrorCode::BadRequest, message).hint("60 is a good start"));
+        }
+        if self.revision.number == 0 {
+            // The way back must be in the history: the factory settings become a revision of their own.
+            let new = NewRevision {
+                author: "lbd".into(),
+                comment: "Factory settings, to come back to".into(),
+                document: write(&self.running)?,
+                ..NewRevision::default()
+            };
+            let stored = self.store()?.commit(None, new, now.unix).map_err(|e| self.commit_error(e))?;
+            self.revision = view(Some(&stored.meta()));
+        }
+        Ok(Some(Confirm { deadline_unix: now.unix + seconds, revert_to: self.revision.number }))
+    }
+
+    fn nothing(&self) -> Applied {
+        Applied {
+            revision: self.revision.clone(),
+            changes: Vec::new(),
+            plan: Vec::new(),
+            converged: self.pending.is_empty(),
+            pending: self.pending.clone(),
+            confirm_before: None,
+        }
+    }
+
+    fn conflict(&self, base: u64) -> ApiError {
+        let newer = self.history(usize::MAX).unwrap_or_default().into_iter().filter(|r| r.number > base).collect();
+        let message = format!(
+            "this configuration was made from revision {base}, but revision {} runs by now; nothing was applied",
+            self.revision.number
+        );
+        let mut error = ApiError::new(ErrorCode::Conflict, message).hint("compare with what runs, then edit that, or discard");
+        error.between = newer;
+        error
+    }
+
+    fn refuse_while_unconfirmed(&self, rollback_to: Option<u64>) -> Result<(), ApiError> {
+        match self.store.as_ref().and_then(Store::pending_confirm) {
+            Some(p) if rollback_to != Some(p.revert_to) => {
+                let message = format!("revision {} waits for its confirmation", p.number);
+                Err(ApiError::new(ErrorCode::AwaitingConfirm, message).hint(format!(
+                    "confirm it (lbctl confirm), or undo it (lbctl rollback {})",
+                    p.revert_to
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn config_of(&self, number: u64) -> Result<Config, ApiError> {
+        if number == 0 {
+            return Ok(factory());
+        }
+        let unknown = || ApiError::new(ErrorCode::NotFound, format!("revision {number} is not in the history"));
+        let store = self.store.as_ref().ok_or_else(unknown)?;
+        let stored = store.revision(number).map_err(|e| ApiError::new(ErrorCode::StoreFailed, e.to_string()))?;
+        read(&stored.ok_or_else(unknown)?.document)
+    }
+
+    fn unknown_server(&self, vs: &str, rs: &str) -> ApiError {
+        let names = |all: Vec<&str>| if all.is_empty() { "there is none".to_owned() } else { format!("there is: {}", all.join(", ")) };
+        match self.running.virtual_server(vs) {
+            None => ApiError::new(ErrorCode::NotFound, format!("there is no virtual server {vs}"))
+                .hint(names(self.running.virtual_servers.iter().map(|v| v.label.as_str()).collect())),
+            Some(v) => ApiError::new(ErrorCode::NotFound, format!("virtual server {vs} has no real server {rs}"))
+                .hint(names(v.real_servers.iter().map(|r| r.label.as_str()).collect())),
+        }
+    }
+
+    pub(super) fn store(&mut self) -> Result<&mut Store, ApiError> {
+        self.store.as_mut().ok_or_else(|| {
+            ApiError::new(ErrorCode::StoreFailed, "the store could not be opened; traffic is served, changes are refused")
+                .hint("see lbctl status for the reason")
+        })
+    }
+
+    pub(super) fn commit_error(&self, error: CommitError) -> ApiError {
+        let hint = match &error {
+            CommitError::Failed(_) => "traffic is served as before; look at the disk, then restart lbd (sv restart lbd)",
+            CommitError::DiskFull => "free some space below /data, then try again",
+            CommitError::Conflict { .. } => "read the configuration again and repeat your change",
+            CommitError::NotJson(_) | CommitError::UnknownRevision(_) | CommitError::NotPending(_) => "",
+        };
+        let code = match &error {
+            CommitError::Conflict { .. } => ErrorCode::Conflict,
+            CommitError::UnknownRevision(_) | CommitError::NotPending(_) => ErrorCode::NotFound,
+            CommitError::NotJson(_) => ErrorCode::BadRequest,
+            CommitError::Failed(_) | CommitError::DiskFull => ErrorCode::StoreFailed,
+        };
+        tracing::error!("store: {error}");
+        let error = ApiError::new(code, error.to_string());
+        if hint.is_empty() { error } else { error.hint(hint) }
+    }
+}
+
+fn set_state(config: &mut Config, vs: &str, rs: &str, state: RequestedState) -> bool {
+    let vs = config.virtual_servers.iter_mut().find(|v| v.label.as_str() == vs);
+    match vs.and_then(|v| v.real_servers.iter_mut().find(|r| r.label.as_str() == rs)) {
+        Some(server) => {
+            server.state = state;
+            true
+        }
+        None => false,
+    }
+}
+
+fn valid(config: &Config) -> Result<(), ApiError> {
+    match problems(config) {
+        none if none.is_empty() => Ok(()),
+        all => Err(ApiError::invalid(all)),
+    }
+}
+
+fn read(document: &str) -> Result<Config, ApiError> {
+    migrate(document).map_err(|e| ApiError::new(ErrorCode::Internal, format!("a stored configuration cannot be read: {e}")))
+}
+
+fn write(config: &Config) -> Result<String, ApiError> {
+    serde_json::to_string(config).map_err(|e| ApiError::new(ErrorCode::Internal, format!("writing the configuration: {e}")))
+}

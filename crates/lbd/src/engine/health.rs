@@ -1,0 +1,53 @@
+//! From what probes say to what the kernel should have.
+
+use super::{Engine, Now};
+use lb_api::CheckStatus;
+use lb_check::{Outcome, ProbeKey, Verdict};
+use lb_kernel::Kernel;
+use lb_plan::{Fitness, health_seen};
+
+impl<K: Kernel> Engine<K> {
+    /// A restarted lbd knows its servers by the weights that they have in the kernel.
+    pub(super) fn adopt_health(&mut self) {
+        if let Some(observed) = &self.observed {
+            self.health = health_seen(&self.running, observed);
+        }
+    }
+
+    /// Checks what the running configuration says; unchanged checks go on undisturbed.
+    pub(super) fn configure_checks(&mut self, now: Now) {
+        let health = &self.health;
+        let known = |vs: &_, rs: &_| match health.get(vs, rs) {
+            Fitness::Unknown => Verdict::Unknown,
+            Fitness::Fit => Verdict::Fit,
+            Fitness::Unfit => Verdict::Unfit,
+        };
+        self.checker.configure(lb_check::specs(&self.running), now.since_start, known);
+        let configured: std::collections::HashSet<_> = self
+            .running
+            .virtual_servers
+            .iter()
+            .flat_map(|vs| vs.real_servers.iter().map(move |rs| (&vs.label, &rs.label)))
+            .collect();
+        self.health.retain(|vs, rs| configured.contains(&(vs, rs)));
+        self.texts.retain(|(vs, rs), _| configured.contains(&(vs, rs)));
+    }
+
+    pub(super) fn probed(&mut self, key: ProbeKey, outcome: Outcome, now: Now) {
+        for transition in self.checker.result(key, outcome, now.since_start) {
+            let fitness = match transition.to {
+                Verdict::Unknown => Fitness::Unknown,
+                Verdict::Fit => Fitness::Fit,
+                Verdict::Unfit => Fitness::Unfit,
+            };
+            let before = self.health.set(&transition.vs, &transition.rs, fitness);
+            self.dirty |= before != fitness;
+            match fitness {
+                Fitness::Unfit => tracing::warn!("check: {} in {} is down: {}", transition.rs, transition.vs, transition.text),
+                _ => tracing::info!("check: {} in {} is up: {}", transition.rs, transition.vs, transition.text),
+            }
+            let status = CheckStatus { text: transition.text, since: now.unix };
+            self.texts.insert((transition.vs, transition.rs), status);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! From the disk to a configuration that can run; or to the failsafe, with the reason. Writes nothing of its own.
+
+use crate::engine::Now;
+use lb_api::RevisionView;
+use lb_model::{Config, factory, failsafe, migrate, problems};
+use lb_store::{OpenError, Opened, Revision, RevisionMeta, Store};
+use std::path::Path;
+
+/// What the engine starts from.
+pub struct Opening {
+    pub(super) store: Option<Store>,
+    pub(super) running: Config,
+    pub(super) revision: RevisionView,
+    pub(super) alarms: Vec<String>,
+}
+
+impl Opening {
+    pub fn open(state: &Path, now: Now) -> Opening {
+        match Store::open(state, now.unix) {
+            Ok((store, opened)) => Opening::opened(store, &opened),
+            Err(error) => Opening::failsafe(None, view(None), &unopened(state, error)),
+        }
+    }
+
+    fn opened(store: Store, opened: &Opened) -> Opening {
+        let mut alarms = Vec::new();
+        match opened {
+            Opened::Created => tracing::info!("a new store: factory settings"),
+            Opened::Clean => {}
+            Opened::Recovered { alarm, .. } => alarms.push(alarm.clone()),
+        }
+        let running = store.running();
+        let revision = view(running.as_ref().map(Revision::meta).as_ref());
+        let config = match &running {
+            None => Ok(factory()),
+            Some(r) => migrate(&r.document).map_err(|e| e.to_string()).and_then(|config| match problems(&config).as_slice() {
+                [] => Ok(config),
+                [first, ..] => Err(first.to_string()),
+            }),
+        };
+        match config {
+            Ok(running) => Opening { store: Some(store), running, revision, alarms },
+            Err(reason) => {
+                let reason = format!("revision {} cannot run: {reason}", revision.number);
+                let mut opening = Opening::failsafe(Some(store), revision, &reason);
+                opening.alarms.extend(alarms);
+                opening
+            }
+        }
+    }
+
+    fn failsafe(store: Option<Store>, revision: RevisionView, reason: &str) -> Opening {
+        let alarm = format!(
+            "FAILSAFE: {reason}. The unit answers at {} and balances nothing. hint: apply or roll back to a working configuration",
+            lb_model::FACTORY_ADDRESS
+        );
+        Opening { store, running: failsafe(), revision, alarms: vec![alarm] }
+    }
+}
+
+fn unopened(state: &Path, error: OpenError) -> String {
+    let mut reason = format!("the store at {} cannot be opened: {error}", state.display());
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        reason = format!("{reason}: {cause}");
+        source = cause.source();
+    }
+    reason
+}
+
+/// A revision as the API shows it; the factory settings are revision 0.
+pub(super) fn view(meta: Option<&RevisionMeta>) -> RevisionView {
+    match meta {
+        Some(m) => RevisionView { number: m.number, time: m.time, author: m.author.clone(), comment: m.comment.clone() },
+        None => RevisionView { number: 0, time: 0, author: "factory".into(), comment: "factory settings".into() },
+    }
+}

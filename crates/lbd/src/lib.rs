@@ -1,0 +1,15 @@
+//! The parts of lbd, for its `main` and for tests that run it with a fake kernel.
+//!
+//! ```text
+//!  HTTP on the socket --> api --Command--> engine <--Event::Probed-- probes
+//!                                           |  one thread, one loop, one match
+//!                              lb-store <---+---> lb-kernel
+//! ```
+#![forbid(unsafe_code)]
+
+mod api;
+pub mod engine;
+mod probes;
+mod serve;
+
+pub use serve::{Settings, serve};

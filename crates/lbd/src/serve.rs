@@ -1,0 +1,111 @@
+//! Puts the parts together and runs them until a signal.
+
+use crate::{
+    api,
+    engine::{Clock, Engine, Event, Now, Opening},
+    probes,
+};
+use anyhow::{Context, anyhow};
+use lb_kernel::{Kernel, KernelError};
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+use tokio::{
+    net::UnixListener,
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+};
+
+/// Probes under way at once; each holds one file descriptor.
+const PROBES_AT_ONCE: usize = 1024;
+
+/// What `main` read off the command line.
+pub struct Settings {
+    pub state: PathBuf,
+    pub socket: PathBuf,
+    pub reconcile_every: Duration,
+}
+
+/// Runs until SIGTERM or SIGINT. `open_kernel` is called on the engine's own thread, whose network namespace counts.
+pub fn serve<K: Kernel + 'static>(
+    settings: Settings,
+    open_kernel: impl FnOnce() -> Result<K, KernelError> + Send + 'static,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (events, inbox) = mpsc::channel();
+    let clock = Clock::start();
+    let start_probe = prober(&runtime, events.clone());
+    let state = settings.state.clone();
+    let every = settings.reconcile_every;
+    let (ready, is_ready) = tokio::sync::oneshot::channel();
+    let engine = thread::Builder::new().name("engine".into()).spawn(move || -> anyhow::Result<()> {
+        let opening = Opening::open(&state, clock.now());
+        let kernel = open_kernel().context("opening the kernel's interfaces")?;
+        let mut engine = Engine::new(opening, kernel, every, start_probe, clock.now());
+        let _ = ready.send(());
+        engine.run(&inbox, &clock);
+        Ok(())
+    })?;
+    let socket = settings.socket.clone();
+    let served = runtime.block_on(async {
+        // The first reconcile is done before anybody is answered.
+        if is_ready.await.is_err() {
+            return Ok(());
+        }
+        let listener = listen(&socket)?;
+        tracing::info!("listening on {}", socket.display());
+        let server = api::serve(listener, events.clone());
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            done = server => done.context("serving the socket"),
+            _ = term.recv() => Ok(()),
+            _ = int.recv() => Ok(()),
+        }
+    });
+    let _ = events.send(Event::Stop);
+    let ended = engine.join().map_err(|_| anyhow!("the engine panicked"))?;
+    let _ = std::fs::remove_file(&settings.socket);
+    tracing::info!("stopped; traffic goes on as programmed");
+    ended.and(served)
+}
+
+fn listen(socket: &Path) -> anyhow::Result<UnixListener> {
+    // A socket left by a killed lbd; the store's lock has shown that no other one lives.
+    match std::fs::remove_file(socket) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).with_context(|| format!("removing {}", socket.display())),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket).with_context(|| format!("listening on {}", socket.display()))?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o660))?;
+    if let Ok(Some(group)) = nix::unistd::Group::from_name("lb") {
+        nix::unistd::chown(socket, None, Some(group.gid))?;
+    }
+    Ok(listener)
+}
+
+/// Starts a probe on the runtime; its outcome comes back as an event.
+fn prober(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Box<dyn Fn(lb_check::Probe) + Send> {
+    let handle = runtime.handle().clone();
+    let slots = Arc::new(Semaphore::new(PROBES_AT_ONCE));
+    Box::new(move |probe| {
+        let (slots, events) = (slots.clone(), events.clone());
+        handle.spawn(async move {
+            let _slot = slots.acquire_owned().await;
+            let outcome = probes::run(&probe.spec).await;
+            // The engine is gone only when lbd stops.
+            let _ = events.send(Event::Probed { key: probe.key, outcome });
+        });
+    })
+}
+
+impl Clock {
+    /// Time since lbd started, and the wall clock.
+    pub fn now(&self) -> Now {
+        Now { since_start: self.elapsed(), unix: self.unix() }
+    }
+}
