@@ -69,7 +69,7 @@ fn run(dir: &Path, only_check: bool, max: usize) -> Result<(), Box<dyn std::erro
         let Some(revision) = store.revision(meta.number)? else {
             return Err(format!("revision {} is not whole", meta.number).into());
         };
-        if &*revision.document != document(meta.number, max) {
+        if *revision.document != document(meta.number, max) {
             return Err(format!("revision {} is not what was written", meta.number).into());
         }
     }

@@ -128,9 +128,7 @@ fn read(path: &Path) -> Option<Result<Copy, String>> {
     match fs::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => Some(Err(e.to_string())),
-        Ok(bytes) => {
-            Some(String::from_utf8(bytes).map_err(|e| e.to_string()).and_then(|t| parse(&t)))
-        }
+        Ok(bytes) => Some(String::from_utf8(bytes).map_err(|e| e.to_string()).and_then(|t| parse(&t))),
     }
 }
 

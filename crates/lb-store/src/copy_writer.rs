@@ -50,9 +50,7 @@ impl CopyWriter {
     pub fn start(files: Files) -> io::Result<CopyWriter> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("store copy".to_owned())
-            .spawn(move || run(&theirs, &files))?;
+        let thread = std::thread::Builder::new().name("store copy".to_owned()).spawn(move || run(&theirs, &files))?;
         Ok(CopyWriter { shared, thread: Some(thread) })
     }
 
@@ -114,9 +112,8 @@ fn run(shared: &Shared, files: &Files) {
                 state.wanted.get_or_insert(wanted);
                 shared.changed.notify_all();
                 let before = state.wanted.as_ref().map(|w| w.running.generation);
-                let nothing_new = |s: &mut State| {
-                    !s.closing && s.wanted.as_ref().map(|w| w.running.generation) == before
-                };
+                let nothing_new =
+                    |s: &mut State| !s.closing && s.wanted.as_ref().map(|w| w.running.generation) == before;
                 state = shared
                     .changed
                     .wait_timeout_while(state, RETRY, nothing_new)

@@ -86,8 +86,7 @@ impl Engine {
         let db = loop {
             match contain(|| config.open()) {
                 Err(EngineError::Sled(sled::Error::Io(e)))
-                    if e.to_string().contains("could not acquire lock")
-                        && started.elapsed() < LOCK_PATIENCE =>
+                    if e.to_string().contains("could not acquire lock") && started.elapsed() < LOCK_PATIENCE =>
                 {
                     std::thread::sleep(Duration::from_millis(5));
                 }
@@ -158,9 +157,7 @@ impl Engine {
     /// Read everything, check everything.
     pub fn load(&self) -> Result<Contents, EngineError> {
         let damaged = EngineError::Damaged;
-        let head = self
-            .get(Tree::Meta, HEAD_KEY)?
-            .ok_or_else(|| damaged("the sentinel is missing".to_owned()))?;
+        let head = self.get(Tree::Meta, HEAD_KEY)?.ok_or_else(|| damaged("the sentinel is missing".to_owned()))?;
         // The schema first: a newer head may have fields of other shapes.
         #[derive(serde::Deserialize)]
         struct Schema {
@@ -173,8 +170,7 @@ impl Engine {
         let head: Head = records::parse("sentinel", &head).map_err(damaged)?;
         let candidate_tree = self.read_tree(Tree::Candidate)?;
         let candidate =
-            records::candidate(|chunk| Ok(candidate_tree.get(&chunk.to_be_bytes()[..]).cloned()))
-                .map_err(damaged)?;
+            records::candidate(|chunk| Ok(candidate_tree.get(&chunk.to_be_bytes()[..]).cloned())).map_err(damaged)?;
         let parts = self.read_tree(Tree::History)?;
         let mut history = std::collections::BTreeMap::new();
         for (key, payload) in &parts {
@@ -202,10 +198,7 @@ impl Engine {
         Ok(Contents { head, history, candidate })
     }
 
-    fn read_tree(
-        &self,
-        tree: Tree,
-    ) -> Result<std::collections::BTreeMap<Vec<u8>, Vec<u8>>, EngineError> {
+    fn read_tree(&self, tree: Tree) -> Result<std::collections::BTreeMap<Vec<u8>, Vec<u8>>, EngineError> {
         let pairs = contain(|| self.tree(tree).iter().collect::<sled::Result<Vec<_>>>())?;
         pairs
             .into_iter()
@@ -219,12 +212,10 @@ impl Engine {
     /// One revision out of the history.
     pub fn revision(&self, head: &RevisionHead) -> Result<crate::Revision, EngineError> {
         let number = head.meta.number;
-        let document =
-            records::document(&format!("revision {number}"), head.length, head.crc, |chunk| {
-                self.get(Tree::History, &records::history_key(number, chunk))
-                    .map_err(|e| e.to_string())
-            })
-            .map_err(EngineError::Damaged)?;
+        let document = records::document(&format!("revision {number}"), head.length, head.crc, |chunk| {
+            self.get(Tree::History, &records::history_key(number, chunk)).map_err(|e| e.to_string())
+        })
+        .map_err(EngineError::Damaged)?;
         Ok(records::revision(head.clone(), document))
     }
 

@@ -35,6 +35,4 @@ mod types;
 pub use error::{CommitError, OpenError, ReadError};
 pub use files::reset;
 pub use store::Store;
-pub use types::{
-    Candidate, Confirm, NewCandidate, NewRevision, Opened, PendingConfirm, Revision, RevisionMeta,
-};
+pub use types::{Candidate, Confirm, NewCandidate, NewRevision, Opened, PendingConfirm, Revision, RevisionMeta};

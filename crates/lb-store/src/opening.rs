@@ -46,12 +46,7 @@ pub struct Up {
 }
 
 /// Bring the store up. `known` is what a running process still has in memory: as good as a copy.
-pub fn open(
-    files: &Files,
-    now: u64,
-    known: Option<Copy>,
-    trust: Trust,
-) -> Result<Up, OpenError> {
+pub fn open(files: &Files, now: u64, known: Option<Copy>, trust: Trust) -> Result<Up, OpenError> {
     fs::create_dir_all(&files.parent).map_err(io_error("creating", &files.parent))?;
     let unfinished = files.new_dir();
     if unfinished.exists() {
@@ -84,12 +79,9 @@ pub fn open(
                 let (engine, contents) = build(files, contents)?;
                 Ok(Up { engine, contents, opened: Opened::Clean, copy_generation: None })
             }
-            None => Ok(Up {
-                copy_generation: current_copy(&contents, &copies),
-                engine,
-                contents,
-                opened: Opened::Clean,
-            }),
+            None => {
+                Ok(Up { copy_generation: current_copy(&contents, &copies), engine, contents, opened: Opened::Clean })
+            }
             Some(why) => {
                 engine.close();
                 let moved = files.move_aside(now)?;
@@ -152,9 +144,8 @@ fn open_existing(files: &Files) -> Result<(Engine, Contents), EngineError> {
 fn older_than(contents: &Contents, copies: &Found) -> Option<String> {
     let head = &contents.head;
     let newest = copies.valid.iter().find(|copy| copy.store == head.store)?;
-    (newest.generation > head.generation).then(|| {
-        format!("it went back to generation {}, the copy has {}", head.generation, newest.generation)
-    })
+    (newest.generation > head.generation)
+        .then(|| format!("it went back to generation {}, the copy has {}", head.generation, newest.generation))
 }
 
 fn current_copy(contents: &Contents, copies: &Found) -> Option<u64> {
@@ -166,12 +157,7 @@ fn current_copy(contents: &Contents, copies: &Found) -> Option<u64> {
         .then_some(head.generation)
 }
 
-fn recover(
-    files: &Files,
-    copies: &Found,
-    moved_to: Option<PathBuf>,
-    why: String,
-) -> Result<Up, OpenError> {
+fn recover(files: &Files, copies: &Found, moved_to: Option<PathBuf>, why: String) -> Result<Up, OpenError> {
     let Some(newest) = copies.valid.first() else {
         return Err(OpenError::Lost { reason: why });
     };
@@ -239,14 +225,7 @@ fn build_once(files: &Files, contents: &Contents) -> Result<Engine, OpenError> {
 
 fn empty() -> Contents {
     Contents {
-        head: Head {
-            schema: SCHEMA,
-            store: new_id(),
-            generation: 0,
-            running: None,
-            confirm: None,
-            etag: 0,
-        },
+        head: Head { schema: SCHEMA, store: new_id(), generation: 0, running: None, confirm: None, etag: 0 },
         history: BTreeMap::new(),
         candidate: None,
     }

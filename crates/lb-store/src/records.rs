@@ -13,8 +13,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::types::{Candidate, Confirm, Revision, RevisionMeta};
 
@@ -162,11 +162,7 @@ pub fn put_head(head: &Head) -> Change {
 
 pub fn put_revision(revision: &Revision, out: &mut Vec<Change>) -> RevisionHead {
     let document = revision.document.as_bytes();
-    let head = RevisionHead {
-        meta: revision.meta(),
-        length: document.len() as u64,
-        crc: crc32fast::hash(document),
-    };
+    let head = RevisionHead { meta: revision.meta(), length: document.len() as u64, crc: crc32fast::hash(document) };
     out.push(put(Tree::History, history_key(revision.number, 0), &json(&head)));
     for (chunk, bytes) in (1u32..).zip(document.chunks(CHUNK)) {
         out.push(put(Tree::History, history_key(revision.number, chunk), bytes));
@@ -232,21 +228,13 @@ pub fn revision(head: RevisionHead, document: Arc<str>) -> Revision {
 }
 
 /// Read the candidate out of its tree's values.
-pub fn candidate(
-    mut value: impl FnMut(u32) -> Result<Option<Vec<u8>>, String>,
-) -> Result<Option<Candidate>, String> {
+pub fn candidate(mut value: impl FnMut(u32) -> Result<Option<Vec<u8>>, String>) -> Result<Option<Candidate>, String> {
     let Some(head) = value(0)? else {
         return Ok(None);
     };
     let head: CandidateHead = parse("candidate", &head)?;
     let document = document("candidate", head.length, head.crc, value)?;
-    Ok(Some(Candidate {
-        base: head.base,
-        etag: head.etag,
-        author: head.author,
-        time: head.time,
-        document,
-    }))
+    Ok(Some(Candidate { base: head.base, etag: head.etag, author: head.author, time: head.time, document }))
 }
 
 /// The changes that turn an empty store into `contents`.

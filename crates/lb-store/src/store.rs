@@ -27,9 +27,7 @@ use crate::files::{Files, io_error};
 use crate::json_text::compact;
 use crate::opening::{self, Trust, Up};
 use crate::records::{self, Change, Contents, Head, RevisionHead};
-use crate::types::{
-    Candidate, NewCandidate, NewRevision, Opened, PendingConfirm, Revision, RevisionMeta,
-};
+use crate::types::{Candidate, NewCandidate, NewRevision, Opened, PendingConfirm, Revision, RevisionMeta};
 
 /// Revisions that are kept, the running one included.
 const HISTORY: usize = 200;
@@ -76,8 +74,7 @@ impl Store {
         std::fs::create_dir_all(&files.parent).map_err(io_error("creating", &files.parent))?;
         let lock = lock(&files)?;
         let up = opening::open(&files, now_unix, None, Trust::AsRead)?;
-        let copies = CopyWriter::start(files.clone())
-            .map_err(io_error("starting the thread for", &files.copy(0)))?;
+        let copies = CopyWriter::start(files.clone()).map_err(io_error("starting the thread for", &files.copy(0)))?;
         let opened = up.opened.clone();
         let stale = up.copy_generation.is_none();
         let mut inner = Inner::of(up);
@@ -233,13 +230,7 @@ impl Store {
         inner.expect_etag(expected_etag)?;
         let mut head = inner.head.clone();
         head.etag += 1;
-        let candidate = Candidate {
-            base: new.base,
-            etag: head.etag,
-            author: new.author,
-            time: now_unix,
-            document,
-        };
+        let candidate = Candidate { base: new.base, etag: head.etag, author: new.author, time: now_unix, document };
         let mut changes = vec![records::put_head(&head)];
         records::put_candidate(Some(&candidate), inner.candidate.as_ref(), &mut changes);
         self.write(inner, &changes, false, now_unix)?;
@@ -249,11 +240,7 @@ impl Store {
     }
 
     /// Forget the candidate; `expected_etag` as in [`Store::set_candidate`].
-    pub fn clear_candidate(
-        &self,
-        expected_etag: Option<u64>,
-        now_unix: u64,
-    ) -> Result<(), CommitError> {
+    pub fn clear_candidate(&self, expected_etag: Option<u64>, now_unix: u64) -> Result<(), CommitError> {
         let mut inner = self.lock();
         let inner = &mut *inner;
         inner.working()?;
@@ -302,13 +289,7 @@ impl Store {
     }
 
     /// Write, or leave the store either as it was (disk full) or failed.
-    fn write(
-        &self,
-        inner: &mut Inner,
-        changes: &[Change],
-        may_use_reserve: bool,
-        now: u64,
-    ) -> Result<(), CommitError> {
+    fn write(&self, inner: &mut Inner, changes: &[Change], may_use_reserve: bool, now: u64) -> Result<(), CommitError> {
         let Err(first) = inner.try_write(changes) else {
             if !inner.reserved {
                 inner.reserved = ballast::reserve(&self.files.ballast());
@@ -400,9 +381,7 @@ impl Inner {
     fn expect_etag(&self, expected: Option<u64>) -> Result<(), CommitError> {
         let found = self.candidate.as_ref().map(|candidate| candidate.etag);
         match expected {
-            Some(etag) if etag != found.unwrap_or(0) => {
-                Err(CommitError::Conflict { expected, found })
-            }
+            Some(etag) if etag != found.unwrap_or(0) => Err(CommitError::Conflict { expected, found }),
             _ => Ok(()),
         }
     }
@@ -461,12 +440,8 @@ impl Inner {
 
 fn lock(files: &Files) -> Result<Flock<std::fs::File>, OpenError> {
     let path = files.lock();
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io_error("opening", &path))?;
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io_error("opening", &path))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
         nix::Error::EWOULDBLOCK => OpenError::InUse,
         errno => io_error("locking", &path)(errno.into()),
