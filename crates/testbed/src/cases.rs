@@ -1,0 +1,86 @@
+//! The VM cases: what must hold with the real kernel, its IPVS, and packets.
+//!
+//! They run inside one guest, as root, in network namespaces that stand for a client, the appliance
+//! and real servers. lbd is the real one, in the appliance's namespace, spoken to over its socket.
+//! Every case builds its own topology and takes it down again. States are waited for with
+//! [`wait`], never slept for.
+
+pub mod net;
+pub mod topology;
+pub mod web;
+
+mod data_path;
+mod health;
+mod ipvsadm;
+mod random;
+mod restart;
+
+use anyhow::Result;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+/// How long a state may take to come, on a machine that is loaded and emulated.
+const LIMIT: Duration = Duration::from_secs(90);
+
+type Case = (&'static str, fn() -> Result<()>);
+
+const CASES: &[Case] = &[
+    ("two_arm_nat_is_balanced_and_masqueraded", data_path::nat),
+    ("one_arm_dr_is_balanced", data_path::dr),
+    ("tun_is_balanced_by_ipip_gre_and_gue", data_path::tun),
+    ("ipv6_is_balanced", data_path::ipv6),
+    ("udp_is_balanced", data_path::udp),
+    ("several_ports_are_one_virtual_server", data_path::ports),
+    ("persistence_keeps_a_network_on_its_server", data_path::persistence),
+    ("a_stopped_server_loses_its_clients_and_gets_them_back", health::stop_and_start),
+    ("all_down_means_the_fallback_page", health::fallback),
+    ("a_failed_negotiate_check_says_why", health::negotiate),
+    ("offline_and_drain_move_clients", health::offline),
+    ("killing_lbd_under_load_fails_no_request", restart::kill_under_load),
+    ("what_is_done_by_hand_is_repaired_or_reported", restart::by_hand),
+    ("fake_and_real_kernel_end_equal", random::fake_and_real),
+    ("the_kernels_own_selftest_topology_passes_with_our_ipvsadm", ipvsadm::selftest),
+    ("our_ipvsadm_does_what_the_c_tool_does", ipvsadm::matrix),
+];
+
+/// Runs the cases whose name contains one of `wanted`; all, if none is wanted.
+pub fn run(wanted: &[String]) -> ExitCode {
+    let (mut passed, mut failed) = (0, 0);
+    for (name, case) in CASES {
+        if !wanted.is_empty() && !wanted.iter().any(|w| name.contains(w.as_str())) {
+            continue;
+        }
+        let started = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(case)).unwrap_or_else(|_| Err(anyhow::anyhow!("panicked")));
+        net::clean_up();
+        let seconds = started.elapsed().as_secs_f32();
+        match result {
+            Ok(()) => {
+                passed += 1;
+                println!("test {name} ... ok ({seconds:.1} s)");
+            }
+            Err(error) => {
+                failed += 1;
+                println!("test {name} ... FAILED ({seconds:.1} s)\n  {error:?}");
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Waits until `state` is so. On the way out it says what was seen last.
+pub fn wait<T: std::fmt::Debug>(what: &str, mut see: impl FnMut() -> Result<T>, state: impl Fn(&T) -> bool) -> Result<T> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let seen = see();
+        match seen {
+            Ok(seen) if state(&seen) => return Ok(seen),
+            seen if Instant::now() > end => anyhow::bail!("{what}: not within {LIMIT:?}; last seen: {seen:?}"),
+            _ => std::thread::yield_now(),
+        }
+    }
+}
