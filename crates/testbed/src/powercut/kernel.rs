@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 
 /// In the order in which they are loaded.
 const MODULES: [&str; 6] = [
-    "virtio/virtio.ko",
     "virtio/virtio_ring.ko",
+    "virtio/virtio.ko",
     "virtio/virtio_pci_legacy_dev.ko",
     "virtio/virtio_pci_modern_dev.ko",
     "virtio/virtio_pci.ko",
