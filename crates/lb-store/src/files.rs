@@ -48,6 +48,17 @@ impl Files {
         }
     }
 
+    /// Where copy `age` goes when it was edited.
+    pub fn edited(&self, age: usize) -> PathBuf {
+        self.copy(age).with_extension("json.edited")
+    }
+
+    /// Something that only an earlier store can have left.
+    pub fn has_remains(&self) -> Result<bool, OpenError> {
+        let bad = self.bad().map_err(io_error("listing", &self.parent))?;
+        Ok(!bad.is_empty() || (0..crate::copy::KEPT).any(|age| self.edited(age).exists()))
+    }
+
     /// Moved-aside directories, oldest first.
     pub fn bad(&self) -> io::Result<Vec<PathBuf>> {
         let prefix = format!("{}.bad-", self.name);
@@ -134,6 +145,7 @@ pub fn reset(dir: &Path) -> Result<(), OpenError> {
     // The copies first: were the store gone and a copy left, the next open would restore it.
     for age in 0..crate::copy::KEPT {
         remove_if_there(&files.copy(age))?;
+        remove_if_there(&files.edited(age))?;
     }
     for bad in files.bad().map_err(io_error("listing", &files.parent))? {
         fs::remove_dir_all(&bad).map_err(io_error("removing", &bad))?;

@@ -63,8 +63,7 @@ pub fn open(files: &Files, now: u64, known: Option<Copy>, trust: Trust) -> Resul
         if !copies.valid.is_empty() {
             return recover(files, &copies, None, "its directory is missing".to_owned());
         }
-        let bad = files.bad().map_err(io_error("listing", &files.parent))?;
-        if !bad.is_empty() || !copies.invalid.is_empty() {
+        if !copies.invalid.is_empty() || files.has_remains()? {
             return Err(OpenError::Lost { reason: "its directory is missing".to_owned() });
         }
         let (engine, contents) = build(files, empty())?;
@@ -248,7 +247,7 @@ fn new_id() -> String {
 fn set_aside_edited(files: &Files, copies: &Found) {
     for (age, why) in &copies.invalid {
         let path = files.copy(*age);
-        let aside = path.with_extension("json.edited");
+        let aside = files.edited(*age);
         tracing::warn!("{} is not used: {why}; kept as {}", path.display(), aside.display());
         if let Err(e) = fs::rename(&path, &aside) {
             tracing::warn!("renaming {}: {e}", path.display());

@@ -223,6 +223,19 @@ fn without_a_valid_copy_the_store_is_lost_and_nothing_is_deleted() {
     }
 }
 
+/// The first open sets the edited copies aside; the second must not take that for a fresh disk.
+#[test]
+fn a_missing_store_with_only_edited_copies_stays_lost() {
+    let case = store(1);
+    let text = fs::read_to_string(case.copy()).unwrap();
+    fs::write(case.copy(), text.replace("parent", "Parent")).unwrap();
+    fs::remove_dir_all(&case.dir).unwrap();
+    for _ in 0..2 {
+        let error = Store::open(&case.dir, 5).map(drop).unwrap_err();
+        assert!(matches!(error, OpenError::Lost { .. }), "{error}");
+    }
+}
+
 #[test]
 fn an_edited_copy_is_set_aside_and_written_anew() {
     let case = store(5);

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 const KILLS: usize = 200;
 
+/// Each open reads all documents again: small ones keep the test short.
+const MAX: (&str, &str) = ("STORE_WRITER_MAX", "20000");
+
 /// Cargo builds examples before it runs tests and puts them beside the test's own folder.
 fn writer() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
@@ -47,7 +50,7 @@ enum From {
 
 /// Start the writer, kill it `life` after `from`; its lines.
 fn run_and_kill(dir: &Path, from: From, life: Duration) -> Vec<String> {
-    let mut child = Command::new(writer()).arg(dir).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(writer()).arg(dir).env(MAX.0, MAX.1).stdout(Stdio::piped()).spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
     let (first_line, is_open) = mpsc::channel();
     let reader = std::thread::spawn(move || {
@@ -79,7 +82,7 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
         let life = Duration::from_micros(random.below(60_000));
         // The last run only looks how the last kill was survived.
         let lines = if kill == KILLS {
-            let out = Command::new(writer()).arg(&dir).arg("check").output().unwrap();
+            let out = Command::new(writer()).arg(&dir).arg("check").env(MAX.0, MAX.1).output().unwrap();
             String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect()
         } else {
             run_and_kill(&dir, from, life)
