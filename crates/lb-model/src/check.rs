@@ -42,7 +42,8 @@ pub enum CheckMethod {
     On,
     /// Never asked, never active.
     Off,
-    /// A TCP connection is accepted.
+    /// A TCP connection is accepted. UDP has no connections and SCTP's are not asked for: a virtual server of
+    /// these protocols is checked as by `ping`.
     Connect,
     /// An ICMP echo is answered.
     Ping,
@@ -50,7 +51,7 @@ pub enum CheckMethod {
     Negotiate(Negotiate),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Negotiate {
     pub service: NegotiateService,
@@ -72,7 +73,7 @@ fn slash() -> String {
     "/".into()
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NegotiateService {
     Http,
@@ -96,7 +97,7 @@ impl fmt::Display for CheckMethod {
 }
 
 /// A regular expression of the `regex` crate's syntax that compiles, at most 1,000 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern(String);
 
@@ -140,7 +141,7 @@ impl From<Pattern> for String {
 }
 
 /// HTTP status codes: `200-299` or a list such as `200,204,301-302`; each 100..=599.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StatusCodes(Vec<(u16, u16)>);
 
