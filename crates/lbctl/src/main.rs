@@ -1,2 +1,7 @@
 //! The command line of the load balancer.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(lbctl::main(std::env::args_os()))
+}

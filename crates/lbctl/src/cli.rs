@@ -1,0 +1,345 @@
+//! The command line: every subcommand and option, and the texts that explain them.
+//!
+//! Owns words, defaults and the shape of arguments; refuses what cannot be meant. What a value may
+//! be beyond its shape is the model's to say. Tested by the help stories in `tests/stories`.
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use lb_model::{ForwardingMethod, Label, Protocol, Scheduler, Tunnel};
+use std::path::PathBuf;
+
+const AFTER: &str = "\
+Changes are made in the candidate and run after `lbctl apply`. The commands that
+edit take --apply to do both in one step.
+
+Exit status:
+  0  done
+  1  refused: nothing was changed, and the reason was printed
+     (`status --check`: something is not as it should be)
+  2  the command line or a file could not be read
+  3  lbd cannot be reached, or gave no answer
+
+With --json standard output holds one JSON document: lbd's answer, or
+{\"error\": {\"code\", \"message\", \"hint\", \"problems\", \"between\"}}.
+
+Examples:
+  lbctl status
+  lbctl vip add HTTP_Cluster 10.0.0.21:80 --scheduler wlc --persistent 300
+  lbctl rip add HTTP_Cluster WebServer1 192.168.2.50:80 --apply
+  lbctl config set virtual_servers.HTTP_Cluster.real_servers.WebServer1.weight 5
+  lbctl diff
+  lbctl apply -m \"more for WebServer1\" --confirm 60";
+
+/// The command line of the load balancer
+#[derive(Debug, Parser)]
+#[command(name = "lbctl", version, max_term_width = 80, after_long_help = AFTER, after_help = "`lbctl --help` says more.")]
+#[command(subcommand_required = true, arg_required_else_help = true, infer_subcommands = false)]
+pub struct Cli {
+    /// Where lbd listens
+    #[arg(long, global = true, env = "LBD_SOCKET", hide_env_values = true, default_value = lb_api::SOCKET, value_name = "PATH")]
+    pub socket: PathBuf,
+    /// Print JSON: lbd's answer, or {"error": …}
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show how it goes: virtual servers, real servers, connections
+    Status(StatusArgs),
+    /// Show and edit the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Add and remove virtual servers
+    #[command(subcommand)]
+    Vip(VipCommand),
+    /// Add and remove real servers
+    #[command(subcommand)]
+    Rip(RipCommand),
+    /// Take a real server online, at once
+    Online(Server),
+    /// Take a real server offline, at once: its clients go to the others
+    Offline(Server),
+    /// Give a real server no new clients, at once: those connected stay
+    Drain(Server),
+    /// Say in sentences what is pending, and whom it hurts
+    Diff {
+        /// running, candidate, factory or a revision [default: running]
+        from: Option<Source>,
+        /// The same [default: candidate]
+        to: Option<Source>,
+    },
+    /// Show what an apply would do, line by line, and change nothing
+    Plan {
+        /// Plan this document instead of the candidate; - is standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Make the candidate run
+    Apply {
+        #[command(flatten)]
+        options: ApplyOptions,
+        /// Apply this document, past the candidate; - is standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// With --file: refuse when another revision than this one runs
+        #[arg(long, value_name = "REV", requires = "file")]
+        base: Option<u64>,
+    },
+    /// Keep a revision that was applied with --confirm
+    Confirm {
+        /// The revision [default: whichever waits]
+        revision: Option<u64>,
+    },
+    /// Give up all pending changes
+    Discard,
+    /// List the revisions, newest first
+    History {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
+        limit: usize,
+    },
+    /// Make an earlier revision run again, as a new one; 0 is the factory's
+    Rollback {
+        revision: u64,
+        #[command(flatten)]
+        options: ApplyOptions,
+    },
+    /// Compare the kernel with the configuration now, and repair it
+    Reconcile,
+    /// Print a completion script
+    Completions { shell: Shell },
+    /// Print the manual page (roff); read it with: lbctl man | man -l -
+    Man,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct ApplyOptions {
+    /// Why; kept in the history
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Undo it after so many seconds (5 to 3600) unless confirmed
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    pub confirm: Option<u64>,
+}
+
+/// On every command that edits the candidate.
+#[derive(Debug, Clone, Default, Args)]
+pub struct EditOptions {
+    /// Apply at once, with whatever else is pending
+    #[arg(long)]
+    pub apply: bool,
+    /// With --apply: why; kept in the history
+    #[arg(short = 'm', long, value_name = "TEXT", requires = "apply")]
+    pub comment: Option<String>,
+    /// With --apply: undo it after so many seconds (5 to 3600) unless confirmed
+    #[arg(long, value_name = "SECONDS", requires = "apply", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    pub confirm: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Show it again every so many seconds, until Ctrl-C
+    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub watch: Option<u64>,
+    /// Say only what is not as it should be; exit status 1 if anything is
+    #[arg(short, long, conflicts_with = "watch")]
+    pub check: bool,
+    /// Show what the last health check said, for every real server
+    #[arg(short, long, conflicts_with = "check")]
+    pub long: bool,
+}
+
+const PATHS: &str = "\
+A PATH names a part of the document. Labels, interface names and addresses
+select from a list, and so do indexes (0 is the first); + is a new entry:
+  virtual_servers.HTTP_Cluster.real_servers.WebServer1.weight
+  node.interfaces.eth0.addresses
+  globals.health.interval
+  virtual_servers.\"www.example.com\".scheduler
+  /virtual_servers/0/scheduler   (a JSON pointer, as in lbd's messages)";
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show a configuration, or the part of it at PATH
+    #[command(after_help = PATHS)]
+    Show {
+        /// running, candidate, factory or a revision [default: running]
+        #[arg(value_name = "WHICH")]
+        which: Option<String>,
+        path: Option<String>,
+    },
+    /// Set one value in the candidate
+    #[command(after_help = PATHS)]
+    Set {
+        path: String,
+        /// JSON, or else text; a list of texts may be written a,b,c
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+        #[command(flatten)]
+        options: EditOptions,
+    },
+    /// Take a value or an entry out of the candidate
+    #[command(after_help = PATHS)]
+    Unset {
+        path: String,
+        #[command(flatten)]
+        options: EditOptions,
+    },
+    /// Edit the candidate as a text, in $VISUAL, $EDITOR or vi
+    Edit,
+    /// Replace the candidate by a document; - is standard input
+    Put {
+        file: PathBuf,
+        #[command(flatten)]
+        options: EditOptions,
+    },
+    /// Give up all pending changes
+    Discard,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VipCommand {
+    /// Add a virtual server to the candidate
+    Add(Box<VipAdd>),
+    /// Remove a virtual server, with its real servers, from the candidate
+    Remove {
+        /// Label, or address:port
+        #[arg(value_name = "VIP")]
+        vip: String,
+        #[command(flatten)]
+        options: EditOptions,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct VipAdd {
+    pub label: Label,
+    /// 10.0.0.21:80, [2001:db8::21]:80,443, 10.0.0.21:8000-8100, 10.0.0.21:any
+    #[arg(value_name = "ADDRESS:PORTS", required_unless_present = "firewall_mark", conflicts_with = "firewall_mark")]
+    pub service: Option<crate::parse::AddressPorts>,
+    /// Balance what this mark was put on by your firewall rules, 1 to 2147483647
+    #[arg(long, value_name = "MARK")]
+    pub firewall_mark: Option<u32>,
+    /// With --firewall-mark: IPv6 packets
+    #[arg(long, requires = "firewall_mark")]
+    pub ipv6: bool,
+    /// tcp, udp or sctp
+    #[arg(long, default_value_t, conflicts_with = "firewall_mark")]
+    pub protocol: Protocol,
+    /// rr, wrr, lc, wlc, sh, dh, mh, sed, nq, lblc, lblcr, fo or ovf
+    #[arg(long, default_value_t)]
+    pub scheduler: Scheduler,
+    /// With scheduler sh or mh: hash the client's port as well
+    #[arg(long)]
+    pub hash_port: bool,
+    /// UDP: schedule every datagram for itself
+    #[arg(long)]
+    pub one_packet: bool,
+    /// Keep a client on its real server for so long after its last connection
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "300")]
+    pub persistent: Option<u32>,
+    /// With --persistent: netmask or prefix length that makes clients one client
+    #[arg(long, value_name = "MASK", requires = "persistent", value_parser = crate::parse::granularity)]
+    pub granularity: Option<u8>,
+    /// connect, ping, on, off, http or https [default: connect]
+    #[arg(long, value_name = "TYPE")]
+    pub check: Option<crate::parse::CheckType>,
+    /// The port to ask [default: the real server's]
+    #[arg(long, value_name = "PORT")]
+    pub check_port: Option<u16>,
+    /// http, https: the path to ask for [default: /]
+    #[arg(long, value_name = "PATH")]
+    pub check_request: Option<String>,
+    /// http, https: regular expression that the answer must match
+    #[arg(long, value_name = "REGEX")]
+    pub check_response: Option<lb_model::Pattern>,
+    /// http, https: the Host header
+    #[arg(long, value_name = "NAME")]
+    pub check_host: Option<String>,
+    /// http, https: status codes that are well [default: 200-299]
+    #[arg(long, value_name = "CODES")]
+    pub check_status: Option<lb_model::StatusCodes>,
+    /// Serves when no real server is left, or none [default: 127.0.0.1:9081]
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    pub fallback: Option<crate::parse::Fallback>,
+    #[command(flatten)]
+    pub options: EditOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RipCommand {
+    /// Add a real server to a virtual server of the candidate
+    Add(RipAdd),
+    /// Remove a real server from the candidate
+    Remove {
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        options: EditOptions,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RipAdd {
+    /// Virtual server: label, or address:port
+    pub vip: String,
+    pub label: Label,
+    /// Without a port: the port that the client asked for
+    #[arg(value_name = "ADDRESS[:PORT]")]
+    pub address: crate::parse::AddressPort,
+    /// Share of the load, 0 to 65535
+    #[arg(long, default_value_t = 1)]
+    pub weight: u32,
+    /// dr, nat or tun [default: the global setting]
+    #[arg(long, value_name = "METHOD")]
+    pub forwarding: Option<ForwardingMethod>,
+    /// How tun wraps packets: ipip, gue or gre
+    #[arg(long, default_value_t)]
+    pub tunnel: Tunnel,
+    /// A full server is given new clients again below this; 0: below the maximum
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub min_connections: u32,
+    /// At this many a server is given no new ones; 0: unrestricted
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub max_connections: u32,
+    #[command(flatten)]
+    pub options: EditOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct Server {
+    /// Virtual server: label, or address:port
+    pub vip: String,
+    /// Real server: label, or address[:port]
+    pub rip: String,
+}
+
+/// One of the configurations that lbd keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Running,
+    Candidate,
+    Factory,
+    Revision(u64),
+}
+
+impl std::str::FromStr for Source {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "running" => Ok(Source::Running),
+            "candidate" => Ok(Source::Candidate),
+            "factory" => Ok(Source::Factory),
+            _ => s.parse().map(Source::Revision).map_err(|_| "use running, candidate, factory or a revision's number".to_owned()),
+        }
+    }
+}
+
+impl From<&EditOptions> for ApplyOptions {
+    fn from(options: &EditOptions) -> Self {
+        ApplyOptions { comment: options.comment.clone(), confirm: options.confirm }
+    }
+}

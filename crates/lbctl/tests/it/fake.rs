@@ -1,0 +1,267 @@
+//! A small lbd in memory: keeps a candidate and a history with the model's own rules, answers over a
+//! Unix socket. No kernel, no store, a clock that stands still.
+
+use lb_api::*;
+use lb_model::{Config, RequestedState, changes, factory, problems};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+/// 2026-11-21 04:00:00 UTC
+const NOW: u64 = 1_795_233_600;
+
+#[derive(Default)]
+pub struct Fake {
+    /// Revision 0, the factory's, is not in it.
+    history: Vec<Running>,
+    candidate: Option<(u64, u64, Config)>,
+    last_etag: u64,
+    confirm: Option<(u64, u64)>,
+    /// Labels of real servers whose check fails.
+    pub failed: Vec<String>,
+    pub alarms: Vec<String>,
+    pub drift: Vec<String>,
+    /// Done just before the next change arrives: somebody else was faster.
+    pub before_next_change: Option<fn(&mut Fake)>,
+}
+
+pub fn serve(socket: &Path, fake: Arc<Mutex<Fake>>) {
+    let listener = UnixListener::bind(socket).expect("bind");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            answer(stream, &mut fake.lock().expect("lock"));
+        }
+    });
+}
+
+fn answer(mut stream: UnixStream, fake: &mut Fake) {
+    let mut reader = BufReader::new(stream.try_clone().expect("clone"));
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).expect("read") == 0 {
+            return;
+        }
+    }
+    let length = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length:").and_then(|n| n.trim().parse().ok()));
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).expect("body");
+    let mut words = head.split_whitespace();
+    let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    let (status, json) = match fake.route(method, path, &body) {
+        Ok(json) => (200, json),
+        Err(e) => (e.code.http_status(), to_json(&e)),
+    };
+    let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", json.len());
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&json)).expect("write");
+}
+
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("json")
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|e| ApiError::new(ErrorCode::BadRequest, e.to_string()))
+}
+
+impl Fake {
+    fn route(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>, ApiError> {
+        if method != "GET"
+            && let Some(other) = self.before_next_change.take()
+        {
+            other(self);
+        }
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        if let Some(number) = path.strip_prefix("/v1/history/") {
+            return self.revision(number.parse().unwrap_or(u64::MAX)).map(|r| to_json(&r));
+        }
+        Ok(match (method, path) {
+            ("GET", route::RUNNING) => to_json(&self.running()),
+            ("GET", route::FACTORY) => to_json(&factory()),
+            ("GET", route::CANDIDATE) => to_json(&self.view()),
+            ("PUT", route::CANDIDATE) => to_json(&self.put(read(body)?)?),
+            ("DELETE", route::CANDIDATE) => {
+                self.candidate = None;
+                to_json(&self.view())
+            }
+            ("POST", route::PLAN) => {
+                let config = read::<PlanRequest>(body)?.config.unwrap_or_else(|| self.view().config);
+                valid(&config)?;
+                let changes = changes(&self.running().config, &config);
+                let actions = changes.iter().map(|c| format!("do: {}", c.text)).collect();
+                to_json(&PlanView { changes, actions, drift: self.drift.clone() })
+            }
+            ("POST", route::APPLY) => to_json(&self.apply(read(body)?)?),
+            ("POST", route::CONFIRM) => {
+                let waiting = self.confirm.take().ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no revision waits for its confirmation"))?;
+                to_json(&ConfirmView { revision: waiting.0 })
+            }
+            ("GET", route::HISTORY) => {
+                let limit = query.trim_start_matches("limit=").parse().unwrap_or(usize::MAX);
+                to_json(&self.history.iter().rev().take(limit).map(|r| &r.revision).collect::<Vec<_>>())
+            }
+            ("POST", route::ROLLBACK) => {
+                let RollbackRequest { revision, author, comment, confirm_within } = read(body)?;
+                let config = self.revision(revision)?.config;
+                to_json(&self.commit(config, author, comment, confirm_within)?)
+            }
+            ("GET", route::STATUS) => to_json(&self.status()),
+            ("POST", route::STATE) => {
+                let StateRequest { virtual_server, real_server, state, author } = read(body)?;
+                let mut config = self.running().config;
+                let vs = config.virtual_servers.iter_mut().find(|v| v.label == virtual_server);
+                let rs = vs.and_then(|v| v.real_servers.iter_mut().find(|r| r.label == real_server));
+                rs.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no such server"))?.state = state;
+                to_json(&self.commit(config, author, "state".into(), None)?)
+            }
+            ("POST", route::RECONCILE) => {
+                to_json(&ReconcileView { plan: vec![], drift: self.drift.clone(), pending: vec![], microseconds: 1234 })
+            }
+            _ => return Err(ApiError::new(ErrorCode::NotFound, format!("no route {method} {path}"))),
+        })
+    }
+
+    fn revision(&self, number: u64) -> Result<Running, ApiError> {
+        match number {
+            0 => Ok(Fake::default().running()),
+            _ => self.history.iter().find(|r| r.revision.number == number).cloned().ok_or_else(|| {
+                ApiError::new(ErrorCode::NotFound, format!("revision {number} is not in the history"))
+            }),
+        }
+    }
+
+    fn running(&self) -> Running {
+        self.history.last().cloned().unwrap_or_else(|| Running {
+            revision: RevisionView { number: 0, time: 0, author: "factory".into(), comment: String::new() },
+            config: factory(),
+        })
+    }
+
+    fn view(&self) -> CandidateView {
+        let running = self.running();
+        let (base, etag, config) = self.candidate.clone().unwrap_or((running.revision.number, 0, running.config.clone()));
+        CandidateView { base, etag, changes: changes(&running.config, &config), problems: problems(&config), config }
+    }
+
+    fn put(&mut self, request: PutCandidate) -> Result<CandidateView, ApiError> {
+        let running = self.running();
+        if request.etag.is_some_and(|e| e != self.view().etag) {
+            return Err(ApiError::new(ErrorCode::Conflict, "the candidate is no longer the one that was edited"));
+        }
+        let mut config = request.config;
+        config.assign_marks();
+        let base = request.base.unwrap_or(running.revision.number);
+        self.last_etag += 1;
+        self.candidate = Some((base, self.last_etag, config)).filter(|(_, _, c)| *c != running.config);
+        Ok(self.view())
+    }
+
+    fn apply(&mut self, request: ApplyRequest) -> Result<Applied, ApiError> {
+        let view = self.view();
+        let candidate = request.config.is_none();
+        let (base, config) = match request.config {
+            Some(config) => (request.base, config),
+            None => (Some(view.base), view.config),
+        };
+        if let Some(base) = base.filter(|b| *b != self.running().revision.number) {
+            let mut error = ApiError::new(ErrorCode::Conflict, format!("this configuration was made from revision {base}"));
+            error.between = self.history.iter().map(|r| r.revision.clone()).filter(|r| r.number > base).collect();
+            return Err(error);
+        }
+        let applied = self.commit(config, request.author, request.comment, request.confirm_within)?;
+        if candidate {
+            self.candidate = None;
+        }
+        Ok(applied)
+    }
+
+    pub fn commit(&mut self, mut config: Config, author: String, comment: String, confirm: Option<u64>) -> Result<Applied, ApiError> {
+        config.assign_marks();
+        valid(&config)?;
+        if let Some((number, _)) = self.confirm {
+            return Err(ApiError::new(ErrorCode::AwaitingConfirm, format!("revision {number} waits for its confirmation")));
+        }
+        let running = self.running();
+        let changes = changes(&running.config, &config);
+        if changes.is_empty() {
+            let revision = running.revision;
+            return Ok(Applied { revision, changes, plan: vec![], converged: true, pending: vec![], confirm_before: None });
+        }
+        let number = running.revision.number + 1;
+        let revision = RevisionView { number, time: NOW + number * 60, author, comment };
+        self.history.push(Running { revision: revision.clone(), config });
+        self.confirm = confirm.map(|_| (number, number - 1));
+        let plan = changes.iter().map(|c| format!("do: {}", c.text)).collect();
+        Ok(Applied { revision, changes, plan, converged: true, pending: vec![], confirm_before: confirm.map(|s| NOW + s) })
+    }
+
+    /// As somebody else would, between two steps of ours.
+    pub fn somebody_applies(&mut self, edit: fn(&mut Config)) {
+        let mut config = self.running().config;
+        edit(&mut config);
+        self.commit(config, "bob".into(), "Tuning".into(), None).expect("commit");
+    }
+
+    pub fn somebody_edits(&mut self, edit: fn(&mut Config)) {
+        let mut config = self.view().config;
+        edit(&mut config);
+        self.put(PutCandidate { config, base: None, etag: None, author: "bob".into() }).expect("put");
+    }
+
+    fn status(&self) -> Status {
+        let running = self.running();
+        let virtual_servers = running.config.virtual_servers.iter().map(|vs| VirtualServerStatus {
+            label: vs.label.to_string(),
+            service: vs.service.to_string(),
+            scheduler: vs.scheduler.to_string(),
+            active: !vs.real_servers.is_empty(),
+            fallback: !vs.real_servers.is_empty() && vs.real_servers.iter().all(|r| self.failed.iter().any(|f| f == r.label.as_str())),
+            counters: Counters { connections_per_second: 12, ..Counters::default() },
+            real_servers: vs.real_servers.iter().map(|rs| self.real_server(rs)).collect(),
+        });
+        Status {
+            version: "0.1.0".into(),
+            hostname: running.config.node.hostname.to_string(),
+            revision: running.revision.number,
+            alarms: self.alarms.clone(),
+            converged: true,
+            pending: vec![],
+            drift: self.drift.clone(),
+            confirm: self.confirm.map(|(revision, revert_to)| AwaitingConfirm { revision, before: NOW + 60, revert_to }),
+            pending_changes: self.view().changes.len(),
+            virtual_servers: virtual_servers.collect(),
+        }
+    }
+
+    fn real_server(&self, rs: &lb_model::RealServer) -> RealServerStatus {
+        let failed = self.failed.iter().any(|f| f == rs.label.as_str());
+        let text = if failed { "connect: connection refused" } else { "connect: accepted in 1 ms" };
+        RealServerStatus {
+            label: rs.label.to_string(),
+            address: rs.port.map_or_else(|| rs.address.to_string(), |p| format!("{}:{p}", rs.address)),
+            forwarding: rs.forwarding.to_string(),
+            weight: rs.weight,
+            requested: rs.state,
+            actual: match rs.state {
+                RequestedState::Online if !failed => ActualState::Active,
+                RequestedState::Drain => ActualState::Draining,
+                _ => ActualState::NonActive,
+            },
+            check: Some(CheckStatus { text: text.into(), since: NOW }),
+            active_connections: 12,
+            inactive_connections: 3,
+            persistent_connections: 0,
+            counters: Counters::default(),
+        }
+    }
+}
+
+fn valid(config: &Config) -> Result<(), ApiError> {
+    match problems(config) {
+        none if none.is_empty() => Ok(()),
+        all => Err(ApiError::invalid(all)),
+    }
+}

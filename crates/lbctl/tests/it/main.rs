@@ -1,0 +1,163 @@
+//! Stories: each file in `tests/stories` is what a person types and what lbctl answers, against a
+//! small lbd in memory. Lines beginning with `$` are run by the real program; lines beginning with
+//! `%` happen to lbd; `#` is a comment. `BLESS=1 cargo test -p lbctl` writes the answers anew.
+
+mod fake;
+
+use fake::Fake;
+use std::{
+    fmt::Write,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+#[test]
+fn stories() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stories");
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder).expect("stories").map(|f| f.expect("file").path()).collect();
+    files.sort();
+    assert!(files.len() >= 5, "the stories are missing");
+    let differing: Vec<String> = files.iter().filter_map(|file| story(file)).collect();
+    assert!(differing.is_empty(), "{}\nBLESS=1 cargo test -p lbctl takes the new answers", differing.join("\n"));
+}
+
+/// What differs, unless the story is written anew.
+fn story(file: &Path) -> Option<String> {
+    let want = fs::read_to_string(file).expect("story");
+    let folder = tempfile::tempdir().expect("folder");
+    let fake = Arc::new(Mutex::new(Fake::default()));
+    fake::serve(&folder.path().join("lbd.sock"), Arc::clone(&fake));
+    let mut got = String::new();
+    for line in want.lines() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            let _ = writeln!(got, "{line}\n{}", lbctl(command, folder.path()));
+        } else if let Some(event) = line.strip_prefix("% ") {
+            happen(event, &mut fake.lock().expect("lock"));
+            let _ = writeln!(got, "{line}");
+        } else if line.starts_with('#') {
+            let _ = writeln!(got, "{line}");
+        }
+    }
+    if got == want {
+        return None;
+    }
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(file, got).expect("bless");
+        return None;
+    }
+    let line = got.lines().zip(want.lines()).position(|(g, w)| g != w).unwrap_or(want.lines().count().min(got.lines().count()));
+    let at = |text: &str| text.lines().nth(line).unwrap_or("(end)").to_owned();
+    Some(format!("{}:{}\n  want: {}\n  got:  {}", file.display(), line + 1, at(&want), at(&got)))
+}
+
+fn happen(event: &str, fake: &mut Fake) {
+    match event {
+        "bob applies another scheduler" => fake.somebody_applies(|c| c.virtual_servers[0].scheduler = lb_model::Scheduler::Rr),
+        "bob edits while we edit" => {
+            fake.before_next_change = Some(|f| f.somebody_edits(|c| c.globals.health.interval = 3));
+        }
+        "WebServer2 fails" => fake.failed.push("WebServer2".into()),
+        "WebServer1 fails" => fake.failed.push("WebServer1".into()),
+        "an alarm and drift" => {
+            fake.alarms.push("the store was damaged and rebuilt from its copy".into());
+            fake.drift.push("service tcp 10.0.0.99:80 was added by hand".into());
+        }
+        other => panic!("nothing is known of: {other}"),
+    }
+}
+
+/// Runs `COMMAND`, or `COMMAND << "typed text"`, or `NAME=value COMMAND`.
+fn lbctl(line: &str, folder: &Path) -> String {
+    let (line, typed) = line.split_once(" << ").unwrap_or((line, ""));
+    let mut words = split(line);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lbctl"));
+    command.env_clear().env("USER", "alice").env("TZ", "UTC").env("TMPDIR", folder).env("PATH", "/usr/bin:/bin").current_dir(folder);
+    command.env("LBD_SOCKET", folder.join("lbd.sock"));
+    while let Some((name, value)) = words[0].split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())) {
+        command.env(name, value);
+        words.remove(0);
+    }
+    assert_eq!(words.remove(0), "lbctl");
+    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("lbctl");
+    // Whoever does not read its input may be gone already.
+    let _ = child.stdin.take().expect("stdin").write_all(typed.replace("\\n", "\n").as_bytes());
+    let output = child.wait_with_output().expect("output");
+    let pid = folder.display().to_string();
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    text = text.replace(&pid, "/tmp");
+    if let Some((before, after)) = text.split_once("lbctl-edit-") {
+        let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        text = format!("{before}lbctl-edit-N{}", after.replace(|c: char| c == '\0', ""));
+        while let Some((a, b)) = text.split_once("lbctl-edit-").and_then(|(a, b)| b.strip_prefix('N').map(|b| (a.to_owned(), b.to_owned()))) {
+            let Some((c, d)) = b.split_once("lbctl-edit-") else { break };
+            text = format!("{a}lbctl-edit-#{c}lbctl-edit-N{}", d.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
+        text = text.replace("lbctl-edit-#", "lbctl-edit-N");
+    }
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    // An answer's own lines must not be taken for the story's.
+    let text: String = text.lines().map(|l| format!("  {l}").trim_end().to_owned() + "\n").collect();
+    match output.status.code() {
+        Some(0) => text.trim_end_matches('\n').to_owned(),
+        code => format!("{text}  [exit status {}]", code.unwrap_or(-1)),
+    }
+}
+
+fn split(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().expect("a word").push(c),
+        }
+    }
+    words
+}
+
+#[test]
+fn help_fits_the_console() {
+    let folder = tempfile::tempdir().expect("folder");
+    let commands = [
+        "", "status", "config", "config show", "config set", "config unset", "config edit", "config put", "vip", "vip add",
+        "vip remove", "rip", "rip add", "rip remove", "online", "diff", "plan", "apply", "confirm", "discard", "history",
+        "rollback", "reconcile", "completions", "man",
+    ];
+    for command in commands {
+        let line = format!("lbctl {command} --help").replace("  ", " ");
+        let text = lbctl(&line, folder.path());
+        assert!(text.contains("Usage: lbctl"), "{text}");
+        for line in text.lines() {
+            // Two columns are the story's indent.
+            assert!(line.chars().count() <= 82, "{command}: {line}");
+        }
+    }
+}
+
+#[test]
+fn nobody_listens() {
+    let folder = tempfile::tempdir().expect("folder");
+    let text = lbctl("lbctl status", folder.path());
+    assert!(text.contains("cannot reach lbd at") && text.contains("hint: ") && text.ends_with("[exit status 3]"), "{text}");
+    let text = lbctl("lbctl status --json", folder.path());
+    assert!(text.contains("\"code\": \"unreachable\""), "{text}");
+}
+
+#[test]
+fn completions_and_manual_name_every_command() {
+    let folder = tempfile::tempdir().expect("folder");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(lbctl(&format!("lbctl completions {shell}"), folder.path()).contains("reconcile"));
+    }
+    let page = lbctl("lbctl man", folder.path());
+    for section in [".TH LBCTL 1", ".SH \"LBCTL CONFIG SET\"", ".SH \"LBCTL RIP ADD\"", ".SH \"LBCTL RECONCILE\""] {
+        assert!(page.contains(section), "{section}");
+    }
+}
