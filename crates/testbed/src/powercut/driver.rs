@@ -62,6 +62,17 @@ impl std::fmt::Display for Summary {
     }
 }
 
+/// When a cut comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// A part of the life after `mounted`: while the store opens.
+    Opening,
+    /// Its life after `open`.
+    AnyTime,
+    /// With the first `ack` after that: a sync that is missing or comes too late shows here.
+    AtAck,
+}
+
 enum Line {
     Mounted,
     Open { number: u64, how: String },
@@ -90,8 +101,7 @@ struct Guest {
 
 impl Guest {
     fn start(mut command: Command) -> io::Result<Guest> {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
         let (sender, lines) = mpsc::channel();
         if let Some(out) = child.stdout.take() {
             std::thread::spawn(move || {
@@ -169,13 +179,13 @@ pub fn run(
     mut progress: impl FnMut(&str),
 ) -> anyhow::Result<Summary> {
     let mut random = Random::new(plan.seed);
-    let mut judge = Judge {
-        acknowledged: 0,
-        console: VecDeque::new(),
-        summary: Summary::default(),
-    };
+    let mut judge = Judge { acknowledged: 0, console: VecDeque::new(), summary: Summary::default() };
     for cut in 1..=plan.cuts {
-        let aim_at_open = plan.aim_at_open != 0 && cut % plan.aim_at_open == 0;
+        let moment = match cut {
+            _ if plan.aim_at_open != 0 && cut % plan.aim_at_open == 0 => Moment::Opening,
+            _ if random.below(3) == 0 => Moment::AnyTime,
+            _ => Moment::AtAck,
+        };
         let life = Duration::from_micros(random.below(plan.longest_life.as_micros() as u64 + 1));
         let mode = match random.below(5) {
             0 => Mode::Keep,
@@ -183,7 +193,7 @@ pub fn run(
             _ => Mode::Random(random.below(u64::MAX >> 12)),
         };
         judge.console.clear();
-        let one = one_cut(server, launch(&server.drive()), aim_at_open, life, mode, &mut judge);
+        let one = one_cut(server, launch(&server.drive()), moment, life, mode, &mut judge);
         let waiting = one.with_context(|| failure(plan, cut, mode, &judge))?;
         match mode {
             Mode::Keep => judge.summary.keep += 1,
@@ -193,7 +203,7 @@ pub fn run(
         judge.summary.cuts += 1;
         judge.summary.writes_cut += waiting;
         progress(&format!(
-            "cut {cut}/{}: {mode:?} after {} ms, {waiting} writes in the cache, acknowledged {}",
+            "cut {cut}/{}: {moment:?}, {mode:?} after {} ms, {waiting} writes in the cache, acknowledged {}",
             plan.cuts,
             life.as_millis(),
             judge.acknowledged
@@ -201,7 +211,7 @@ pub fn run(
     }
     // How the last cut was survived.
     judge.console.clear();
-    let last = one_cut(server, launch(&server.drive()), false, Duration::ZERO, Mode::Keep, &mut judge);
+    let last = one_cut(server, launch(&server.drive()), Moment::AnyTime, Duration::ZERO, Mode::Keep, &mut judge);
     last.with_context(|| failure(plan, plan.cuts, Mode::Keep, &judge))?;
     Ok(judge.summary)
 }
@@ -214,18 +224,18 @@ fn failure(plan: &Plan, cut: u32, mode: Mode, judge: &Judge) -> String {
 fn one_cut(
     server: &Server,
     command: Command,
-    aim_at_open: bool,
+    moment: Moment,
     life: Duration,
     mode: Mode,
     judge: &mut Judge,
 ) -> anyhow::Result<usize> {
     let mut guest = Guest::start(command).context("starting the guest")?;
     let mut end = Instant::now() + BOOT;
-    let (mut timed, mut opened) = (false, false);
+    let (mut timed, mut opened, mut at_ack) = (false, false, false);
     loop {
         match guest.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(text) => match judge.hear(text)? {
-                Line::Mounted if aim_at_open => {
+                Line::Mounted if moment == Moment::Opening => {
                     timed = true;
                     // Opening takes a fraction of the time that commits are watched for.
                     end = Instant::now() + life / 4;
@@ -237,8 +247,14 @@ fn one_cut(
                         end = Instant::now() + life;
                     }
                 }
+                Line::Ack(_) if at_ack => break,
                 Line::Mounted | Line::Ack(_) | Line::Other => {}
             },
+            Err(RecvTimeoutError::Timeout) if timed && moment == Moment::AtAck && !at_ack => {
+                at_ack = true;
+                end = Instant::now() + BOOT;
+            }
+            Err(RecvTimeoutError::Timeout) if at_ack => bail!("no ack for {BOOT:?}"),
             Err(RecvTimeoutError::Timeout) if timed => break,
             Err(RecvTimeoutError::Timeout) => bail!("the store was not open after {BOOT:?}"),
             Err(RecvTimeoutError::Disconnected) => bail!("the guest ended by itself"),

@@ -25,19 +25,28 @@ echo the writer has ended
 /bin/busybox poweroff -f
 ";
 
-/// Build what is needed in `work`, then cut.
+/// Build what is needed, then cut. The kernel stays in `work` for the next run.
 pub fn cut(plan: &Plan, work: &Path, progress: impl FnMut(&str)) -> anyhow::Result<Summary> {
     fs::create_dir_all(work)?;
     let kernel = kernel::debian(work)?;
-    let initramfs = work.join("store-writer.cpio");
+    // Several runs may be under way. After a failure the disk stays for a look.
+    let run = work.join(format!("run.{}", std::process::id()));
+    fs::create_dir_all(&run)?;
+    let initramfs = run.join("initramfs.cpio");
     fs::write(&initramfs, archive(&kernel, &writer()?)?)?;
-    let image = work.join("disk.img");
+    let image = run.join("disk.img");
     format(&image)?;
-    let server = Server::start(Disk::new(&image)?, &work.join("nbd.sock"))?;
-    driver::run(plan, &server, |drive| qemu(&kernel, &initramfs, drive), progress)
+    let server = Server::start(Disk::new(&image)?, &run.join("nbd.sock"))?;
+    let summary = driver::run(plan, &server, |drive| qemu(&kernel, &initramfs, drive), progress)?;
+    fs::remove_dir_all(&run)?;
+    Ok(summary)
 }
 
+/// `STORE_WRITER` names another program to be tried: one built without the fsync must fail here.
 fn writer() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("STORE_WRITER") {
+        return Ok(path.into());
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = ["build", "--release", "-p", "lb-store", "--example", "store_writer"];
@@ -76,6 +85,11 @@ fn format(image: &Path) -> anyhow::Result<()> {
 
 /// q35: microvm hangs in its clock calibration on a loaded machine.
 fn qemu(kernel: &Kernel, initramfs: &Path, drive: &str) -> Command {
+    let mut append = "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable".to_owned();
+    // The kernel hands what it does not know to init's environment, and so to the writer.
+    if let Ok(max) = std::env::var("STORE_WRITER_MAX") {
+        append.push_str(&format!(" STORE_WRITER_MAX={max}"));
+    }
     let mut command = Command::new("qemu-system-x86_64");
     command
         .args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256", "-smp", "1"])
@@ -85,6 +99,6 @@ fn qemu(kernel: &Kernel, initramfs: &Path, drive: &str) -> Command {
         .arg(&kernel.image)
         .arg("-initrd")
         .arg(initramfs)
-        .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable"]);
+        .args(["-append", &append]);
     command
 }
