@@ -16,9 +16,8 @@ use crate::request::Request;
 use crate::service::{Service, ServiceEntry, ServiceId};
 use crate::socket::{Socket, TIMEOUT};
 use crate::wire::{
-    Attrs, CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, CTRL_CMD_GETFAMILY, Cmd, DecodeError, Encoder,
-    GENL_ID_CTRL, IPVS_GENL_NAME, IPVS_GENL_VERSION, Message, Messages, NLM_F_ACK, NLM_F_DUMP, NLMSG_DONE,
-    NLMSG_ERROR,
+    Attrs, CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, CTRL_CMD_GETFAMILY, Cmd, DecodeError, Encoder, GENL_ID_CTRL,
+    IPVS_GENL_NAME, IPVS_GENL_VERSION, Message, Messages, NLM_F_ACK, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR,
 };
 
 /// Messages per `sendmsg`: their answers fit the smallest receive queue (128 x ~1.3 KiB < 208 KiB).
@@ -275,11 +274,7 @@ impl Ipvs {
 
     /// Sends the encoded message and hands every reply to `each` until the answer is complete; returns the
     /// errno (0 = none). The whole answer is read even when `each` fails, so that the socket stays usable.
-    fn read(
-        &mut self,
-        seq: u32,
-        mut each: impl FnMut(Message<'_>) -> Result<(), DecodeError>,
-    ) -> Result<i32, Failure> {
+    fn read(&mut self, seq: u32, mut each: impl FnMut(Message<'_>) -> Result<(), DecodeError>) -> Result<i32, Failure> {
         self.socket.send(self.out.bytes()).map_err(|e| Failure::Io("send to the kernel", e))?;
         let mut wrong = None;
         loop {
@@ -334,9 +329,7 @@ impl Ipvs {
             (Ok(0), Some(family)) => Ok(family),
             (Ok(0), None) => Err(Error::Decode { doing: DOING, source: DecodeError::Missing("family id") }),
             (Ok(libc::ENOENT), _) => Err(Error::NoIpvs),
-            (Ok(errno), _) => {
-                Err(Error::Socket { doing: DOING, source: io::Error::from_raw_os_error(errno) })
-            }
+            (Ok(errno), _) => Err(Error::Socket { doing: DOING, source: io::Error::from_raw_os_error(errno) }),
             (Err(Failure::Io(doing, source)), _) => Err(io_error(doing, source)),
             (Err(Failure::Decode(source)), _) => Err(Error::Decode { doing: DOING, source }),
         }

@@ -265,9 +265,9 @@ impl Netmask {
     fn from_wire(family: Family, bytes: [u8; 4]) -> Result<Self, DecodeError> {
         match family {
             Family::V4 => Ok(Self::V4(Ipv4Addr::from(bytes))),
-            Family::V6 => u8::try_from(u32::from_ne_bytes(bytes))
-                .map(Self::V6)
-                .map_err(|_| DecodeError::Value("netmask")),
+            Family::V6 => {
+                u8::try_from(u32::from_ne_bytes(bytes)).map(Self::V6).map_err(|_| DecodeError::Value("netmask"))
+            }
         }
     }
 }

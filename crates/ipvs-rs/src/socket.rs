@@ -37,12 +37,7 @@ pub(crate) struct Socket {
 impl Socket {
     /// Opens a socket in the calling thread's network namespace.
     pub(crate) fn open() -> io::Result<Self> {
-        let fd = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkGeneric,
-        )?;
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkGeneric)?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         // Beyond net.core.rmem_max where allowed; the default (212,992) holds a batch as well.
         if setsockopt(&fd, RcvBufForce, &RECEIVE_QUEUE).is_err() {
