@@ -33,13 +33,13 @@ Examples:
 /// The command line of the load balancer
 #[derive(Debug, Parser)]
 #[command(name = "lbctl", version, max_term_width = 80, after_long_help = AFTER, after_help = "`lbctl --help` says more.")]
-#[command(subcommand_required = true, arg_required_else_help = true, infer_subcommands = false)]
+#[command(subcommand_required = true)]
 pub struct Cli {
     /// Where lbd listens
-    #[arg(long, global = true, env = "LBD_SOCKET", hide_env_values = true, default_value = lb_api::SOCKET, value_name = "PATH")]
+    #[arg(long, global = true, env = "LBD_SOCKET", hide_env_values = true, default_value = lb_api::SOCKET, value_name = "PATH", help_heading = "Global options")]
     pub socket: PathBuf,
     /// Print JSON: lbd's answer, or {"error": …}
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
     #[command(subcommand)]
     pub command: Command,

@@ -100,6 +100,7 @@ fn not_lost(mut error: Error, hint: &str) -> Error {
 pub fn edited(before: &CandidateView, now: &CandidateView) -> String {
     let mut text = text::change_lines(&changes(&before.config, &now.config));
     let _ = match now.changes.len() {
+        n if !now.problems.is_empty() => writeln!(text, "{} pending.", if n == 1 { "1 change is".to_owned() } else { format!("{n} changes are") }),
         0 => writeln!(text, "With that, nothing is pending any more."),
         1 => writeln!(text, "It is pending.\nhint: lbctl apply makes it run"),
         n => writeln!(text, "{n} changes are pending.\nhint: lbctl diff shows them, lbctl apply makes them run"),

@@ -56,8 +56,17 @@ struct Draft(PathBuf);
 
 impl Draft {
     fn new(text: &str) -> Result<Self, Error> {
-        let path = std::env::temp_dir().join(format!("lbctl-edit-{}.json", std::process::id()));
-        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        // A draft kept from an earlier run may have the same name; it is not touched.
+        let mut path = std::env::temp_dir().join(format!("lbctl-edit-{}.json", std::process::id()));
+        let open = |path: &Path| fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let mut made = open(&path);
+        for n in 1..100 {
+            if !matches!(&made, Err(e) if e.kind() == io::ErrorKind::AlreadyExists) {
+                break;
+            }
+            path.set_file_name(format!("lbctl-edit-{}-{n}.json", std::process::id()));
+            made = open(&path);
+        }
         made.and_then(|mut f| f.write_all(text.as_bytes())).map_err(|source| Error::File { path: path.clone(), source })?;
         Ok(Draft(path))
     }

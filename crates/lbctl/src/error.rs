@@ -152,7 +152,7 @@ impl Error {
 
 /// The JSON body of a command line that could not be read.
 pub fn usage_json(message: &str) -> String {
-    serde_json::json!({"error": {"code": "usage", "message": message.trim_end()}}).to_string()
+    serde_json::json!({"error": {"code": "usage", "message": message.trim_end().trim_start_matches("error: ")}}).to_string()
 }
 
 /// One line a problem, its hint below it.

@@ -34,6 +34,9 @@ use std::{
 /// Runs one command line; the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
+    if args.len() < 2 {
+        return print(io::stderr(), &Cli::command().render_help().to_string(), error::USAGE);
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() && args.iter().any(|a| a == "--json") => {

@@ -82,7 +82,7 @@ pub fn set(config: &Config, path: &str, text: &str) -> Result<Config, PathError>
             Err(e) => refused = refused.or(Some(e)),
         }
     }
-    Err(refused.map_or_else(|| PathError::new(format!("{path} cannot be set")), |e| explain(&e, path)))
+    Err(refused.map_or_else(|| PathError::new(format!("{path} cannot be set")), |e| explain(&e, &format!("{path} = {text}"))))
 }
 
 /// `config` without what is at `path`; `None` when nothing is.
@@ -104,7 +104,10 @@ pub fn unset(config: &Config, path: &str) -> Result<Option<Config>, PathError> {
         }
         _ => return Ok(None),
     }
-    serde_json::from_value(tree).map(Some).map_err(|e| explain(&e, path))
+    match serde_json::from_value(tree) {
+        Ok(config) => Ok(Some(config)),
+        Err(_) => Err(PathError::new(format!("{path} cannot be left out")).hint("give it another value with lbctl config set")),
+    }
 }
 
 /// A JSON pointer as a person writes it: `/virtual_servers/0/scheduler` is `virtual_servers.HTTP_Cluster.scheduler`.
@@ -299,7 +302,7 @@ fn explain(error: &serde_json::Error, path: &str) -> PathError {
         (Some("unknown variant"), Some(name)) => refused("value", &name, quoted.collect()),
         (Some("missing field"), Some(name)) => PathError::new(format!("{path}: {name} is missing"))
             .hint("set what holds it as a whole, as JSON; for example check.method '{\"type\": \"negotiate\", \"service\": \"http\"}'"),
-        _ => PathError::new(format!("{path}: {text}")),
+        _ => PathError::new(format!("{path}: {}", text.replace("expected u32", "expected a whole number").replace("expected u16", "expected 0 to 65535"))),
     }
 }
 

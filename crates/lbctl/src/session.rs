@@ -79,7 +79,10 @@ pub fn read_document(path: &Path) -> Result<Config, Error> {
         false => std::fs::read_to_string(path),
     };
     let text = read().map_err(|source| Error::File { path: path.to_owned(), source })?;
-    lb_model::migrate(&text).map_err(|source| Error::Document { what: path.display().to_string(), source })
+    lb_model::migrate(&text).map_err(|source| {
+        let what = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+        Error::Document { what, source }
+    })
 }
 
 /// The person behind this process: who called sudo, else who logged in, else the user's number.

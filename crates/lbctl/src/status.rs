@@ -141,7 +141,7 @@ fn render(status: &Status, long: bool) -> String {
         text.push('\n');
         virtual_server(vs, &mut text);
         if !vs.real_servers.is_empty() {
-            let _ = writeln!(text, "  {}", row("Real server", "Address", ["Fwd", "Weight", "Requested", "Actual", "Active", "Inact"]));
+            let _ = writeln!(text, "  {}", row("Real server", "Address", ["Fwd", "Wgt", "Requested", "Actual", "Active", "Inact"]));
         }
         for rs in &vs.real_servers {
             real_server(rs, long, &mut text);
@@ -165,11 +165,11 @@ fn virtual_server(vs: &VirtualServerStatus, text: &mut String) {
     }
 }
 
-const LABEL: usize = 14;
+const LABEL: usize = 12;
 const ADDRESS: usize = 20;
 
 fn row(label: &str, address: &str, [forwarding, weight, requested, actual, active, inactive]: [&str; 6]) -> String {
-    format!("{label:<LABEL$} {address:<ADDRESS$} {forwarding:<3} {weight:>6} {requested:<9} {actual:<10} {active:>6} {inactive:>5}")
+    format!("{label:<LABEL$} {address:<ADDRESS$} {forwarding:<3} {weight:>5} {requested:<9} {actual:<10} {active:>6} {inactive:>5}")
         .trim_end()
         .to_owned()
 }

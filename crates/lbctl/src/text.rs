@@ -80,7 +80,7 @@ pub fn candidate(view: &CandidateView, running: Option<u64>) -> String {
     let mut text = change_lines(&view.changes);
     let _ = writeln!(text, "{} pending.", match view.changes.len() { 1 => "1 change is".to_owned(), n => format!("{n} changes are") });
     if let Some(running) = running.filter(|r| *r != view.base) {
-        let _ = writeln!(text, "The candidate began as revision {}, and revision {running} runs now.", view.base);
+        let _ = writeln!(text, "The candidate began as revision {}, and revision {running} runs now.\nhint: to go on from it: lbctl config show candidate > mine.json; lbctl config put mine.json", view.base);
     }
     text + &problems(view)
 }

@@ -89,13 +89,13 @@ fn values_are_json_or_text_or_a_list_of_texts() {
 
 #[test]
 fn what_the_model_does_not_take_is_refused_with_the_path() {
-    sets("virtual_servers.HTTP_Cluster.scheduler", "wcl", "virtual_servers.HTTP_Cluster.scheduler: there is no value wcl; did you mean lc?");
-    sets("node.gateway", "256.1.1.1", "node.gateway: invalid IPv4 address syntax");
-    sets("node.hostname", "a b", "node.hostname: host name \"a b\" is not valid; use letters, digits and - inside, for example lbmaster");
+    sets("virtual_servers.HTTP_Cluster.scheduler", "wcl", "virtual_servers.HTTP_Cluster.scheduler = wcl: there is no value wcl; did you mean wlc?");
+    sets("node.gateway", "256.1.1.1", "node.gateway = 256.1.1.1: invalid IPv4 address syntax");
+    sets("node.hostname", "a b", "node.hostname = a b: host name \"a b\" is not valid; use letters, digits and - inside, for example lbmaster");
     sets(
         "virtual_servers.HTTP_Cluster.check.method.type",
         "negotiate",
-        "virtual_servers.HTTP_Cluster.check.method.type: service is missing; set what holds it as a whole, as JSON; \
+        "virtual_servers.HTTP_Cluster.check.method.type = negotiate: service is missing; set what holds it as a whole, as JSON; \
          for example check.method '{\"type\": \"negotiate\", \"service\": \"http\"}'",
     );
     sets(
@@ -113,7 +113,7 @@ fn unset_removes_fields_and_entries() {
     let without = unset(&sample(), "virtual_servers.HTTP_Cluster.real_servers.WebServer1").expect("unset").expect("was there");
     assert_eq!(without.virtual_servers[0].real_servers, [real_server("WebServer2")]);
     let error = unset(&sample(), "node.hostname").expect_err("needed");
-    assert_eq!(error.message, "node.hostname: hostname is missing");
+    assert_eq!(error.message, "node.hostname cannot be left out");
     assert!(unset(&sample(), "globals.helth").is_err());
 }
 

@@ -8,7 +8,7 @@ use fake::Fake;
 use std::{
     fmt::Write,
     fs,
-    io::Write as _,
+    io::{BufRead, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex},
@@ -33,7 +33,8 @@ fn story(file: &Path) -> Option<String> {
     let mut got = String::new();
     for line in want.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
-            let _ = writeln!(got, "{line}\n{}", lbctl(command, folder.path()));
+            let answer = lbctl(command, folder.path());
+            let _ = writeln!(got, "{line}{}{answer}", if answer.is_empty() { "" } else { "\n" });
         } else if let Some(event) = line.strip_prefix("% ") {
             happen(event, &mut fake.lock().expect("lock"));
             let _ = writeln!(got, "{line}");
@@ -69,9 +70,10 @@ fn happen(event: &str, fake: &mut Fake) {
     }
 }
 
-/// Runs `COMMAND`, or `COMMAND << "typed text"`, or `NAME=value COMMAND`.
+/// Runs `COMMAND`, `COMMAND << typed text`, `COMMAND > FILE`, or `NAME=value COMMAND`.
 fn lbctl(line: &str, folder: &Path) -> String {
     let (line, typed) = line.split_once(" << ").unwrap_or((line, ""));
+    let (line, file) = line.split_once(" > ").map_or((line, None), |(line, file)| (line, Some(file)));
     let mut words = split(line);
     let mut command = Command::new(env!("CARGO_BIN_EXE_lbctl"));
     command.env_clear().env("USER", "alice").env("TZ", "UTC").env("TMPDIR", folder).env("PATH", "/usr/bin:/bin").current_dir(folder);
@@ -86,18 +88,12 @@ fn lbctl(line: &str, folder: &Path) -> String {
     // Whoever does not read its input may be gone already.
     let _ = child.stdin.take().expect("stdin").write_all(typed.replace("\\n", "\n").as_bytes());
     let output = child.wait_with_output().expect("output");
-    let pid = folder.display().to_string();
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    text = text.replace(&pid, "/tmp");
-    if let Some((before, after)) = text.split_once("lbctl-edit-") {
-        let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
-        text = format!("{before}lbctl-edit-N{}", after.replace(|c: char| c == '\0', ""));
-        while let Some((a, b)) = text.split_once("lbctl-edit-").and_then(|(a, b)| b.strip_prefix('N').map(|b| (a.to_owned(), b.to_owned()))) {
-            let Some((c, d)) = b.split_once("lbctl-edit-") else { break };
-            text = format!("{a}lbctl-edit-#{c}lbctl-edit-N{}", d.trim_start_matches(|c: char| c.is_ascii_digit()));
-        }
-        text = text.replace("lbctl-edit-#", "lbctl-edit-N");
+    let mut stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if let Some(file) = file {
+        fs::write(folder.join(file), std::mem::take(&mut stdout)).expect("file");
     }
+    let text = stdout + &String::from_utf8_lossy(&output.stderr);
+    let mut text = without_pids(&text.replace(&folder.display().to_string(), "/tmp"));
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
@@ -107,6 +103,13 @@ fn lbctl(line: &str, folder: &Path) -> String {
         Some(0) => text.trim_end_matches('\n').to_owned(),
         code => format!("{text}  [exit status {}]", code.unwrap_or(-1)),
     }
+}
+
+/// The number in a draft's name differs from run to run.
+fn without_pids(text: &str) -> String {
+    let mut parts = text.split("lbctl-edit-");
+    let first = parts.next().unwrap_or("").to_owned();
+    parts.fold(first, |done, part| done + "lbctl-edit-N" + part.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
 fn split(line: &str) -> Vec<String> {
@@ -160,4 +163,19 @@ fn completions_and_manual_name_every_command() {
     for section in [".TH LBCTL 1", ".SH \"LBCTL CONFIG SET\"", ".SH \"LBCTL RIP ADD\"", ".SH \"LBCTL RECONCILE\""] {
         assert!(page.contains(section), "{section}");
     }
+}
+
+#[test]
+fn watch_shows_the_status_again_and_again() {
+    let folder = tempfile::tempdir().expect("folder");
+    let socket = folder.path().join("lbd.sock");
+    fake::serve(&socket, Arc::default());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lbctl"));
+    command.args(["status", "--watch", "1", "--json", "--socket"]).arg(&socket).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("lbctl");
+    let frames = BufReader::new(child.stdout.take().expect("stdout")).lines().take(2);
+    let frames: Vec<String> = frames.map(|l| l.expect("line")).collect();
+    child.kill().and_then(|()| child.wait()).expect("end");
+    assert_eq!(frames[0], frames[1]);
+    assert!(frames[0].starts_with("{\"version\":"), "{}", frames[0]);
 }
