@@ -21,6 +21,7 @@ pub mod popt;
 pub mod render;
 pub mod run;
 pub mod usage;
+mod verb;
 
 use crate::request::Request;
 use crate::service::ServiceId;

@@ -6,8 +6,9 @@ use std::num::NonZeroU32;
 
 use super::address::{endpoint, leading_number, netmask, number};
 use super::names::Names;
-use super::options::{self, Opt, Rule, TUNNEL, TUNNEL_DETAILS, Trait, Traits};
+use super::options::{self, Opt, TUNNEL, TUNNEL_DETAILS, Trait, Traits};
 use super::popt::Popt;
+use super::verb::Verb;
 use super::{Command, Format, Listing, Rejection};
 use crate::config::Timeouts;
 use crate::daemon::{Daemon, DaemonRole};
@@ -59,81 +60,6 @@ pub fn parse(program: &str, args: &[&str], names: &dyn Names) -> Result<Command,
     }
     verb.rule().check(draft.traits)?;
     draft.finish(verb, timeouts)
-}
-
-/// The command letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    AddService,
-    EditService,
-    DeleteService,
-    AddServer,
-    EditServer,
-    DeleteServer,
-    Clear,
-    List,
-    Zero,
-    Set,
-    Restore,
-    Save,
-    StartDaemon(DaemonRole),
-    StopDaemon(DaemonRole),
-}
-
-impl Verb {
-    /// `None` for an option that is no command.
-    fn of(opt: Opt, value: Option<&str>) -> Option<Result<Self, Rejection>> {
-        Some(Ok(match opt {
-            Opt::AddService => Self::AddService,
-            Opt::EditService => Self::EditService,
-            Opt::DeleteService => Self::DeleteService,
-            Opt::AddServer => Self::AddServer,
-            Opt::EditServer => Self::EditServer,
-            Opt::DeleteServer => Self::DeleteServer,
-            Opt::Clear => Self::Clear,
-            Opt::List => Self::List,
-            Opt::Zero => Self::Zero,
-            Opt::Set => Self::Set,
-            Opt::Restore => Self::Restore,
-            Opt::Save => Self::Save,
-            Opt::StartDaemon => match role(value) {
-                Some(role) => Self::StartDaemon(role),
-                None => return Some(Err(Rejection::local("illegal start-daemon parameter specified"))),
-            },
-            Opt::StopDaemon => match role(value) {
-                Some(role) => Self::StopDaemon(role),
-                None => return Some(Err(Rejection::local("illegal start_daemon specified"))),
-            },
-            _ => return None,
-        }))
-    }
-
-    fn rule(self) -> &'static Rule {
-        match self {
-            Self::AddService => &options::ADD_SERVICE,
-            Self::EditService => &options::EDIT_SERVICE,
-            Self::DeleteService => &options::DELETE_SERVICE,
-            Self::AddServer => &options::ADD_SERVER,
-            Self::EditServer => &options::EDIT_SERVER,
-            Self::DeleteServer => &options::DELETE_SERVER,
-            Self::Clear => &options::CLEAR,
-            Self::List => &options::LIST,
-            Self::Zero => &options::ZERO,
-            Self::Set => &options::SET,
-            Self::Restore => &options::RESTORE,
-            Self::Save => &options::SAVE,
-            Self::StartDaemon(_) => &options::START_DAEMON,
-            Self::StopDaemon(_) => &options::STOP_DAEMON,
-        }
-    }
-}
-
-fn role(value: Option<&str>) -> Option<DaemonRole> {
-    match value? {
-        "master" => Some(DaemonRole::Master),
-        "backup" => Some(DaemonRole::Backup),
-        _ => None,
-    }
 }
 
 #[derive(Debug, Clone, Copy)]
