@@ -96,7 +96,7 @@ fn prober(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Box
         let (slots, events) = (slots.clone(), events.clone());
         handle.spawn(async move {
             let _slot = slots.acquire_owned().await;
-            let outcome = probes::run(&probe.spec).await;
+            let outcome = probes::run(&probe).await;
             // The engine is gone only when lbd stops.
             let _ = events.send(Event::Probed { key: probe.key, outcome });
         });

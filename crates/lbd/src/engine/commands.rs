@@ -45,7 +45,7 @@ impl<K: Kernel> Engine<K> {
             let message = format!("revision {base} does not exist; the running one is {number}");
             return Err(ApiError::new(ErrorCode::NotFound, message));
         }
-        let store = self.store()?;
+        let store = self.store(now)?;
         let there = store.candidate();
         let etag = there.as_ref().map_or(0, |c| c.etag);
         if let Some(wanted) = request.etag.filter(|e| *e != etag) {
@@ -54,16 +54,16 @@ impl<K: Kernel> Engine<K> {
             return Err(ApiError::new(ErrorCode::Conflict, message).hint("read it again and repeat your change; nothing was lost"));
         }
         if config == self.running && base == number {
-            store.clear_candidate().map_err(|e| self.commit_error(e))?;
+            store.clear_candidate(Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
         } else {
             let new = NewCandidate { base, author: request.author, document: write(&config)? };
-            store.set_candidate(new, None, now.unix).map_err(|e| self.commit_error(e))?;
+            store.set_candidate(new, Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
         }
         self.candidate()
     }
 
-    pub(super) fn discard(&mut self) -> Result<CandidateView, ApiError> {
-        self.store()?.clear_candidate().map_err(|e| self.commit_error(e))?;
+    pub(super) fn discard(&mut self, now: Now) -> Result<CandidateView, ApiError> {
+        self.store(now)?.clear_candidate(None, now.unix).map_err(|e| self.commit_error(e))?;
         self.candidate()
     }
 
@@ -97,7 +97,7 @@ impl<K: Kernel> Engine<K> {
         };
         let (base, config) = match request.config {
             Some(config) => (request.base, config),
-            None => match self.store()?.candidate() {
+            None => match self.store(now)?.candidate() {
                 None => return Ok(self.nothing()),
                 Some(Candidate { base, document, .. }) => (Some(base), read(&document)?),
             },
@@ -142,7 +142,7 @@ impl<K: Kernel> Engine<K> {
             return Err(self.unknown_server(virtual_server.as_str(), real_server.as_str()));
         }
         let base = self.revision.number;
-        let candidate = self.store()?.candidate().filter(|c| c.base == base);
+        let candidate = self.store(now)?.candidate().filter(|c| c.base == base);
         let comment = match state {
             RequestedState::Online => format!("Take {real_server} in {virtual_server} online"),
             RequestedState::Drain => format!("Drain {real_server} in {virtual_server}"),
@@ -153,24 +153,24 @@ impl<K: Kernel> Engine<K> {
             let mut config = read(&candidate.document)?;
             set_state(&mut config, virtual_server.as_str(), real_server.as_str(), state);
             let new = NewCandidate { base: self.revision.number, author: candidate.author, document: write(&config)? };
-            self.store()?.set_candidate(new, None, now.unix).map_err(|e| self.commit_error(e))?;
+            self.store(now)?.set_candidate(new, None, now.unix).map_err(|e| self.commit_error(e))?;
         }
         Ok(applied)
     }
 
-    pub(super) fn history(&self, limit: usize) -> Result<Vec<RevisionView>, ApiError> {
+    pub(super) fn history(&self, limit: usize) -> Vec<RevisionView> {
         let list = match &self.store {
-            Some(store) => store.history(limit).map_err(|e| ApiError::new(ErrorCode::StoreFailed, e.to_string()))?,
+            Some(store) => store.history(limit),
             None => Vec::new(),
         };
-        Ok(list.iter().map(|m| view(Some(m))).collect())
+        list.iter().map(|m| view(Some(m))).collect()
     }
 
     pub(super) fn revision(&self, number: u64) -> Result<Running, ApiError> {
         let config = self.config_of(number)?;
         let revision = match number {
             0 => view(None),
-            _ => self.history(usize::MAX)?.into_iter().find(|r| r.number == number).unwrap_or_else(|| view(None)),
+            _ => self.history(usize::MAX).into_iter().find(|r| r.number == number).unwrap_or_else(|| view(None)),
         };
         Ok(Running { revision, config })
     }
@@ -182,7 +182,7 @@ impl<K: Kernel> Engine<K> {
         let changes = changes(&self.running, &config);
         if changes.is_empty() {
             if note.clear_candidate {
-                self.store()?.clear_candidate().map_err(|e| self.commit_error(e))?;
+                self.store(now)?.clear_candidate(None, now.unix).map_err(|e| self.commit_error(e))?;
             }
             return Ok(self.nothing());
         }
@@ -196,7 +196,7 @@ impl<K: Kernel> Engine<K> {
             may_use_reserve: note.may_use_reserve,
         };
         let parent = Some(self.revision.number).filter(|n| *n > 0);
-        let stored = self.store()?.commit(parent, new, now.unix).map_err(|e| self.commit_error(e))?;
+        let stored = self.store(now)?.commit(parent, new, now.unix).map_err(|e| self.commit_error(e))?;
         self.revision = view(Some(&stored.meta()));
         tracing::info!("{}", self.revision);
         for change in &changes {
@@ -239,7 +239,7 @@ impl<K: Kernel> Engine<K> {
                 document: write(&self.running)?,
                 ..NewRevision::default()
             };
-            let stored = self.store()?.commit(None, new, now.unix).map_err(|e| self.commit_error(e))?;
+            let stored = self.store(now)?.commit(None, new, now.unix).map_err(|e| self.commit_error(e))?;
             self.revision = view(Some(&stored.meta()));
         }
         Ok(Some(Confirm { deadline_unix: now.unix + seconds, revert_to: self.revision.number }))
@@ -257,7 +257,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     fn conflict(&self, base: u64) -> ApiError {
-        let newer = self.history(usize::MAX).unwrap_or_default().into_iter().filter(|r| r.number > base).collect();
+        let newer = self.history(usize::MAX).into_iter().filter(|r| r.number > base).collect();
         let message = format!(
             "this configuration was made from revision {base}, but revision {} runs by now; nothing was applied",
             self.revision.number
@@ -300,16 +300,23 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    pub(super) fn store(&mut self) -> Result<&mut Store, ApiError> {
-        self.store.as_mut().ok_or_else(|| {
-            ApiError::new(ErrorCode::StoreFailed, "the store could not be opened; traffic is served, changes are refused")
-                .hint("see lbctl status for the reason")
-        })
+    /// The store, if it takes changes; one that failed is opened again first.
+    pub(super) fn store(&self, now: Now) -> Result<&Store, ApiError> {
+        let refused = |why: String| {
+            ApiError::new(ErrorCode::StoreFailed, format!("the store takes no changes: {why}; traffic is served as before"))
+                .hint("look at the disk (df /data, dmesg); lbctl status shows the alarms")
+        };
+        let store = self.store.as_ref().ok_or_else(|| refused("it could not be opened".into()))?;
+        if let Some(failure) = store.failed() {
+            tracing::warn!("store: {failure}; opening it again");
+            store.reopen(now.unix).map_err(|e| refused(format!("{failure}; opening it again: {e}")))?;
+        }
+        Ok(store)
     }
 
     pub(super) fn commit_error(&self, error: CommitError) -> ApiError {
         let hint = match &error {
-            CommitError::Failed(_) => "traffic is served as before; look at the disk, then restart lbd (sv restart lbd)",
+            CommitError::Failed(_) => "traffic is served as before; look at the disk (df /data, dmesg), then try again",
             CommitError::DiskFull => "free some space below /data, then try again",
             CommitError::Conflict { .. } => "read the configuration again and repeat your change",
             CommitError::NotJson(_) | CommitError::UnknownRevision(_) | CommitError::NotPending(_) => "",

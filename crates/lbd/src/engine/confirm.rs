@@ -13,8 +13,8 @@ impl<K: Kernel> Engine<K> {
             pending.map(|p| now.since_start + Duration::from_secs(p.deadline_unix.saturating_sub(now.unix)));
     }
 
-    pub(super) fn confirm(&mut self, request: ConfirmRequest) -> Result<ConfirmView, ApiError> {
-        let store = self.store()?;
+    pub(super) fn confirm(&mut self, request: ConfirmRequest, now: Now) -> Result<ConfirmView, ApiError> {
+        let store = self.store(now)?;
         let Some(pending) = store.pending_confirm() else {
             return Err(ApiError::new(ErrorCode::NotFound, "no revision waits for its confirmation"));
         };
@@ -22,7 +22,7 @@ impl<K: Kernel> Engine<K> {
             let message = format!("revision {} waits for its confirmation, not {wanted}", pending.number);
             return Err(ApiError::new(ErrorCode::NotFound, message));
         }
-        store.confirm(pending.number).map_err(|e| self.commit_error(e))?;
+        store.confirm(pending.number, now.unix).map_err(|e| self.commit_error(e))?;
         self.revert_at = None;
         tracing::info!("revision {} confirmed", pending.number);
         Ok(ConfirmView { revision: pending.number })

@@ -2,7 +2,7 @@
 
 use super::{Engine, Now};
 use lb_api::CheckStatus;
-use lb_check::{Outcome, ProbeKey, Verdict};
+use lb_check::{Outcome, ProbeKey, Transition, Verdict};
 use lb_kernel::Kernel;
 use lb_plan::{Fitness, health_seen};
 
@@ -22,7 +22,8 @@ impl<K: Kernel> Engine<K> {
             Fitness::Fit => Verdict::Fit,
             Fitness::Unfit => Verdict::Unfit,
         };
-        self.checker.configure(lb_check::specs(&self.running), now.since_start, known);
+        let transitions = self.checker.configure(lb_check::specs(&self.running), now.since_start, known);
+        self.changed(transitions, now);
         let configured: std::collections::HashSet<_> = self
             .running
             .virtual_servers
@@ -34,7 +35,12 @@ impl<K: Kernel> Engine<K> {
     }
 
     pub(super) fn probed(&mut self, key: ProbeKey, outcome: Outcome, now: Now) {
-        for transition in self.checker.result(key, outcome, now.since_start) {
+        let transitions = self.checker.result(key, outcome, now.since_start);
+        self.changed(transitions, now);
+    }
+
+    fn changed(&mut self, transitions: Vec<Transition>, now: Now) {
+        for transition in transitions {
             let fitness = match transition.to {
                 Verdict::Unknown => Fitness::Unknown,
                 Verdict::Fit => Fitness::Fit,

@@ -1,0 +1,6 @@
+//! lbd as a whole: its engine with a fake kernel, and the program over its socket.
+
+mod checks;
+mod life;
+mod rig;
+mod socket;

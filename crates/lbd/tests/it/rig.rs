@@ -1,0 +1,123 @@
+//! An engine in a thread with a fake kernel, and commands to it.
+
+use lb_api::{ApiError, Applied, ApplyRequest, CandidateView, PutCandidate, Running, Status};
+use lb_kernel::Fake;
+use lb_model::Config;
+use lbd::engine::{Clock, Command, Engine, Event, Opening};
+use serde::de::DeserializeOwned;
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Sender, channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// Long enough for a loaded machine; a state that has not come by then does not come.
+const LIMIT: Duration = Duration::from_secs(20);
+
+pub struct Rig {
+    pub kernel: Fake,
+    events: Sender<Event>,
+    /// Probes that the engine started; the test says what came of them.
+    pub probes: Arc<Mutex<Vec<lb_check::Probe>>>,
+    engine: Option<JoinHandle<()>>,
+}
+
+impl Rig {
+    /// An engine on the store in `dir`, with a kernel that has eth0 and eth1.
+    pub fn start(dir: &Path) -> Rig {
+        Rig::with_kernel(dir, Fake::new(&["eth0", "eth1"]))
+    }
+
+    pub fn with_kernel(dir: &Path, kernel: Fake) -> Rig {
+        let (events, inbox) = channel();
+        let probes = Arc::new(Mutex::new(Vec::new()));
+        let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
+        let engine = std::thread::spawn(move || {
+            let clock = Clock::start();
+            let start = Box::new(move |probe| started.lock().expect("the probes").push(probe));
+            // Reconciles come from the tests' own changes alone.
+            let every = Duration::from_secs(3600);
+            Engine::new(Opening::open(&state, clock.now()), fake, every, start, clock.now()).run(&inbox, &clock);
+        });
+        Rig { kernel, events, probes, engine: Some(engine) }
+    }
+
+    pub fn ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, ApiError> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.events.send(Event::Command { command, answer }).ok().expect("the engine runs");
+        let reply = answered.blocking_recv().expect("the engine answers")?;
+        Ok(serde_json::from_value(serde_json::to_value(&reply).expect("a reply")).expect("the reply's type"))
+    }
+
+    pub fn apply(&self, config: &Config) -> Result<Applied, ApiError> {
+        self.ask(Command::Apply(Box::new(ApplyRequest { config: Some(config.clone()), author: "test".into(), ..Default::default() })))
+    }
+
+    pub fn put(&self, config: &Config) -> Result<CandidateView, ApiError> {
+        self.ask(Command::PutCandidate(Box::new(PutCandidate {
+            config: config.clone(),
+            base: None,
+            etag: None,
+            author: "test".into(),
+        })))
+    }
+
+    pub fn running(&self) -> Running {
+        self.ask(Command::Running).expect("what runs")
+    }
+
+    pub fn status(&self) -> Status {
+        self.ask(Command::Status).expect("the status")
+    }
+
+    /// Every probe under way ends as `outcome` says for its server's address.
+    pub fn answer_probes(&self, outcome: impl Fn(&lb_check::Probe) -> lb_check::Outcome) {
+        self.wait("probes", |_| !self.probes.lock().expect("the probes").is_empty());
+        for probe in self.probes.lock().expect("the probes").drain(..) {
+            let outcome = outcome(&probe);
+            self.events.send(Event::Probed { key: probe.key, outcome }).ok().expect("the engine runs");
+        }
+    }
+
+    pub fn wait(&self, what: &str, state: impl Fn(&Rig) -> bool) {
+        let end = Instant::now() + LIMIT;
+        while !state(self) {
+            assert!(Instant::now() < end, "{what}: not within {LIMIT:?}; status {:#?}", self.status());
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = self.events.send(Event::Stop);
+        if let Some(engine) = self.engine.take() {
+            let ended = engine.join();
+            assert!(ended.is_ok() || std::thread::panicking(), "the engine panicked");
+        }
+    }
+}
+
+/// The guide's two-arm NAT configuration with two servers, checked by connecting.
+pub fn guide() -> Config {
+    let document = r#"{"version":1,
+      "node":{"hostname":"lbmaster","nameservers":["10.0.0.31"],
+        "interfaces":[{"name":"eth0","addresses":["10.0.0.21/24"]},{"name":"eth1","addresses":["192.168.2.21/24"]}],
+        "gateway":"10.0.0.31"},
+      "globals":{"masquerade":true},
+      "virtual_servers":[{"label":"HTTP_Cluster","service":{"kind":"address","address":"10.0.0.21","ports":"80"},
+        "real_servers":[{"label":"WebServer1","address":"192.168.2.50","forwarding":"nat"},
+                        {"label":"WebServer2","address":"192.168.2.51","forwarding":"nat"}]}]}"#;
+    lb_model::migrate(document).expect("the guide's configuration")
+}
+
+/// The same, with servers that are active unasked.
+pub fn guide_unchecked() -> Config {
+    let mut config = guide();
+    config.virtual_servers[0].check.method = lb_model::CheckMethod::On;
+    config
+}

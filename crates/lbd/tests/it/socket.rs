@@ -1,0 +1,139 @@
+//! The program itself, over its socket.
+
+use crate::rig::guide_unchecked;
+use lb_api::{ApplyRequest, Client, ClientError, ErrorCode, PutCandidate};
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+struct Lbd {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Lbd {
+    fn start() -> Lbd {
+        let dir = tempfile::tempdir().expect("a directory");
+        Lbd { child: spawn(&dir), dir }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("lbd.sock")
+    }
+
+    fn client(&self) -> Client {
+        let client = Client::new(self.socket());
+        let end = Instant::now() + Duration::from_secs(20);
+        while client.status().is_err() {
+            assert!(Instant::now() < end, "lbd does not answer");
+            std::thread::yield_now();
+        }
+        client
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("killing lbd");
+        self.child.wait().expect("its end");
+    }
+}
+
+fn spawn(dir: &tempfile::TempDir) -> Child {
+    let at = |name: &str| dir.path().join(name);
+    Command::new(env!("CARGO_BIN_EXE_lbd"))
+        .arg("--fake-kernel")
+        .args(["--state".as_ref(), at("lb").as_os_str()])
+        .args(["--run".as_ref(), at("run").as_os_str()])
+        .args(["--socket".as_ref(), at("lbd.sock").as_os_str()])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starting lbd")
+}
+
+impl Drop for Lbd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn candidate_apply_and_status_over_the_socket() {
+    let lbd = Lbd::start();
+    let client = lbd.client();
+    let config = guide_unchecked();
+    let put = PutCandidate { config: config.clone(), base: None, etag: None, author: "test".into() };
+    assert!(!client.put_candidate(&put).expect("a candidate").changes.is_empty());
+    assert!(client.plan(&Default::default()).expect("a plan").actions.iter().any(|a| a.contains("add service tcp 10.0.0.21:80")));
+    assert_eq!(client.apply(&ApplyRequest::default()).expect("applied").revision.number, 1);
+    let status = client.status().expect("the status");
+    assert_eq!((status.revision, status.virtual_servers.len(), status.pending_changes), (1, 1, 0));
+    assert_eq!(client.revision(1).expect("revision 1").config, config);
+    assert_eq!(client.history(5).expect("the history").len(), 1);
+}
+
+#[test]
+fn every_acknowledged_apply_survives_a_kill() {
+    let mut lbd = Lbd::start();
+    for round in 1..=10_u8 {
+        let mut config = guide_unchecked();
+        config.virtual_servers[0].real_servers[0].weight = round.into();
+        let request = ApplyRequest { config: Some(config.clone()), ..Default::default() };
+        lbd.client().apply(&request).expect("applied");
+        lbd.kill();
+        lbd.child = spawn(&lbd.dir);
+        let running = lbd.client().running().expect("what runs");
+        assert_eq!((running.revision.number, running.config), (round.into(), config));
+    }
+}
+
+#[test]
+fn nonsense_is_refused_with_the_field_and_the_reason() {
+    let lbd = Lbd::start();
+    lbd.client();
+    let refused = |method: &str, path: &str, body: &str| -> lb_api::ApiError {
+        let answer = raw(&lbd.socket(), method, path, body);
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body")).unwrap_or_else(|e| panic!("{e}: {answer}"))
+    };
+    let colour = refused("POST", "/v1/apply", r#"{"colour": 1}"#);
+    assert!(colour.code == ErrorCode::BadRequest && colour.message.contains("colour"), "{colour}");
+    let broken = refused("PUT", "/v1/config/candidate", "{");
+    assert_eq!(broken.code, ErrorCode::BadRequest);
+    let field = refused(
+        "POST",
+        "/v1/apply",
+        r#"{"config": {"version": 1, "node": {"hostname": "a", "interfaces": [{"name": "eth0", "addresses": ["256.1.1.1/24"]}]}}}"#,
+    );
+    assert!(field.message.contains("config.node.interfaces[0].addresses[0]"), "{field}");
+    assert_eq!(refused("GET", "/v1/nothing", "").code, ErrorCode::NotFound);
+    assert_eq!(refused("PUT", "/v1/apply", "").code, ErrorCode::BadRequest);
+    assert_eq!(refused("GET", "/v1/history/last", "").code, ErrorCode::BadRequest);
+}
+
+#[test]
+fn a_second_lbd_does_not_touch_the_store_of_the_first() {
+    let lbd = Lbd::start();
+    let client = lbd.client();
+    client.apply(&ApplyRequest { config: Some(guide_unchecked()), ..Default::default() }).expect("applied");
+    let store = lbd.dir.path().join("lb");
+    let error = lb_store::Store::open(&store, 0).err().expect("it is in use");
+    assert!(error.to_string().contains("in use"), "{error}");
+}
+
+#[test]
+fn a_client_without_a_server_says_what_to_do() {
+    let error = Client::new("/nonexistent/lbd.sock").status().expect_err("nobody is there");
+    assert!(matches!(error, ClientError::Connect { .. }));
+    assert!(error.to_string().contains("hint:"), "{error}");
+}
+
+fn raw(socket: &PathBuf, method: &str, path: &str, body: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).expect("connecting");
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(format!("{head}{body}").as_bytes()).expect("asking");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer");
+    answer
+}
