@@ -11,7 +11,7 @@ use super::popt::Popt;
 use super::verb::Verb;
 use super::{Command, Format, Listing, Rejection};
 use crate::config::Timeouts;
-use crate::daemon::{Daemon, DaemonRole};
+use crate::daemon::Daemon;
 use crate::dest::{Checksum, Dest, Forward, Tunnel};
 use crate::request::Request;
 use crate::service::{Family, Flags, MAX_PE_NAME, MAX_SCHEDULER_NAME, Netmask, Protocol, Service, ServiceId};
