@@ -1,0 +1,6 @@
+//! The wizard from outside: stories, random answers, and the program on a pseudo-terminal.
+
+mod fake;
+mod program;
+mod random;
+mod stories;
