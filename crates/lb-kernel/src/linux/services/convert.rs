@@ -99,7 +99,7 @@ pub(super) fn service(is: ipvs::Service, dests: BTreeMap<DestKey, Dest>) -> Serv
         scheduler,
         persistence: is.flags.contains(Flags::PERSISTENT).then_some((is.timeout, prefix)),
         one_packet: is.flags.contains(Flags::ONE_PACKET),
-        scheduler_flags: (is.flags.bits() / Flags::SCHED1.bits() & 7) as u8,
+        scheduler_flags: ((is.flags.bits() / Flags::SCHED1.bits()) & 7) as u8,
         dests,
     }
 }

@@ -1,0 +1,158 @@
+//! The real kernel, in a network and host name namespace of the test's own. Needs root; says so and passes
+//! without. IPVS is tried where the kernel has it, which is in the guest.
+
+use lb_kernel::{Kernel, Linux, Paths, conformance};
+use lb_model::{Protocol, factory};
+use lb_plan::{Action, Desired, Health, MarkRule, Ruleset, desired};
+use std::{path::Path, process::Command, thread};
+
+/// Runs `f` on a thread in namespaces of its own, with eth0 and eth1.
+fn in_namespace(f: impl FnOnce(&Path) + Send + 'static) {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let run = thread::spawn(move || {
+        use nix::sched::CloneFlags;
+        nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS).expect("new namespaces");
+        for i in 0..2 {
+            ip(&format!("link add eth{i} type veth peer name far{i}"));
+            ip(&format!("link set far{i} up"));
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        f(dir.path());
+    });
+    if let Err(panic) = run.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn ip(arguments: &str) -> String {
+    run("/usr/sbin/ip", arguments)
+}
+
+fn run(program: &str, arguments: &str) -> String {
+    let output = Command::new(program).args(arguments.split(' ')).output().expect("it runs");
+    assert!(output.status.success(), "{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn open(dir: &Path) -> Linux {
+    let paths = Paths { etc: dir.into(), run: dir.join("run"), proc_sys: "/proc/sys".into() };
+    Linux::open(paths).unwrap_or_else(|e| panic!("{e}: {:?}", e.cause))
+}
+
+fn has_ipvs() -> bool {
+    Path::new("/proc/net/ip_vs").exists()
+}
+
+#[test]
+fn linux_passes_the_stories() {
+    in_namespace(|dir| conformance::run(&mut open(dir), has_ipvs(), |story| eprintln!("{story}")));
+}
+
+#[test]
+fn linux_and_the_fake_end_equal() {
+    in_namespace(|dir| {
+        let mut kernel = open(dir);
+        let mut converge = conformance::Converge::new(&mut kernel, has_ipvs());
+        for seed in 0..60 {
+            converge.step(&mut kernel, seed).unwrap_or_else(|e| panic!("{e}"));
+        }
+    });
+}
+
+fn wanted() -> Desired {
+    let mut wanted = desired(&factory(), &Health::default());
+    let rule = MarkRule {
+        address: "192.168.2.21".parse().expect("an address"),
+        protocol: Protocol::Tcp,
+        ports: "80,443,8000-8100".parse().expect("ports"),
+        mark: 0x8000_0000,
+    };
+    wanted.ruleset = Ruleset { marks: vec![rule], masquerade: None };
+    wanted
+}
+
+/// A rule changed by hand shows, also to an lbd that was started again; one that was left alone shows as ours.
+#[test]
+fn a_firewall_changed_by_hand_shows() {
+    in_namespace(|dir| {
+        let wanted = wanted();
+        let mut kernel = open(dir);
+        let ruleset = |kernel: &mut Linux| kernel.observe(&wanted).expect("observed").ruleset;
+        assert_eq!(ruleset(&mut kernel), None);
+        kernel.execute(&[Action::SetRuleset(wanted.ruleset.clone())]).remove(0).expect("loaded");
+        assert_eq!(ruleset(&mut kernel), Some(wanted.ruleset.clone()));
+        let mut again = open(dir);
+        assert_eq!(ruleset(&mut again), Some(wanted.ruleset.clone()), "after a restart");
+        run("/usr/sbin/nft", "add rule inet steelyard marks tcp dport 25 drop");
+        assert_eq!(ruleset(&mut again), None, "a rule too many");
+        again.execute(&[Action::SetRuleset(wanted.ruleset.clone())]).remove(0).expect("loaded");
+        assert_eq!(ruleset(&mut again), Some(wanted.ruleset.clone()));
+        run("/usr/sbin/nft", "delete table inet steelyard");
+        assert_eq!(ruleset(&mut again), None, "no table");
+        again.execute(&[Action::SetRuleset(Ruleset::default())]).remove(0).expect("cleared");
+        assert!(!run("/usr/sbin/nft", "list ruleset").contains("steelyard"));
+        assert_eq!(open(dir).observe(&desired(&factory(), &Health::default())).expect("observed").ruleset, Some(Ruleset::default()));
+    });
+}
+
+/// What somebody else added is not ours, and what we added is, to an lbd that was started again too.
+#[test]
+fn owners_are_told_apart() {
+    in_namespace(|dir| {
+        ip("link set eth0 up");
+        ip("addr add 10.5.0.1/24 dev eth0");
+        ip("route add 10.6.0.0/16 via 10.5.0.254");
+        ip("route add 10.7.0.0/16 via 10.5.0.254 proto 76");
+        let address = lb_plan::Address { interface: "eth0".parse().expect("a name"), net: "10.5.0.3/24".parse().expect("a net") };
+        open(dir).execute(&[Action::AddAddress(address)]).remove(0).expect("added");
+        let is = open(dir).observe(&desired(&factory(), &Health::default())).expect("observed");
+        let addresses: Vec<String> = is.addresses.iter().map(|a| format!("{} {}", a.address, a.ours)).collect();
+        assert_eq!(addresses, ["10.5.0.1/24 on eth0 false", "10.5.0.3/24 on eth0 true"]);
+        let routes: Vec<String> = is.routes.iter().map(|r| format!("{} {}", r.route, r.ours)).collect();
+        assert_eq!(routes, ["10.6.0.0/16 through 10.5.0.254 false", "10.7.0.0/16 through 10.5.0.254 true"]);
+    });
+}
+
+/// The other end of the cable hears of a new VIP three times, and of both families.
+#[test]
+fn a_new_vip_is_announced() {
+    in_namespace(|dir| {
+        use socket2::{Domain, Protocol, Socket, Type};
+        ip("link set eth0 up");
+        // ETH_P_ALL, on every card of the namespace: what leaves eth0 arrives at far0.
+        let ear = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0x0300))).expect("a packet socket");
+        ear.set_read_timeout(Some(std::time::Duration::from_millis(200))).expect("set");
+        let mut kernel = open(dir);
+        let vip = |net: &str| lb_plan::Address { interface: "eth0".parse().expect("a name"), net: net.parse().expect("a net") };
+        for result in kernel.execute(&[Action::AddVip(vip("10.0.0.20/32")), Action::AddVip(vip("2001:db8::20/128"))]) {
+            result.expect("added");
+        }
+        let (mut arp, mut advertisements) = (0, 0);
+        let mut buffer = [0_u8; 2048];
+        while let Ok(n) = std::io::Read::read(&mut &ear, &mut buffer) {
+            let frame = &buffer[..n];
+            arp += usize::from(n >= 42 && frame[12..14] == [8, 6] && frame[28..32] == [10, 0, 0, 20] && frame[38..42] == [10, 0, 0, 20]);
+            advertisements += usize::from(n == 86 && frame[12..14] == [0x86, 0xdd] && frame[54] == 136 && frame[58] == 0xa0);
+        }
+        // Each is heard twice: where it leaves and where it arrives.
+        assert_eq!((arp, advertisements), (6, 6));
+    });
+}
+
+/// A kernel without IPVS still gets its addresses; a service fails with the way out.
+#[test]
+fn without_ipvs_only_services_fail() {
+    if has_ipvs() {
+        return;
+    }
+    in_namespace(|dir| {
+        let mut kernel = open(dir);
+        let key = lb_plan::ServiceKey::Mark { mark: 1, family: lb_model::Family::Ipv4 };
+        let error = kernel.execute(&[Action::DelService(key)]).remove(0).expect_err("no IPVS");
+        assert_eq!(error.cause.to_string(), "the kernel has no IPVS\nhint: modprobe ip_vs");
+        assert!(kernel.observe(&wanted()).expect("observed").services.is_empty());
+    });
+}
