@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const OURS: &str = "/usr/sbin/ipvsadm";
+const OURS: &str = "/job/bin/ipvsadm-rs";
 const VIP: &str = "10.0.0.21";
 
 fn measured(name: &str, value: f64) {

@@ -7,8 +7,8 @@ use super::{
 };
 use anyhow::{Context, Result, bail, ensure};
 
-/// Ours, as the image installs it.
-const OURS: &str = "/usr/sbin/ipvsadm";
+/// Ours, as the guest has it beside the C tool.
+const OURS: &str = "/job/bin/ipvsadm-rs";
 
 /// The topology of the kernel's `tools/testing/selftests/net/netfilter/ipvs.sh`: a client and a director on one
 /// network, a real server on a second one behind the director; DR, NAT and TUN. The commands are those of that script.

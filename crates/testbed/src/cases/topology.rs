@@ -188,7 +188,7 @@ pub fn table(ns: &Netns, tool: &str) -> Result<String> {
 /// The guide's two-arm NAT: 10.0.0.21:80 to the servers inside.
 pub fn guide_nat() -> Config {
     let mut config = guide(ForwardingMethod::Nat, ["192.168.2.50", "192.168.2.51"]);
-    config.node.interfaces.extend(parsed::<lb_model::Interface>(r#"{"name":"eth1","addresses":["192.168.2.21/24"]}"#));
+    config.node.interfaces.extend(serde_json::from_str::<lb_model::Interface>(r#"{"name":"eth1","addresses":["192.168.2.21/24"]}"#));
     config.globals.masquerade = true;
     config
 }
@@ -208,8 +208,4 @@ pub fn guide(forwarding: ForwardingMethod, servers: [&str; 2]) -> Config {
         Ok(config) => config,
         Err(e) => unreachable!("{e}"),
     }
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
-    serde_json::from_str(text).ok()
 }

@@ -1,0 +1,149 @@
+//! The build machine: its programs, commands with an error that says what was tried, and progress lines.
+//!
+//! Nothing here knows images or machines. Commands run with their output captured; it is shown when they fail.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+/// A program this project calls and the Debian 12 package that brings it.
+const TOOLS: &[(&str, &str)] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-img", "qemu-utils"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("mksquashfs", "squashfs-tools"),
+    ("genimage", "genimage"),
+    ("mcopy", "mtools"),
+    ("mkdosfs", "dosfstools"),
+    ("mke2fs", "e2fsprogs"),
+    ("depmod", "kmod"),
+    ("cpio", "cpio"),
+    ("lz4", "lz4"),
+    ("zstd", "zstd"),
+    ("xz", "xz-utils"),
+    ("readelf", "binutils"),
+    ("setpriv", "util-linux"),
+];
+
+/// The folder of the workspace.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// Cargo's target folder: `CARGO_TARGET_DIR` or `target` in the workspace.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+/// Debian packages that are missing here, sorted, without doubles.
+pub fn missing_packages() -> Vec<&'static str> {
+    let mut missing: Vec<_> = TOOLS.iter().filter(|(tool, _)| find_program(tool).is_none()).map(|(_, package)| *package).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+/// The command line that installs `packages`.
+pub fn apt_line(packages: &[&str]) -> String {
+    format!("apt-get install --no-install-recommends -y {}", packages.join(" "))
+}
+
+/// Refuses with the command to type when a program is missing.
+pub fn require_tools() -> Result<()> {
+    let missing = missing_packages();
+    if !missing.is_empty() {
+        bail!("programs are missing on this machine\nhint: {}", apt_line(&missing));
+    }
+    Ok(())
+}
+
+/// Installs what is missing, and says so. Needs root on a Debian machine.
+pub fn install_missing_tools() -> Result<()> {
+    let missing = missing_packages();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("Installing Debian packages: {}", missing.join(" ")));
+    let apt = |args: &[&str]| {
+        Command::new("apt-get")
+            .args(["-o", "DPkg::Lock::Timeout=120", "-q"])
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .status()
+            .context("starting apt-get")
+    };
+    apt(&["update"])?;
+    let mut install = vec!["install", "--no-install-recommends", "-y"];
+    install.extend(&missing);
+    if !apt(&install)?.success() {
+        bail!("apt-get could not install them\nhint: as root: {}", apt_line(&missing));
+    }
+    require_tools()
+}
+
+/// Where `name` is in PATH or in the folders for administrators, which a plain user's PATH leaves out.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let sbin = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(sbin).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// A command for a program of [`TOOLS`], found outside PATH as well.
+pub fn tool(name: &str) -> Command {
+    Command::new(find_program(name).unwrap_or_else(|| PathBuf::from(name)))
+}
+
+/// Runs to the end; its standard output comes back, both streams are in the error.
+pub fn run(command: &mut Command) -> Result<Vec<u8>> {
+    let line = show(command);
+    let done = command.stdin(Stdio::null()).output().with_context(|| format!("starting {line}"))?;
+    if !done.status.success() {
+        bail!("{line}: {}\n{}{}", done.status, String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    }
+    Ok(done.stdout)
+}
+
+/// [`run`], as text.
+pub fn run_text(command: &mut Command) -> Result<String> {
+    Ok(String::from_utf8_lossy(&run(command)?).into_owned())
+}
+
+/// Runs `from` into `into`, the way a shell's pipe does; the bytes that come out of `into` come back.
+pub fn pipe(from: &mut Command, into: &mut Command) -> Result<Vec<u8>> {
+    let (first, second) = (show(from), show(into));
+    let mut left = from.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| format!("starting {first}"))?;
+    let stdout = left.stdout.take().context("the pipe has no left end")?;
+    let done = into.stdin(stdout).output().with_context(|| format!("starting {second}"))?;
+    if !left.wait()?.success() {
+        bail!("{first} failed");
+    }
+    if !done.status.success() {
+        bail!("{second}: {}\n{}", done.status, String::from_utf8_lossy(&done.stderr));
+    }
+    Ok(done.stdout)
+}
+
+fn show(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// One line for the person who waits.
+pub fn say(line: &str) {
+    let mut out = std::io::stderr().lock();
+    // A closed terminal must not end a build.
+    let _ = writeln!(out, "{line}");
+}
+
+/// Does one step and says what it was and how long it took.
+pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    say(&format!("  … {what}"));
+    let done = work().with_context(|| what.to_string())?;
+    say(&format!("  ✓ {what} ({:.1} s)", start.elapsed().as_secs_f64()));
+    Ok(done)
+}

@@ -1,0 +1,216 @@
+//! Builds what boots: the quick appliance image and the test guest, from one set of Debian packages.
+//!
+//! Inputs: `image/` (partition table, initramfs, lists), `rootfs-overlay/`, Debian's packages, `cargo build --release`.
+//! Everything lands in `target/image/`; a step whose inputs did not change is skipped ([`stamp`]). One build runs at a
+//! time (a lock file). Tested by the VM cases, which boot the result.
+
+mod assemble;
+mod kernel;
+mod pick;
+mod stage;
+mod stamp;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::host::{self, run, step};
+use stamp::{Stamp, digest};
+
+/// Kernel command line of the appliance under QEMU; the boot loader's is the same.
+pub const COMMAND_LINE: &str = "console=tty1 console=ttyS0,115200 panic=10 net.ifnames=0 quiet loglevel=3";
+
+/// Programs of ours in the image: package, program, where it goes.
+pub const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("lbd", "lbd", "usr/sbin/lbd"),
+    ("lbctl", "lbctl", "usr/bin/lbctl"),
+    ("lbwizard", "lbwizard", "usr/bin/lbwizard"),
+    ("ipvs-rs", "ipvsadm", "usr/sbin/ipvsadm"),
+];
+
+/// The appliance, ready to boot.
+#[derive(Debug, Clone)]
+pub struct Appliance {
+    /// ELF kernel for direct boot.
+    pub vmlinux: PathBuf,
+    /// Initramfs.
+    pub initrd: PathBuf,
+    /// The whole disk; sparse.
+    pub disk: PathBuf,
+    /// The slot: root file system, kernel and initramfs in one file.
+    pub slot: PathBuf,
+}
+
+/// The test guest, ready to boot: see [`crate::guest`] and [`crate::lab`].
+#[derive(Debug, Clone)]
+pub struct GuestBase {
+    /// ELF kernel for direct boot.
+    pub vmlinux: PathBuf,
+    /// Initramfs.
+    pub initrd: PathBuf,
+    /// Read-only root with Debian's tools.
+    pub root: PathBuf,
+}
+
+/// Where the inputs are and the outputs go.
+struct Folders {
+    workspace: PathBuf,
+    out: PathBuf,
+}
+
+impl Folders {
+    fn new() -> Result<Folders> {
+        let folders = Folders { workspace: host::workspace(), out: host::target().join("image") };
+        fs::create_dir_all(&folders.out).with_context(|| format!("making {}", folders.out.display()))?;
+        Ok(folders)
+    }
+
+    fn lock(&self) -> Result<Flock<fs::File>> {
+        let file = fs::File::create(self.out.join("lock")).context("making the lock file of the image build")?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context("waiting for another image build")
+    }
+
+    fn stamp(&self, name: &str) -> Stamp {
+        Stamp::new(&self.out.join("stamps"), name)
+    }
+
+    /// The words of a list in `image/quick/`: one a line, `#` starts a comment.
+    fn list(&self, name: &str) -> Result<Vec<String>> {
+        words(&self.workspace.join("image/quick").join(name))
+    }
+}
+
+/// Forgets what was fetched and made, so that the next build takes Debian's packages of the day.
+pub fn forget() -> Result<()> {
+    let stamps = Folders::new()?.out.join("stamps");
+    if stamps.exists() {
+        fs::remove_dir_all(&stamps).with_context(|| format!("removing {}", stamps.display()))?;
+    }
+    Ok(())
+}
+
+/// Builds our programs for the image and returns the folder they are in.
+pub fn programs() -> Result<PathBuf> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(host::workspace()).args(["build", "--release", "--quiet", "-p", "testbed", "--bin", "lab"]);
+    for (package, program, _) in PROGRAMS {
+        cargo.args(["-p", package, "--bin", program]);
+    }
+    step("our programs: cargo build --release", || {
+        // Its messages are for the reader: not captured.
+        if !cargo.status().context("starting cargo")?.success() {
+            bail!("cargo build failed; its messages are above");
+        }
+        Ok(())
+    })?;
+    Ok(host::target().join("release"))
+}
+
+/// Builds the appliance image.
+pub fn build() -> Result<Appliance> {
+    host::require_tools()?;
+    let folders = Folders::new()?;
+    let bins = programs()?;
+    let _lock = folders.lock()?;
+    let (stage, kernel) = fetch(&folders)?;
+    let initrd = initramfs(&folders, &stage, &kernel, "initrd", &folders.workspace.join("image/initramfs/init"))?;
+
+    let root = folders.out.join("root");
+    let slot = folders.out.join("rootfs.squashfs");
+    let mut inputs = vec![stage.key.clone(), kernel.key.clone(), digest(&[&initrd])?];
+    for folder in ["rootfs-overlay", "image/quick"] {
+        inputs.push(digest(&[&folders.workspace.join(folder)])?);
+    }
+    inputs.push(digest(&PROGRAMS.iter().map(|(_, program, _)| bins.join(program)).collect::<Vec<_>>())?);
+    inputs.push(digest(&[Path::new(&std::env::current_exe()?)])?);
+    folders.stamp("slot").unless_done(&inputs, &[&slot], || {
+        step("root file system", || assemble::root(&folders, &stage, &kernel, &initrd, &bins, &root))?;
+        step("slot (squashfs)", || squash(&root, &slot, &["-comp", "gzip", "-action", "uncompressed@name(vmlinuz)", "-action", "uncompressed@name(initrd)"]))
+    })?;
+
+    let disk = folders.out.join("steelyard.img");
+    let table = folders.workspace.join("image/genimage.cfg");
+    folders.stamp("disk").unless_done(&[digest(&[&slot, &table])?], &[&disk], || {
+        step("disk image", || genimage(&folders, &table))
+    })?;
+    Ok(Appliance { vmlinux: kernel.vmlinux, initrd, disk, slot })
+}
+
+/// Builds the test guest. Our programs are not in it: they come with the job, so that it changes rarely.
+pub fn guest_base() -> Result<GuestBase> {
+    host::require_tools()?;
+    let folders = Folders::new()?;
+    let _lock = folders.lock()?;
+    let (stage, kernel) = fetch(&folders)?;
+    let scripts = folders.workspace.join("crates/testbed/guest");
+    let initrd = initramfs(&folders, &stage, &kernel, "guest-initrd", &scripts.join("initramfs-init"))?;
+    let root = folders.out.join("guest.squashfs");
+    let lists = [folders.workspace.join("image/quick"), folders.workspace.join("rootfs-overlay/etc/modules")];
+    let inputs = [stage.key.clone(), kernel.key.clone(), digest(&[&scripts])?, digest(&lists)?];
+    folders.stamp("guest-root").unless_done(&inputs, &[&root], || {
+        step("test guest", || {
+            let tree = folders.out.join("guest-root");
+            assemble::guest(&folders, &stage, &kernel, &scripts, &tree)?;
+            squash(&tree, &root, &["-comp", "lz4"])?;
+            fs::remove_dir_all(&tree).context("removing the guest's tree")
+        })
+    })?;
+    Ok(GuestBase { vmlinux: kernel.vmlinux, initrd, root })
+}
+
+/// Size in bytes of the disk image compressed as it would be shipped, and the file.
+pub fn compress(appliance: &Appliance) -> Result<(u64, PathBuf)> {
+    let file = appliance.disk.with_extension("img.xz");
+    let newer = |a: &Path, b: &Path| Ok::<_, std::io::Error>(fs::metadata(a)?.modified()? >= fs::metadata(b)?.modified()?);
+    if !newer(&file, &appliance.disk).unwrap_or(false) {
+        step("compressed image (xz)", || run(host::tool("xz").args(["-T0", "-3", "-k", "-f"]).arg(&appliance.disk)))?;
+    }
+    Ok((fs::metadata(&file).context("reading the compressed image's size")?.len(), file))
+}
+
+fn fetch(folders: &Folders) -> Result<(stage::Stage, kernel::Kernel)> {
+    Ok((stage::fetch(folders)?, kernel::fetch(folders)?))
+}
+
+fn initramfs(folders: &Folders, stage: &stage::Stage, kernel: &kernel::Kernel, name: &str, init: &Path) -> Result<PathBuf> {
+    let file = folders.out.join(name);
+    let list = folders.list("modules-initramfs")?;
+    let inputs = [stage.key.clone(), kernel.key.clone(), digest(&[init])?, list.join(" ")];
+    folders.stamp(name).unless_done(&inputs, &[&file], || {
+        step(&format!("initramfs {name}"), || {
+            let tree = folders.out.join(format!("{name}-tree"));
+            assemble::initramfs(stage, kernel, &list, init, &tree)?;
+            let find = "find . | LC_ALL=C sort | cpio -o -H newc --quiet --owner=+0:+0 --reproducible";
+            let packed = host::pipe(Command::new("sh").args(["-c", find]).current_dir(&tree), host::tool("lz4").args(["-l", "-9", "-c"]))?;
+            fs::write(&file, packed).with_context(|| format!("writing {}", file.display()))?;
+            fs::remove_dir_all(&tree).context("removing the initramfs's tree")
+        })
+    })?;
+    Ok(file)
+}
+
+/// Packs `folder` into a squashfs, every file owned by root and of the same age.
+pub(crate) fn squash(folder: &Path, file: &Path, options: &[&str]) -> Result<()> {
+    let mut pack = host::tool("mksquashfs");
+    pack.arg(folder).arg(file).args(["-noappend", "-all-root", "-no-progress", "-quiet", "-mkfs-time", "0", "-all-time", "0"]);
+    run(pack.args(options)).map(drop)
+}
+
+fn genimage(folders: &Folders, table: &Path) -> Result<()> {
+    let scratch = tempfile::tempdir_in(&folders.out).context("making a folder for genimage")?;
+    let empty = scratch.path().join("empty");
+    fs::create_dir(&empty)?;
+    let mut make = host::tool("genimage");
+    make.arg("--config").arg(table).arg("--rootpath").arg(&empty).arg("--tmppath").arg(scratch.path().join("tmp"));
+    make.arg("--inputpath").arg(&folders.out).arg("--outputpath").arg(scratch.path());
+    run(&mut make)?;
+    fs::rename(scratch.path().join("steelyard.img"), folders.out.join("steelyard.img")).context("keeping the disk image")
+}
+
+fn words(file: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_string).collect())
+}

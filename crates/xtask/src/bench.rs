@@ -1,0 +1,97 @@
+//! `cargo xtask bench`: figures from guests whose clock counts instructions, ours beside the peer, and the appliance's
+//! boot time, size and memory in real time. Missed aims are marked; they do not fail the command.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use testbed::guest::Job;
+use testbed::host::say;
+use testbed::qemu::{Clock, Wire};
+use testbed::{image, limits};
+
+use crate::{appliance, suites};
+
+/// Time for one guest with a virtual clock.
+const LIMIT: Duration = Duration::from_secs(1500);
+
+/// A figure, the one it is divided by, and the most the quotient should be.
+const RATIOS: &[(&str, &str, f64)] = &[
+    ("ipvsadm-ours-restore-5000x2", "ipvsadm-c-restore-5000x2", 0.35),
+    ("lbd-apply-5000x2", "ipvsadm-c-restore-5000x2", 0.35),
+    ("lbd-reconcile-5000x2", "ipvsadm-c-list-5000x2", 0.4),
+];
+
+/// All, or those whose name contains one of `wanted`: programming, data-path, boot.
+pub fn bench(wanted: &[String]) -> Result<()> {
+    let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
+    let mut figures = BTreeMap::new();
+    for name in ["programming", "data-path"] {
+        if asked(name) {
+            measure(name, &mut figures)?;
+        }
+    }
+    if !figures.is_empty() {
+        println!("\nmilliseconds of the guest's clock (one instruction is 1 ns)");
+        for (name, value) in &figures {
+            println!("  {name:<40} {value:>12.3}");
+        }
+        for (ours, peer, most) in RATIOS {
+            if let (Some(a), Some(b)) = (figures.get(*ours), figures.get(*peer)) {
+                let mark = if a / b <= *most { "met" } else { "MISSED" };
+                println!("  {ours} / {peer} = {:.2}   aim {most}: {mark}", a / b);
+            }
+        }
+    }
+    if asked("boot") {
+        boot()?;
+    }
+    Ok(())
+}
+
+fn measure(name: &str, figures: &mut BTreeMap<String, f64>) -> Result<()> {
+    let mut job = Job::new(&format!("bench-{name}"), &format!("/job/measure {name}"));
+    job.files.push(suites::case_program("measure")?);
+    job.clock = Clock::Virtual;
+    job.memory = 2048;
+    job.limit = LIMIT;
+    let done = job.run()?;
+    if done.code != 0 {
+        bail!("the measurement {name} failed (exit code {})", done.code);
+    }
+    for line in done.output.lines() {
+        if let Some((name, value)) = line.strip_prefix("MEASURED ").and_then(|rest| rest.split_once(' ')) {
+            figures.insert(name.to_string(), value.trim().parse().with_context(|| format!("the figure {name}"))?);
+        }
+    }
+    Ok(())
+}
+
+/// From QEMU's start to the login prompt, memory in use after it, sizes.
+fn boot() -> Result<()> {
+    let built = image::build()?;
+    let cables = appliance::tempfolder()?;
+    let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));
+    let start = Instant::now();
+    let mut machine = appliance::start(&built, &external, &internal)?;
+    let mut console = machine.console("console")?;
+    console.expect("login: ", limits::BOOT)?;
+    let prompt = start.elapsed().as_secs_f64();
+    drop(console);
+    let mut shell = {
+        let mut console = machine.console("console")?;
+        console.send_line("")?;
+        console.login("root", appliance::PASSWORD, limits::BOOT)?;
+        console
+    };
+    let used = shell.ok("awk '/^MemTotal/{t=$2}/^MemAvailable/{a=$2}END{printf \"%d\", (t-a)/1024}' /proc/meminfo")?;
+    machine.kill();
+    let (packed, _) = image::compress(&built)?;
+    let _ = std::fs::remove_dir_all(&cables);
+    say("");
+    println!("\nappliance (real time, aim 6 s, 64 MB, 40 MB)");
+    println!("  login prompt after      {prompt:>6.1} s");
+    println!("  memory in use           {:>6} MB", used.trim());
+    println!("  compressed image        {:>6.1} MB", packed as f64 / 1e6);
+    Ok(())
+}

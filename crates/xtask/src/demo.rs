@@ -1,0 +1,90 @@
+//! `cargo xtask demo`: from power-on to balanced traffic, before the reader's eyes.
+//!
+//! What is typed on the appliance is in [`steps`]; this file boots, rewires, asks and prints.
+
+mod steps;
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use testbed::console::Console;
+use testbed::host::{self, say};
+use testbed::lab::{Lab, Topology};
+use testbed::limits::{self, wait_until};
+use testbed::qemu::Wire;
+use testbed::image;
+
+use crate::{appliance, console};
+
+/// The virtual server of the guide, in all three topologies.
+const VIP: &str = "10.0.0.21:80";
+/// Requests per table.
+const REQUESTS: u32 = 100;
+
+/// Shows NAT, DR and TUN; stays until Ctrl-C unless `exit`.
+pub fn demo(exit: bool) -> Result<()> {
+    say("Steelyard demo: an appliance, a client and two real servers in two QEMU machines.");
+    host::install_missing_tools()?;
+    say("Building (the first time takes some minutes):");
+    let built = image::build()?;
+    let guest = image::guest_base()?;
+
+    let cables = appliance::tempfolder()?;
+    let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));
+    let start = Instant::now();
+    say("Booting the appliance and the lab:");
+    let mut machine = appliance::start(&built, &external, &internal)?;
+    let mut lab = host::step("lab: client and two real servers", || {
+        let mut lab = Lab::start(&guest, &external, &internal)?;
+        lab.wire(Topology::Nat)?;
+        Ok(lab)
+    })?;
+    let mut shell = host::step("appliance: login on the serial console", || appliance::login(&mut machine))?;
+
+    for topology in [Topology::Nat, Topology::Dr, Topology::Tun] {
+        show(topology, &mut shell, &mut lab)?;
+    }
+    say(&format!("All three methods balanced {REQUESTS} requests each; {:.0} s since power-on.", start.elapsed().as_secs_f64()));
+    if exit {
+        let _ = std::fs::remove_dir_all(&cables);
+        return Ok(());
+    }
+    let lab_console = lab.machine.socket("ttyS0");
+    drop(shell);
+    drop(lab.shell);
+    console::announce(&machine.socket("console"), &lab_console)?;
+    say("\nThe machines stay until Ctrl-C. In another terminal:");
+    say("  cargo xtask console          the appliance (you are root there; `exit` shows the login: root / loadbalancer)");
+    say("  cargo xtask console --lab    the lab; `ip netns exec client lab fetch --to 10.0.0.21:80` sends requests");
+    let end = machine.wait_forever();
+    console::withdraw();
+    end.map(drop)
+}
+
+/// Sets the appliance up for `topology`, sends requests, prints who answered.
+fn show(topology: Topology, shell: &mut Console, lab: &mut Lab) -> Result<()> {
+    let title = match topology {
+        Topology::Nat => "Two-arm NAT: the guide's table, typed into lbwizard",
+        Topology::Dr => "One-arm DR: the same lab on one network",
+        Topology::Tun => "TUN: the same, through IP-in-IP",
+    };
+    say(&format!("\n{title}"));
+    if topology != Topology::Nat {
+        host::step("lab: rewiring", || lab.wire(topology))?;
+    }
+    steps::configure(topology, shell)?;
+    host::step("waiting for both real servers to answer through the VIP", || {
+        wait_until("both real servers to answer", limits::CONVERGE, || {
+            let table = lab.fetch(VIP, 4).unwrap_or_default();
+            Ok((table.contains("rs1") && table.contains("rs2")).then_some(()))
+        })
+        .with_context(|| format!("the appliance's table:\n{}", shell.ok("ipvsadm -Ln").unwrap_or_default()))
+    })?;
+    let table = lab.fetch(VIP, REQUESTS)?;
+    if !table.contains("rs1") || !table.contains("rs2") {
+        bail!("one real server got no request:\n{table}");
+    }
+    println!("\n{REQUESTS} requests to {VIP}:\n{table}");
+    println!("{}", shell.ok("ipvsadm -Ln")?.trim());
+    Ok(())
+}

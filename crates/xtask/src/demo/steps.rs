@@ -1,0 +1,83 @@
+//! What a person types on the appliance: the wizard's answers and the commands of `lbctl`. All of it is here.
+
+use anyhow::{Context, Result};
+use testbed::console::Console;
+use testbed::host;
+use testbed::lab::Topology;
+use testbed::limits;
+
+/// A question of the wizard (a part of its text) and the answer; an empty answer is Enter.
+type Question = (&'static str, &'static str);
+
+/// The guide's eleven answers: single unit, two-arm NAT (product.md section 4).
+const TWO_ARM: &[Question] = &[
+    ("part of an HA-Pair?", "n"),
+    ("one-armed set-up", "n"),
+    ("IP address for interface eth0", "10.0.0.21"),
+    ("netmask for interface eth0", "255.255.255.0"),
+    ("IP address for interface eth1", "192.168.2.21"),
+    ("netmask for interface eth1", "255.255.255.0"),
+    ("default gateway", "10.0.0.31"),
+    ("nameserver", "10.0.0.31"),
+    ("port for first virtual server", "80"),
+    ("first real server", "192.168.2.50"),
+    ("permanent", ""),
+];
+
+/// The same unit with one arm: DR, the virtual server on eth0's own address.
+const ONE_ARM: &[Question] = &[
+    ("part of an HA-Pair?", "n"),
+    ("one-armed set-up", "y"),
+    ("IP address for interface eth0", "10.0.0.21"),
+    ("netmask for interface eth0", "255.255.255.0"),
+    ("default gateway", "10.0.0.31"),
+    ("nameserver", "10.0.0.31"),
+    ("port for first virtual server", "80"),
+    ("first real server", "10.0.0.50"),
+    ("permanent", ""),
+];
+
+/// The virtual server, as lbctl's arguments name it.
+const VIP: &str = "10.0.0.21:80";
+
+/// Brings the appliance to `topology`, from the factory settings or from the topology shown before.
+pub fn configure(topology: Topology, shell: &mut Console) -> Result<()> {
+    match topology {
+        Topology::Nat => {
+            host::step("lbwizard: the guide's eleven answers on the serial console", || wizard(shell, TWO_ARM))?;
+            second_server(shell, "192.168.2.51")
+        }
+        Topology::Dr => {
+            host::step("lbwizard again: one arm", || wizard(shell, ONE_ARM))?;
+            second_server(shell, "10.0.0.51")
+        }
+        Topology::Tun => {
+            for server in ["WebServer1", "WebServer2"] {
+                lbctl(shell, &format!("config set virtual_servers.0.real_servers.{server}.forwarding tun"))?;
+            }
+            lbctl(shell, "apply -m TUN")
+        }
+    }
+}
+
+/// Answers `questions` in their order. Each must come; what else is printed does not matter.
+fn wizard(shell: &mut Console, questions: &[Question]) -> Result<()> {
+    shell.send_line("lbwizard; printf 'wizard-%s:%d:\\n' end $?")?;
+    shell.expect_match("(?i)enter continues|press enter|continue", limits::QUESTION).context("no welcome from lbwizard")?;
+    shell.send_line("")?;
+    for (question, answer) in questions {
+        shell.expect_match(&format!("(?i){}", question.replace("?", "\\?")), limits::QUESTION).with_context(|| format!("lbwizard did not ask: {question}"))?;
+        shell.send_line(answer)?;
+    }
+    let (_, end) = shell.expect_match(r"wizard-end:\d+:\n", limits::CONVERGE)?;
+    anyhow::ensure!(end.contains(":0:"), "lbwizard ended with {}", end.trim());
+    Ok(())
+}
+
+fn second_server(shell: &mut Console, address: &str) -> Result<()> {
+    lbctl(shell, &format!("rip add {VIP} WebServer2 {address}:80 --apply"))
+}
+
+fn lbctl(shell: &mut Console, arguments: &str) -> Result<()> {
+    host::step(&format!("lbctl {arguments}"), || shell.ok(&format!("lbctl {arguments}")).map(drop))
+}
