@@ -43,3 +43,18 @@ fn what_was_added_by_hand_is_seen_as_such() {
     let wanted = desired(&factory(), &Health::default());
     assert_eq!(plan(&wanted, &fake.clone().observe(&wanted).expect("observed")).drift, [Drift::Address(address)]);
 }
+/// Changing an interface's prefix length removes its only address for a moment, and with it the kernel drops the
+/// default route: one plan must bring back both.
+#[test]
+fn a_new_prefix_length_keeps_the_default_route() {
+    let mut kernel = Fake::new(&["eth0"]);
+    for net in ["10.0.0.21/24", "10.0.0.21/16", "10.0.0.22/16"] {
+        let mut config = factory();
+        config.node.interfaces[0].addresses = vec![net.parse().expect("a net")];
+        config.node.gateway = Some([10, 0, 0, 1].into());
+        let wanted = desired(&config, &Health::default());
+        let todo = plan(&wanted, &kernel.observe(&wanted).expect("observed"));
+        kernel.execute(&todo.actions).into_iter().for_each(|r| r.expect("works"));
+        assert_eq!(plan(&wanted, &kernel.observe(&wanted).expect("observed")).to_string(), "", "{net}");
+    }
+}

@@ -5,6 +5,7 @@
 //! what has to go. Nothing is ever flushed, nothing is removed to be added again.
 
 use crate::{Action, Address, Desired, Observed, ObservedAddress, Route, Service, ServiceKey};
+use ipnet::IpNet;
 use lb_model::IfName;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -156,8 +157,16 @@ fn routes(desired: &Desired, observed: &Observed, do_: &mut Vec<Action>, drift: 
             (false, false) => drift.push(Drift::Route(is.route.clone())),
         }
     }
+    // With a card's last IPv4 address, which one that moves can be for a moment, the kernel drops the routes over
+    // that card.
+    let leaves = |a: &Action| match a {
+        Action::DelAddress(address) => Some(address.net),
+        _ => None,
+    };
+    let left: Vec<IpNet> = do_.iter().filter_map(leaves).collect();
     for route in &desired.routes {
-        if !observed.routes.iter().any(|is| is.route == *route) && reachable(desired, observed, route) {
+        let there = observed.routes.iter().any(|is| is.route == *route) && !left.iter().any(|net| net.contains(&route.via));
+        if !there && reachable(desired, observed, route) {
             do_.push(Action::ReplaceRoute(route.clone()));
         }
     }

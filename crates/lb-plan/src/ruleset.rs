@@ -68,7 +68,7 @@ impl fmt::Display for Ruleset {
             writeln!(f, "  }}")?;
         }
         if let Some(Masquerade { networks, out }) = &self.masquerade {
-            writeln!(f, "  chain masquerade {{\n    type nat hook postrouting priority srcnat; policy accept;")?;
+            writeln!(f, "  chain outbound {{\n    type nat hook postrouting priority srcnat; policy accept;")?;
             for net in networks {
                 writeln!(f, "    {} saddr {net} oifname \"{out}\" masquerade", family(net.addr()))?;
             }

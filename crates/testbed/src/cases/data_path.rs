@@ -41,11 +41,6 @@ fn evenly(client: &Netns, vip: &str) -> Result<()> {
     Ok(())
 }
 
-fn one_arm(vip_on: &str, config: &Config) -> Result<()> {
-    let lab = Lab::one_arm(vip_on)?;
-    balanced(&lab, config)
-}
-
 fn balanced(lab: &Lab, config: &Config) -> Result<()> {
     let _rs1 = Server::start(&lab.rs1, "0.0.0.0:80", "rs1")?;
     let _rs2 = Server::start(&lab.rs2, "0.0.0.0:80", "rs2")?;
@@ -58,27 +53,31 @@ fn balanced(lab: &Lab, config: &Config) -> Result<()> {
 const SERVERS: [&str; 2] = ["10.0.0.50", "10.0.0.51"];
 
 pub fn dr() -> Result<()> {
-    one_arm("lo", &guide(ForwardingMethod::Dr, SERVERS))
+    balanced(&Lab::one_arm()?, &guide(ForwardingMethod::Dr, SERVERS))
 }
 
 pub fn tun() -> Result<()> {
-    one_arm("tunl0", &guide(ForwardingMethod::Tun, SERVERS))?;
-    super::net::clean_up();
-    for tunnel in [Tunnel::Gre, Tunnel::Gue] {
+    for tunnel in Tunnel::ALL {
         let mut config = guide(ForwardingMethod::Tun, SERVERS);
         for rs in &mut config.virtual_servers[0].real_servers {
-            rs.tunnel = tunnel;
+            rs.tunnel = *tunnel;
         }
-        let lab = Lab::one_arm(if tunnel == Tunnel::Gue { "tunl0" } else { "lo" })?;
+        let lab = Lab::one_arm()?;
         for (rs, address) in [(&lab.rs1, SERVERS[0]), (&lab.rs2, SERVERS[1])] {
-            if tunnel == Tunnel::Gue {
-                // GUE over port 6080 ends in the same tunl0.
-                rs.ip("fou add port 6080 gue")?;
-            } else {
-                rs.ip(&format!("link add gre1 type gre local {address} remote 10.0.0.21"))?;
-                rs.ip("link set gre1 up")?;
-                rs.sysctl("net.ipv4.conf.gre1.rp_filter", "0")?;
-            }
+            let end = match tunnel {
+                Tunnel::Ipip => "tunl0",
+                Tunnel::Gue => {
+                    // What is unwrapped from GUE is IP in IP, and ends in the same device.
+                    rs.ip("fou add port 6080 gue")?;
+                    "tunl0"
+                }
+                Tunnel::Gre => {
+                    rs.ip(&format!("link add gre1 type gre local {address} remote 10.0.0.21"))?;
+                    "gre1"
+                }
+            };
+            rs.ip(&format!("link set {end} up"))?;
+            rs.sysctl(&format!("net.ipv4.conf.{end}.rp_filter"), "0")?;
         }
         balanced(&lab, &config).map_err(|e| e.context(format!("tunnel {tunnel}")))?;
         super::net::clean_up();
@@ -87,7 +86,7 @@ pub fn tun() -> Result<()> {
 }
 
 pub fn ipv6() -> Result<()> {
-    let lab = Lab::one_arm("lo")?;
+    let lab = Lab::one_arm()?;
     let _rs1 = Server::start(&lab.rs1, "[::]:80", "rs1")?;
     let _rs2 = Server::start(&lab.rs2, "[::]:80", "rs2")?;
     let mut config = guide(ForwardingMethod::Dr, SERVERS);
@@ -125,7 +124,7 @@ pub fn udp() -> Result<()> {
 
 /// A list and a range become one service by a mark; a port added later drops nothing, and other ports are not touched.
 pub fn ports() -> Result<()> {
-    let lab = Lab::one_arm("lo")?;
+    let lab = Lab::one_arm()?;
     let mut servers = Vec::new();
     for port in [80, 443, 8001, 9000] {
         servers.push(Server::start(&lab.rs1, &format!("0.0.0.0:{port}"), "rs1")?);

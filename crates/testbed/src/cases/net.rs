@@ -96,6 +96,10 @@ pub fn plug(ns: &Netns, interface: &str, switch: &str) -> Result<()> {
     // IFNAMSIZ: the outer end is named after both, shortened.
     let outer: String = format!("{}.{}", ns.0, interface.trim_start_matches("eth"));
     ip(&format!("link add {outer} type veth peer name {interface} netns {}", ns.0))?;
+    // Removed by itself: a thread that still serves keeps its namespace, and with it the other end.
+    if let Ok(mut made) = MADE.lock() {
+        made.push(format!("link {outer}"));
+    }
     ip(&format!("link set {outer} master {switch} up"))?;
     Ok(())
 }

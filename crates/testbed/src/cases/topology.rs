@@ -42,8 +42,10 @@ impl Lab {
         Ok(Lab { client, lb, rs1, rs2 })
     }
 
-    /// Everybody on 10.0.0.0/24 and fd00:a::/64; the servers own the VIPs without answering for them.
-    pub fn one_arm(vip_on: &str) -> Result<Lab> {
+    /// Everybody on 10.0.0.0/24 and fd00:a::/64. What comes for the IPv4 VIP is redirected on the servers, as the guide
+    /// does it: the VIP is the appliance's own address, and a server that owned it could not answer a health check.
+    /// The IPv6 VIP is on their loopback.
+    pub fn one_arm() -> Result<Lab> {
         switch("ext")?;
         let client = host("client", "eth0", "ext", "10.0.0.31/24")?;
         let lb = Netns::new("lb")?;
@@ -54,19 +56,13 @@ impl Lab {
         for (ns, host) in [(&client, 31), (&rs1, 50), (&rs2, 51)] {
             ns.ip(&format!("addr add fd00:a::{host}/64 dev eth0 nodad"))?;
         }
-        for rs in [&rs1, &rs2] {
-            for (name, value) in [("arp_ignore", "1"), ("arp_announce", "2"), ("rp_filter", "0")] {
-                rs.sysctl(&format!("net.ipv4.conf.all.{name}"), value)?;
-            }
-            if vip_on == "tunl0" {
-                rs.ip("link set tunl0 up")?;
-            }
-            rs.ip(&format!("addr add 10.0.0.21/32 dev {vip_on}"))?;
-            if vip_on == "lo" {
-                rs.ip("addr add fd00:a::21/128 dev lo nodad")?;
-            } else {
-                rs.sysctl(&format!("net.ipv4.conf.{vip_on}.rp_filter"), "0")?;
-            }
+        for (rs, address) in [(&rs1, "10.0.0.50"), (&rs2, "10.0.0.51")] {
+            rs.sysctl("net.ipv4.conf.all.rp_filter", "0")?;
+            rs.sysctl("net.ipv4.conf.default.rp_filter", "0")?;
+            rs.ip("addr add fd00:a::21/128 dev lo nodad")?;
+            rs.run("nft", &["add", "table", "ip", "vip"])?;
+            rs.run("nft", &["add chain ip vip in { type nat hook prerouting priority dstnat; }"])?;
+            rs.run("nft", &[&format!("add rule ip vip in ip daddr 10.0.0.21 dnat to {address}")])?;
         }
         Ok(Lab { client, lb, rs1, rs2 })
     }

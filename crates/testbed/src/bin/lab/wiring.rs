@@ -68,21 +68,22 @@ fn host(name: &str, bridge: &str, addresses: &[&str]) -> Result<()> {
     addresses.iter().try_for_each(|address| inside(name, &["addr", "add", address, "dev", "eth0"]))
 }
 
-/// The real server takes packets for the VIP and does not answer ARP for it (the guide's ARP fix).
+/// The real server takes packets for the VIP without owning it: what comes for it is redirected to its own address, as
+/// the quick start guide does it. A server that owned the VIP could not answer the appliance's health checks, which come
+/// from that very address where the unit has only one.
 fn own_vip(name: &str, topology: Topology) -> Result<()> {
-    for card in ["all", "eth0"] {
-        setting(name, &format!("net.ipv4.conf.{card}.arp_ignore=1"))?;
-        setting(name, &format!("net.ipv4.conf.{card}.arp_announce=2"))?;
+    let own = if name == "rs1" { "10.0.0.50" } else { "10.0.0.51" };
+    let rules = format!(
+        "table ip vip {{ chain in {{ type nat hook prerouting priority dstnat; ip daddr {VIP} dnat to {own}; }} }}"
+    );
+    run(Command::new("/sbin/ip").args(["netns", "exec", name, "nft", &rules]))?;
+    if topology == Topology::Tun {
+        // tunl0 is there in every namespace as soon as ipip is loaded. Packets come out of it that by the routing table
+        // belong to eth0: no reverse-path filter.
+        inside(name, &["link", "set", "tunl0", "up"])?;
+        ["all", "eth0", "tunl0"].iter().try_for_each(|card| setting(name, &format!("net.ipv4.conf.{card}.rp_filter=0")))?;
     }
-    let vip = format!("{VIP}/32");
-    if topology == Topology::Dr {
-        return inside(name, &["addr", "add", &vip, "dev", "lo"]);
-    }
-    // tunl0 is there in every namespace as soon as ipip is loaded. Packets come out of it that by the routing table
-    // belong to eth0: no reverse-path filter.
-    inside(name, &["link", "set", "tunl0", "up"])?;
-    inside(name, &["addr", "add", &vip, "dev", "tunl0"])?;
-    ["all", "eth0", "tunl0"].iter().try_for_each(|card| setting(name, &format!("net.ipv4.conf.{card}.rp_filter=0")))
+    Ok(())
 }
 
 /// Starts the HTTP server of `name` and returns when it listens.
