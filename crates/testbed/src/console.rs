@@ -90,7 +90,10 @@ impl Console {
     /// Turns echo, prompt and line editing off, so that what comes back is output only.
     pub fn quiet_shell(&mut self) -> Result<()> {
         // The marker is put together by the shell: the echo of this line cannot be taken for it.
-        self.send_line("exec bash --norc --noediting || exec sh")?;
+        // A line editor throws away what is typed before it reads: its first prompt is waited for.
+        self.send_line("exec bash --norc --noediting")?;
+        self.expect("\n", limits::COMMAND)?;
+        self.expect_match(r"[#$] $", limits::COMMAND)?;
         self.send_line("PS1= PS2=; stty -echo; printf 'quiet-%s\\n' shell")?;
         self.expect("quiet-shell", limits::COMMAND)?;
         self.expect("\n", limits::COMMAND)?;

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use testbed::console::Console;
+use testbed::host;
 use testbed::image::{self, Appliance, COMMAND_LINE};
 use testbed::qemu::{Builder, Disk, Machine, Wire};
-use testbed::{host, limits};
 
 /// Memory of the appliance in MB.
 const MEMORY: u32 = 256;
@@ -17,13 +18,17 @@ pub fn machine(appliance: &Appliance, disk: Disk) -> Builder {
     Builder::new("appliance").memory(MEMORY).kernel(&appliance.vmlinux, &appliance.initrd, COMMAND_LINE).disk(disk).serial("console")
 }
 
-/// Starts the appliance on the left ends of two wires; what it writes is forgotten.
-pub fn start(appliance: &Appliance, external: &Wire, internal: &Wire) -> Result<Machine> {
-    machine(appliance, Disk::snapshot(&appliance.disk))
+/// Starts the appliance on the left ends of two wires; what it writes is forgotten. The console is connected at
+/// once: what a machine prints while nobody listens is in the log only.
+pub fn start(appliance: &Appliance, external: &Wire, internal: &Wire) -> Result<(Machine, Console)> {
+    let mut machine = machine(appliance, Disk::snapshot(&appliance.disk))
         .nic(external.left("52:54:00:10:00:21"))
         .nic(internal.left("52:54:00:20:00:21"))
         .screen()
-        .start()
+        .start()?;
+    let console = machine.console("console");
+    machine.check_alive()?;
+    Ok((machine, console?))
 }
 
 /// `cargo xtask run`: a person at the serial console. The cards are plugged into nothing.
@@ -57,12 +62,4 @@ pub fn tempfolder() -> Result<std::path::PathBuf> {
     let folder = std::env::temp_dir().join(format!("sy-cables-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("making a folder for the cables")?;
     Ok(folder)
-}
-
-/// Logs in at the console of a machine that boots.
-pub fn login(machine: &mut Machine) -> Result<testbed::console::Console> {
-    machine.check_alive()?;
-    let mut console = machine.console("console")?;
-    console.login("root", PASSWORD, limits::BOOT)?;
-    Ok(console)
 }

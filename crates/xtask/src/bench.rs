@@ -73,17 +73,10 @@ fn boot() -> Result<()> {
     let cables = appliance::tempfolder()?;
     let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));
     let start = Instant::now();
-    let mut machine = appliance::start(&built, &external, &internal)?;
-    let mut console = machine.console("console")?;
-    console.expect("login: ", limits::BOOT)?;
+    let (mut machine, mut shell) = appliance::start(&built, &external, &internal)?;
+    shell.expect("Steelyard load balancer", limits::BOOT).context("no login prompt")?;
     let prompt = start.elapsed().as_secs_f64();
-    drop(console);
-    let mut shell = {
-        let mut console = machine.console("console")?;
-        console.send_line("")?;
-        console.login("root", appliance::PASSWORD, limits::BOOT)?;
-        console
-    };
+    shell.login("root", appliance::PASSWORD, limits::BOOT)?;
     let used = shell.ok("awk '/^MemTotal/{t=$2}/^MemAvailable/{a=$2}END{printf \"%d\", (t-a)/1024}' /proc/meminfo")?;
     machine.kill();
     let (packed, _) = image::compress(&built)?;

@@ -33,13 +33,13 @@ pub fn demo(exit: bool) -> Result<()> {
     let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));
     let start = Instant::now();
     say("Booting the appliance and the lab:");
-    let mut machine = appliance::start(&built, &external, &internal)?;
+    let (mut machine, mut shell) = appliance::start(&built, &external, &internal)?;
     let mut lab = host::step("lab: client and two real servers", || {
         let mut lab = Lab::start(&guest, &external, &internal)?;
         lab.wire(Topology::Nat)?;
         Ok(lab)
     })?;
-    let mut shell = host::step("appliance: login on the serial console", || appliance::login(&mut machine))?;
+    host::step("appliance: login on the serial console", || shell.login("root", appliance::PASSWORD, limits::BOOT))?;
 
     for topology in [Topology::Nat, Topology::Dr, Topology::Tun] {
         show(topology, &mut shell, &mut lab)?;

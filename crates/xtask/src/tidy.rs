@@ -24,7 +24,7 @@ const FACES: &[&str] = &["lbwizard", "lbctl", "lbadmin", "lbrestore"];
 const BACKSTAGE: &[&str] = &["lb-store", "lb-kernel", "lb-plan"];
 /// Files and folders at the top.
 const TOP: &[&str] = &[
-    ".cargo", ".ci", ".gitignore", "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "buildroot-external", "clippy.toml", "crates",
+    ".cargo", ".ci", ".gitignore", ".rustfmt.toml", "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "buildroot-external", "clippy.toml", "crates",
     "docs", "image", "rootfs-overlay", "rust-toolchain.toml", "rustfmt.toml",
 ];
 

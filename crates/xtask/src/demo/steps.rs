@@ -63,10 +63,10 @@ pub fn configure(topology: Topology, shell: &mut Console) -> Result<()> {
 /// Answers `questions` in their order. Each must come; what else is printed does not matter.
 fn wizard(shell: &mut Console, questions: &[Question]) -> Result<()> {
     shell.send_line("lbwizard; printf 'wizard-%s:%d:\\n' end $?")?;
-    shell.expect_match("(?i)enter continues|press enter|continue", limits::QUESTION).context("no welcome from lbwizard")?;
+    shell.expect_match("(?i-u)press enter to continue", limits::QUESTION).context("no welcome from lbwizard")?;
     shell.send_line("")?;
     for (question, answer) in questions {
-        shell.expect_match(&format!("(?i){}", question.replace("?", "\\?")), limits::QUESTION).with_context(|| format!("lbwizard did not ask: {question}"))?;
+        shell.expect_match(&format!("(?i-u){}", question.replace("?", "\\?")), limits::QUESTION).with_context(|| format!("lbwizard did not ask: {question}"))?;
         shell.send_line(answer)?;
     }
     let (_, end) = shell.expect_match(r"wizard-end:\d+:\n", limits::CONVERGE)?;

@@ -74,7 +74,7 @@ fn host(name: &str, bridge: &str, addresses: &[&str]) -> Result<()> {
 fn own_vip(name: &str, topology: Topology) -> Result<()> {
     let own = if name == "rs1" { "10.0.0.50" } else { "10.0.0.51" };
     let rules = format!(
-        "table ip vip {{ chain in {{ type nat hook prerouting priority dstnat; ip daddr {VIP} dnat to {own}; }} }}"
+        "table ip vip {{ chain in {{ type nat hook prerouting priority dstnat; ip daddr {VIP} dnat to {own}; }}; }}"
     );
     run(Command::new("/sbin/ip").args(["netns", "exec", name, "nft", &rules]))?;
     if topology == Topology::Tun {
