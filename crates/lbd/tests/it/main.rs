@@ -1,6 +1,8 @@
 //! lbd as a whole: its engine with a fake kernel, and the program over its socket.
 
 mod checks;
+mod damage;
+mod kill;
 mod life;
 mod rig;
 mod socket;
