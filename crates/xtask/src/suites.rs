@@ -22,9 +22,12 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     }
     host::require_tools()?;
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
-    let of_cases: Vec<_> = wanted.iter().filter(|word| !["powercut", "demo"].contains(&word.as_str())).cloned().collect();
+    let of_cases: Vec<_> = wanted.iter().filter(|word| !["machines", "powercut", "demo"].contains(&word.as_str())).cloned().collect();
     if wanted.is_empty() || !of_cases.is_empty() {
         suite("VM cases", || cases(&of_cases))?;
+    }
+    if asked("machines") {
+        suite("guest and appliance", || cargo(&["test", "--quiet", "-p", "testbed", "--test", "machines", "--", "--ignored", "--test-threads", "1"]))?;
     }
     if asked("powercut") {
         suite("power cuts", || cargo(&["test", "--release", "-p", "testbed", "powercut", "--", "--ignored", "--nocapture"]))?;

@@ -61,7 +61,10 @@ pub fn wire(topology: Topology) -> Result<()> {
 fn host(name: &str, bridge: &str, addresses: &[&str]) -> Result<()> {
     let outer = format!("v-{name}");
     ip(&["netns", "add", name])?;
-    ip(&["link", "add", &outer, "type", "veth", "peer", "name", "eth0", "netns", name])?;
+    // The same card again after a rewiring: the appliance need not find out that a neighbour has another one.
+    let number = HOSTS.iter().position(|host| *host == name).unwrap_or_default();
+    let mac = format!("02:00:00:00:00:{:02x}", number + 1);
+    ip(&["link", "add", &outer, "type", "veth", "peer", "name", "eth0", "address", &mac, "netns", name])?;
     ip(&["link", "set", &outer, "master", bridge, "up"])?;
     inside(name, &["link", "set", "lo", "up"])?;
     inside(name, &["link", "set", "eth0", "up"])?;

@@ -1,0 +1,120 @@
+//! The machines themselves: a guest job's way in and out, and the appliance as a person meets it at the console.
+//! They boot QEMU: `cargo test -p testbed --test machines -- --ignored --test-threads 1`.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use testbed::console::Console;
+use testbed::guest::Job;
+use testbed::image::{self, COMMAND_LINE};
+use testbed::limits;
+use testbed::qemu::{Builder, Clock, Disk, Machine, Wire};
+
+/// A job that programs IPVS with Debian's C tool, leaves a file and ends with a code of its own.
+const PROGRAM_IPVS: &str = "
+ipvsadm -A -t 10.0.0.21:80 -s mh
+ipvsadm -a -t 10.0.0.21:80 -r 192.168.2.50:80 -m
+ipvsadm -Sn | tee /out/saved
+ip netns add somewhere && ip -n somewhere link set lo up
+exit 7";
+
+fn guest_job(clock: Clock) -> Result<()> {
+    let mut job = Job::new("selfcheck", PROGRAM_IPVS);
+    job.clock = clock;
+    job.with_programs = false;
+    job.limit = Duration::from_secs(120);
+    let done = job.run()?;
+    ensure!(done.code == 7, "code {} instead of 7:\n{}", done.code, done.output);
+    let saved = std::fs::read_to_string(done.results.join("saved"))?;
+    assert_eq!(saved, "-A -t 10.0.0.21:80 -s mh\n-a -t 10.0.0.21:80 -r 192.168.2.50:80 -m -w 1\n");
+    Ok(())
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_job_programs_ipvs_and_its_code_and_files_come_out() -> Result<()> {
+    guest_job(Clock::Wall(1))
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn the_same_with_the_virtual_clock() -> Result<()> {
+    guest_job(Clock::Virtual)
+}
+
+/// The appliance on a disk of its own, with two cables that go nowhere.
+fn appliance(name: &str, disk: &std::path::Path, cables: &std::path::Path) -> Result<(Machine, Console)> {
+    let built = image::build()?;
+    if !disk.exists() {
+        std::fs::copy(&built.disk, disk)?;
+    }
+    let (external, internal) = (Wire::new(cables, "x"), Wire::new(cables, "i"));
+    let machine = Builder::new(name)
+        .kernel(&built.vmlinux, &built.initrd, COMMAND_LINE)
+        .disk(Disk::raw(disk))
+        .nic(external.left("52:54:00:10:00:21"))
+        .nic(internal.left("52:54:00:20:00:21"))
+        .serial("console")
+        .screen()
+        .limit(Duration::from_secs(300))
+        .start()?;
+    let console = machine.console("console")?;
+    Ok((machine, console))
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_changed_password_outlives_a_power_cut() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("sy-").tempdir()?;
+    let disk = folder.path().join("disk.img");
+    let (mut machine, mut shell) = appliance("first-boot", &disk, folder.path())?;
+    shell.login("root", "loadbalancer", limits::BOOT)?;
+    shell.send_line("passwd")?;
+    shell.expect("ew password:", limits::COMMAND)?;
+    shell.send_line("steel Yard 77")?;
+    shell.expect("etype password:", limits::COMMAND)?;
+    shell.send_line("steel Yard 77")?;
+    shell.expect("changed", limits::COMMAND)?;
+    shell.ok("cp /etc/hostname /data/witness; sync")?;
+    machine.kill();
+
+    let (mut machine, mut shell) = appliance("second-boot", &disk, folder.path())?;
+    shell.login("root", "steel Yard 77", limits::BOOT).context("the new password is forgotten")?;
+    shell.ok("test -s /data/witness")?;
+    machine.kill();
+    Ok(())
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("sy-").tempdir()?;
+    let (mut machine, mut shell) = appliance("fresh", &folder.path().join("disk.img"), folder.path())?;
+    shell.login("root", "loadbalancer", limits::BOOT)?;
+    // Every scheduler, tunnels and firewall as modules that load.
+    shell.ok("modprobe -a ip_vs_mh ip_vs_ovf ipip ip_gre fou nft_masq nft_chain_nat dummy 8021q bonding softdog")?;
+    ensure!(shell.ok("ipvsadm -Ln")?.contains("size=262144"), "conn_tab_bits=18 is not in force");
+    for tool in ["ip -br addr", "ss -ltn", "nft list ruleset", "conntrack -C", "ethtool eth0", "arping -V", "tcpdump --version", "lbctl --help", "lbwizard --help"] {
+        shell.ok(tool).with_context(|| format!("{tool} does not work"))?;
+    }
+    // Services: supervised, logging, and back after they were killed.
+    for service in ["lbd", "fallback", "dropbear", "syslog"] {
+        let up = || format!("sv status /etc/service/{service} | grep -q '^run:.*run: log'");
+        shell.ok(&format!("for i in $(seq 50); do {} && break; usleep 100000; done; {}", up(), up()))?;
+    }
+    // The page for clients when nobody else is left: for every path, on both families.
+    shell.ok("ip addr add fd00::1/128 dev lo")?;
+    for url in ["http://127.0.0.1:9081/", "http://127.0.0.1:9081/no/such/page"] {
+        let page = shell.run(&format!("echo -e 'GET {} HTTP/1.0\\r\\n\\r' | nc {} 9081", url.trim_start_matches("http://127.0.0.1:9081"), "127.0.0.1"))?;
+        ensure!(page.text.contains("temporarily unavailable"), "{url}: {}", page.text);
+    }
+    shell.ok("ps -o user,args | grep '[h]ttpd' | grep -q ^nobody")?;
+    // The factory address, from lbd; and the root is volatile while /data is not.
+    shell.ok("for i in $(seq 50); do ip -br addr show eth0 | grep -q 192.168.2.21/24 && break; usleep 100000; done; ip -br addr show eth0 | grep 192.168.2.21/24")?;
+    shell.ok("mount | grep -q ' on / type overlay' && mount | grep -q ' on /data type ext4'")?;
+    ensure!(shell.ok("cat /proc/sys/net/ipv4/conf/all/promote_secondaries")?.trim() == "1");
+    // And a clean way down.
+    shell.send_line("poweroff")?;
+    machine.wait(limits::POWER_OFF)?;
+    Ok(())
+}
