@@ -208,7 +208,7 @@ pub struct RealServerStatus {
     pub weight: u32,
     pub requested: RequestedState,
     pub actual: ActualState,
-    /// What the last check said, and when.
+    /// What the last check found, and since when the server stands as it does (0: since before lbd started).
     pub check: Option<CheckStatus>,
     pub active_connections: u32,
     pub inactive_connections: u32,

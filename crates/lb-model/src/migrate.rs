@@ -29,6 +29,10 @@ pub fn migrate(document: &str) -> Result<Config, MigrateError> {
     match serde_json::from_str::<Versioned>(document)?.version {
         0 => Err(MigrateError::NoVersion),
         DOCUMENT_VERSION => {
+            if let Ok(config) = serde_json::from_str(document) {
+                return Ok(config);
+            }
+            // Once more, for the path of what is wrong: keeping track of it costs as much again.
             let mut reader = serde_json::Deserializer::from_str(document);
             let config = serde_path_to_error::deserialize(&mut reader).map_err(MigrateError::Field)?;
             reader.end()?;

@@ -98,15 +98,15 @@ fn check_ifname(s: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A firewall mark that an administrator's own firewall rules set: 1 to 0x7fffffff.
+/// A firewall mark that an administrator's own firewall rules set: 1 to 0x3fffffff.
 /// Marks above that are given by the appliance itself, to virtual servers with several ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct FirewallMark(u32);
 
 impl FirewallMark {
-    /// The first mark that the appliance gives by itself.
-    pub const AUTOMATIC: u32 = 0x8000_0000;
+    /// The first mark that the appliance gives by itself. Below 2^31, as the C `ipvsadm` prints marks as signed numbers.
+    pub const AUTOMATIC: u32 = 0x4000_0000;
 
     pub fn get(self) -> u32 {
         self.0
@@ -121,7 +121,7 @@ impl TryFrom<u32> for FirewallMark {
     type Error = NameError;
     fn try_from(mark: u32) -> Result<Self, NameError> {
         if mark == 0 {
-            return Err(NameError("firewall mark 0 means no mark; use 1 to 2147483647".into()));
+            return Err(NameError("firewall mark 0 means no mark; use 1 to 1073741823".into()));
         }
         Ok(Self(mark))
     }

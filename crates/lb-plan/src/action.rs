@@ -1,6 +1,6 @@
 //! One step on the way from what is to what should be, and its line of text.
 
-use crate::{Address, Dest, DestKey, Observed, ObservedAddress, ObservedRoute, Route, Ruleset, Service, ServiceKey};
+use crate::{Address, Desired, Dest, DestKey, Observed, ObservedAddress, ObservedRoute, Route, Ruleset, Service, ServiceKey};
 use lb_model::{Hostname, IfName, Timeouts};
 use std::{fmt, net::IpAddr};
 
@@ -46,6 +46,14 @@ impl Action {
 }
 
 impl Observed {
+    /// What will be seen once all services are as `desired`: the same as [`Observed::after`] for each, without the copies.
+    pub fn after_services(&mut self, desired: Desired) {
+        let owned = &self.owned;
+        self.services.retain(|key, _| !owned.contains(key) || desired.services.contains_key(key));
+        self.owned = desired.services.keys().copied().collect();
+        self.services.extend(desired.services);
+    }
+
     /// What will be seen once `action` has worked. Lets an apply plan from what was seen last, without reading
     /// the whole kernel first.
     pub fn after(&mut self, action: &Action) {

@@ -220,7 +220,7 @@ pub struct VipAdd {
     /// 10.0.0.21:80, [2001:db8::21]:80,443, 10.0.0.21:8000-8100, 10.0.0.21:any
     #[arg(value_name = "ADDRESS:PORTS", required_unless_present = "firewall_mark", conflicts_with = "firewall_mark")]
     pub service: Option<crate::parse::AddressPorts>,
-    /// Balance what this mark was put on by your firewall rules, 1 to 2147483647
+    /// Balance what this mark was put on by your firewall rules, 1 to 1073741823
     #[arg(long, value_name = "MARK")]
     pub firewall_mark: Option<u32>,
     /// With --firewall-mark: IPv6 packets

@@ -193,7 +193,11 @@ fn real_server(rs: &RealServerStatus, long: bool, text: &mut String) {
     }
     let _ = writeln!(text, "{}", row(label, address, cells));
     if let Some(check) = rs.check.as_ref().filter(|_| long || !fine) {
-        let _ = writeln!(text, "    {}\n    since {}", check.text, text::time(check.since));
+        let _ = writeln!(text, "    {}", check.text);
+        // 0: lbd has not seen it change since it started.
+        if check.since > 0 {
+            let _ = writeln!(text, "    since {}", text::time(check.since));
+        }
     }
 }
 

@@ -110,7 +110,7 @@ pub struct Engine<K> {
     drift: Vec<String>,
     checker: Checker,
     health: Health,
-    texts: status::CheckTexts,
+    since: status::Since,
     /// Health changed, and the kernel does not know yet.
     dirty: bool,
     reconcile_every: Duration,
@@ -146,7 +146,7 @@ impl<K: Kernel> Engine<K> {
             drift: Vec::new(),
             checker: Checker::default(),
             health: Health::default(),
-            texts: status::CheckTexts::default(),
+            since: status::Since::default(),
             dirty: false,
             reconcile_every,
             next_reconcile: now.since_start,

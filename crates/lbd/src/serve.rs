@@ -96,9 +96,12 @@ fn prober(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Box
         let (slots, events) = (slots.clone(), events.clone());
         handle.spawn(async move {
             let _slot = slots.acquire_owned().await;
-            let outcome = probes::run(&probe).await;
+            let key = probe.key;
+            // Of its own, so that a probe that panics is an unfit server and not one that is never asked again.
+            let asked = tokio::spawn(async move { probes::run(&probe).await });
+            let outcome = asked.await.unwrap_or_else(|e| lb_check::Outcome::Unfit(format!("the check itself failed: {e}")));
             // The engine is gone only when lbd stops.
-            let _ = events.send(Event::Probed { key: probe.key, outcome });
+            let _ = events.send(Event::Probed { key, outcome });
         });
     })
 }

@@ -151,11 +151,12 @@ fn real_server_needs(settings: &Settings) -> String {
             eth1.addr()
         ),
         None => format!(
-            "The real server {real_server} still needs the virtual server's address,\n\
-             without answering ARP for it. On Linux:\n\
-             \x20 sysctl -w net.ipv4.conf.all.arp_ignore=1\n\
-             \x20 sysctl -w net.ipv4.conf.all.arp_announce=2\n\
-             \x20 ip address add {}/32 dev lo",
+            "The real server {real_server} still needs to take what comes for the\n\
+             virtual server's address, without owning it. On Linux, with one of:\n\
+             \x20 iptables -t nat -A PREROUTING -d {0} -j REDIRECT\n\
+             \x20 nft add table ip vip\n\
+             \x20 nft 'add chain ip vip in {{ type nat hook prerouting priority -100; }}'\n\
+             \x20 nft add rule ip vip in ip daddr {0} redirect",
             eth0.addr()
         ),
     }

@@ -2,18 +2,19 @@
 
 use super::{Found, direct, same_network, unusable};
 use crate::{
-    Check, CheckMethod, Config, Family, FallbackServer, FirewallMark, ForwardingMethod, Ports, Protocol, RealServer, Scheduler,
+    Check, CheckMethod, Config, Family, FallbackServer, FirewallMark, ForwardingMethod, PortRange, Protocol, RealServer, Scheduler,
     Service, VirtualServer,
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
 pub(super) fn check(config: &Config, found: &mut Found) {
     let mut labels = HashSet::new();
     let mut marks: HashMap<(FirewallMark, Family), &VirtualServer> = HashMap::new();
-    let mut ports: HashMap<(IpAddr, Protocol), Vec<(&Ports, &VirtualServer)>> = HashMap::new();
+    // By first port: the last range that begins at or before another one's end is the only one that can reach into it.
+    let mut ports: HashMap<(IpAddr, Protocol), BTreeMap<u16, (PortRange, &VirtualServer)>> = HashMap::new();
     let gateways: Vec<IpAddr> =
         config.node.gateway.map(IpAddr::V4).into_iter().chain(config.node.gateway6.map(IpAddr::V6)).collect();
     for (i, vs) in config.virtual_servers.iter().enumerate() {
@@ -25,13 +26,17 @@ pub(super) fn check(config: &Config, found: &mut Found) {
             Service::Address { address, protocol, ports: own, mark } => {
                 vip(config, &at, *address, &gateways, found);
                 let taken = ports.entry((*address, *protocol)).or_default();
-                if let Some((_, other)) = taken.iter().find(|(p, _)| p.overlaps(own)) {
+                let reaches = |range: &PortRange| {
+                    let (_, (there, other)) = taken.range(..=range.last).next_back()?;
+                    there.overlaps(*range).then_some(*other)
+                };
+                if let Some(other) = own.ranges().iter().find_map(reaches) {
                     let reason = format!("virtual server {} has {} already", other.label, other.service);
                     found.add(format!("{at}/service/ports"), own, reason, "use another port or address");
                 }
-                taken.push((own, vs));
+                taken.extend(own.ranges().iter().map(|r| (r.first, (*r, vs))));
                 if let Some(mark) = mark.filter(|m| !m.is_automatic()) {
-                    let reason = "marks for several ports are given by the appliance, from 2147483648 up";
+                    let reason = "marks for several ports are given by the appliance, from 1073741824 up";
                     found.add(format!("{at}/service/mark"), mark, reason, "leave it out");
                 }
             }
@@ -40,8 +45,8 @@ pub(super) fn check(config: &Config, found: &mut Found) {
                     found.add(
                         format!("{at}/service/mark"),
                         mark,
-                        "marks from 2147483648 up belong to the appliance",
-                        "use 1 to 2147483647",
+                        "marks from 1073741824 up belong to the appliance",
+                        "use 1 to 1073741823",
                     );
                 }
             }

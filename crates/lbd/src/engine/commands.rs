@@ -1,13 +1,17 @@
 //! The life of a configuration: candidate, apply, history, rollback.
 
-use super::{Engine, Now, opening::view};
+use super::{
+    Engine, Now,
+    opening::view,
+    reconcile::{SHOWN, shown},
+};
 use lb_api::{
     ApiError, Applied, ApplyRequest, CandidateView, ErrorCode, PlanRequest, PlanView, PutCandidate, RevisionView, RollbackRequest,
     Running, StateRequest,
 };
 use lb_kernel::Kernel;
 use lb_model::{Config, RequestedState, changes, factory, migrate, problems};
-use lb_plan::{Action, Drift, desired, plan};
+use lb_plan::{Drift, desired, plan};
 use lb_store::{Candidate, CommitError, Confirm, NewCandidate, NewRevision, Store};
 use std::time::Duration;
 
@@ -82,7 +86,7 @@ impl<K: Kernel> Engine<K> {
         let plan = plan(&wanted, &observed);
         Ok(PlanView {
             changes: changes(&self.running, &config),
-            actions: plan.actions.iter().map(Action::to_string).collect(),
+            actions: plan.actions.iter().map(lb_plan::Action::to_string).collect(),
             drift: plan.drift.iter().map(Drift::to_string).collect(),
         })
     }
@@ -199,8 +203,11 @@ impl<K: Kernel> Engine<K> {
         let stored = self.store(now)?.commit(parent, new, now.unix).map_err(|e| self.commit_error(e))?;
         self.revision = view(Some(&stored.meta()));
         tracing::info!("{}", self.revision);
-        for change in &changes {
+        for change in changes.iter().take(SHOWN) {
             tracing::info!("change: {change}");
+        }
+        if changes.len() > SHOWN {
+            tracing::info!("… and {} more changes", changes.len() - SHOWN);
         }
         let network = self.running.node != config.node;
         self.running = config;
@@ -218,7 +225,7 @@ impl<K: Kernel> Engine<K> {
         Ok(Applied {
             revision: self.revision.clone(),
             changes,
-            plan: done.iter().map(Action::to_string).collect(),
+            plan: shown(&done),
             converged: self.pending.is_empty(),
             pending: self.pending.clone(),
             confirm_before: confirm.map(|c| c.deadline_unix),

@@ -1,7 +1,6 @@
 //! From what probes say to what the kernel should have.
 
 use super::{Engine, Now};
-use lb_api::CheckStatus;
 use lb_check::{Outcome, ProbeKey, Transition, Verdict};
 use lb_kernel::Kernel;
 use lb_plan::{Fitness, health_seen};
@@ -31,7 +30,7 @@ impl<K: Kernel> Engine<K> {
             .flat_map(|vs| vs.real_servers.iter().map(move |rs| (&vs.label, &rs.label)))
             .collect();
         self.health.retain(|vs, rs| configured.contains(&(vs, rs)));
-        self.texts.retain(|(vs, rs), _| configured.contains(&(vs, rs)));
+        self.since.retain(|(vs, rs), _| configured.contains(&(vs, rs)));
     }
 
     pub(super) fn probed(&mut self, key: ProbeKey, outcome: Outcome, now: Now) {
@@ -50,10 +49,10 @@ impl<K: Kernel> Engine<K> {
             self.dirty |= before != fitness;
             match fitness {
                 Fitness::Unfit => tracing::warn!("check: {} in {} is down: {}", transition.rs, transition.vs, transition.text),
-                _ => tracing::info!("check: {} in {} is up: {}", transition.rs, transition.vs, transition.text),
+                Fitness::Unknown => tracing::info!("check: {} in {} is to be checked anew: {}", transition.rs, transition.vs, transition.text),
+                Fitness::Fit => tracing::info!("check: {} in {} is up: {}", transition.rs, transition.vs, transition.text),
             }
-            let status = CheckStatus { text: transition.text, since: now.unix };
-            self.texts.insert((transition.vs, transition.rs), status);
+            self.since.insert((transition.vs, transition.rs), now.unix);
         }
     }
 }

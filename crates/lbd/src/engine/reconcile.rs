@@ -6,6 +6,9 @@ use lb_kernel::Kernel;
 use lb_plan::{Action, Desired, Drift, desired, plan};
 use std::time::{Duration, Instant};
 
+/// So many actions of one plan are logged and answered line by line: nobody reads more, and 15,000 take their time.
+pub(super) const SHOWN: usize = 200;
+
 /// The longest pause between two tries of something that fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -33,7 +36,7 @@ impl<K: Kernel> Engine<K> {
         self.observe();
         let done = self.converge(now);
         ReconcileView {
-            plan: done.iter().map(Action::to_string).collect(),
+            plan: shown(&done),
             drift: self.drift.clone(),
             pending: self.pending.clone(),
             microseconds: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -49,11 +52,16 @@ impl<K: Kernel> Engine<K> {
             let plan = plan(&wanted, observed);
             let results = self.kernel.execute(&plan.actions);
             let before = std::mem::take(&mut self.pending);
+            let all_worked = results.iter().all(Result::is_ok);
             for (action, result) in plan.actions.into_iter().zip(results) {
                 match result {
                     Ok(()) => {
-                        tracing::info!("{action}");
-                        observed.after(&action);
+                        if done.len() < SHOWN {
+                            tracing::info!("{action}");
+                        }
+                        if !(all_worked && action.is_ipvs()) {
+                            observed.after(&action);
+                        }
                         done.push(action);
                     }
                     Err(error) => {
@@ -64,6 +72,12 @@ impl<K: Kernel> Engine<K> {
                         self.pending.push(pending);
                     }
                 }
+            }
+            if all_worked {
+                observed.after_services(wanted);
+            }
+            if done.len() > SHOWN {
+                tracing::info!("… and {} more actions", done.len() - SHOWN);
             }
             let drift: Vec<String> = plan.drift.iter().map(Drift::to_string).collect();
             for new in drift.iter().filter(|d| !self.drift.contains(d)) {
@@ -83,6 +97,15 @@ impl<K: Kernel> Engine<K> {
             n => Duration::from_secs(1 << n.min(5).saturating_sub(1)).min(LONGEST_PAUSE),
         }
     }
+}
+
+/// One line an action; of very many the first ones, and how many more there are.
+pub(super) fn shown(actions: &[Action]) -> Vec<String> {
+    let mut lines: Vec<String> = actions.iter().take(SHOWN).map(Action::to_string).collect();
+    if actions.len() > SHOWN {
+        lines.push(format!("… and {} more", actions.len() - SHOWN));
+    }
+    lines
 }
 
 /// An error with its causes, in one line.

@@ -12,8 +12,8 @@ use std::{
     net::SocketAddr,
 };
 
-/// What the last change of each check said.
-pub type CheckTexts = HashMap<(Label, Label), CheckStatus>;
+/// Since when each real server stands as it does (Unix seconds).
+pub type Since = HashMap<(Label, Label), u64>;
 
 impl<K: Kernel> Engine<K> {
     pub(super) fn status(&mut self) -> Status {
@@ -61,6 +61,13 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
+    /// What the last probe found; none before the first.
+    fn check(&self, vs: &VirtualServer, rs: &RealServer) -> Option<CheckStatus> {
+        let standing = self.checker.standing(&vs.label, &rs.label).filter(|s| !s.text.is_empty())?;
+        let since = self.since.get(&(vs.label.clone(), rs.label.clone())).copied().unwrap_or_default();
+        Some(CheckStatus { text: standing.text.to_owned(), since })
+    }
+
     fn real_server(&self, vs: &VirtualServer, rs: &RealServer, counters: Option<&DestCounters>) -> RealServerStatus {
         let fit = match vs.check.method {
             CheckMethod::On => Fitness::Fit,
@@ -82,7 +89,7 @@ impl<K: Kernel> Engine<K> {
             weight: rs.weight,
             requested: rs.state,
             actual,
-            check: self.texts.get(&(vs.label.clone(), rs.label.clone())).cloned(),
+            check: self.check(vs, rs),
             active_connections: counters.map_or(0, |c| c.active),
             inactive_connections: counters.map_or(0, |c| c.inactive),
             persistent_connections: counters.map_or(0, |c| c.persistent),
