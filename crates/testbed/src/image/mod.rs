@@ -55,6 +55,17 @@ pub struct GuestBase {
     pub root: PathBuf,
 }
 
+/// What a guest smaller than the test guest is made of: see [`crate::powercut`].
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// ELF kernel for direct boot.
+    pub vmlinux: PathBuf,
+    /// `lib/modules/VERSION` of the kernel.
+    pub modules: PathBuf,
+    /// Debian's busybox.
+    pub busybox: PathBuf,
+}
+
 /// Where the inputs are and the outputs go.
 struct Folders {
     workspace: PathBuf,
@@ -159,6 +170,16 @@ pub fn guest_base() -> Result<GuestBase> {
         })
     })?;
     Ok(GuestBase { vmlinux: kernel.vmlinux, initrd, root })
+}
+
+/// Fetches what is missing of the parts.
+pub fn parts() -> Result<Parts> {
+    host::require_tools()?;
+    let folders = Folders::new()?;
+    let _lock = folders.lock()?;
+    let (stage, kernel) = fetch(&folders)?;
+    let busybox = stage.find("/usr/bin/busybox").context("Debian's packages came without busybox")?;
+    Ok(Parts { vmlinux: kernel.vmlinux, modules: kernel.modules, busybox })
 }
 
 /// Size in bytes of the disk image compressed as it would be shipped, and the file.

@@ -41,7 +41,18 @@ pub struct Disk {
     /// The cache's newest state by piece, for reads.
     newest: HashMap<u64, Box<[u8]>>,
     epoch: u64,
+    fuse: Option<Fuse>,
+    /// The fuse has blown, with so many writes in the cache: nothing is served until the next [`Disk::cut`].
+    blown: Option<usize>,
     pub flushes: u64,
+}
+
+/// Cuts by itself when so many further writes and flushes have come: exact where a hand on the switch is too slow.
+#[derive(Debug, Clone, Copy)]
+pub struct Fuse {
+    /// 1: the next one is the first that is lost.
+    pub requests: u32,
+    pub mode: Mode,
 }
 
 impl Disk {
@@ -52,7 +63,7 @@ impl Disk {
         if size == 0 || size % PIECE as u64 != 0 {
             return Err(io::Error::other("the image's size is no multiple of 4096"));
         }
-        Ok(Disk { file, size, cache: Vec::new(), newest: HashMap::new(), epoch: 0, flushes: 0 })
+        Ok(Disk { file, size, cache: Vec::new(), newest: HashMap::new(), epoch: 0, fuse: None, blown: None, flushes: 0 })
     }
 
     /// Bytes.
@@ -87,6 +98,7 @@ impl Disk {
     /// `fua`: durable on return (NBD_CMD_FLAG_FUA).
     pub fn write(&mut self, at: u64, data: &[u8], fua: bool) -> io::Result<()> {
         self.check(at, data.len())?;
+        self.burn()?;
         for (piece, start, range) in pieces(at, data.len()) {
             if !self.newest.contains_key(&piece) {
                 let mut old = vec![0; PIECE];
@@ -105,13 +117,42 @@ impl Disk {
     }
 
     pub fn flush(&mut self) -> io::Result<()> {
+        self.burn()?;
         self.flushes += 1;
         self.empty_cache(|_, _| true)
     }
 
+    pub fn arm(&mut self, fuse: Fuse) {
+        self.fuse = Some(fuse);
+    }
+
+    /// The fuse has blown; [`Disk::cut`] brings the power back.
+    pub fn is_off(&self) -> bool {
+        self.blown.is_some()
+    }
+
+    fn burn(&mut self) -> io::Result<()> {
+        match &mut self.fuse {
+            Some(fuse) if fuse.requests <= 1 => {
+                let mode = fuse.mode;
+                self.blown = Some(self.cut(mode)?);
+                Err(io::Error::other("the power is off"))
+            }
+            Some(fuse) => {
+                fuse.requests -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The power goes. Returns how many writes were in the cache. Kill the guest first: what it
-    /// writes afterwards on an old connection is refused.
+    /// writes afterwards on an old connection is refused. After a blown fuse this only brings the power back.
     pub fn cut(&mut self, mode: Mode) -> io::Result<usize> {
+        self.fuse = None;
+        if let Some(waiting) = self.blown.take() {
+            return Ok(waiting);
+        }
         let waiting = self.cache.iter().filter(|write| !write.durable).count();
         self.epoch += 1;
         match mode {

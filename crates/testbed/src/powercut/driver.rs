@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::disk::Fuse;
 use super::{Mode, Random, Server};
 
 /// From the start of QEMU to the store open; TCG on a loaded machine takes 10 to 20 s.
@@ -71,7 +72,15 @@ enum Moment {
     AnyTime,
     /// With the first `ack` after that: a sync that is missing or comes too late shows here.
     AtAck,
+    /// After that, with the n-th write or flush from then on: in the middle of a commit.
+    AtRequest(u32),
 }
+
+/// Writes and flushes of two or three commits.
+const REQUESTS: u64 = 16;
+
+/// How often a blown fuse is looked for; the disk itself has stopped at once.
+const LOOK: Duration = Duration::from_millis(5);
 
 enum Line {
     Mounted,
@@ -183,8 +192,11 @@ pub fn run(
     for cut in 1..=plan.cuts {
         let moment = match cut {
             _ if plan.aim_at_open != 0 && cut % plan.aim_at_open == 0 => Moment::Opening,
-            _ if random.below(3) == 0 => Moment::AnyTime,
-            _ => Moment::AtAck,
+            _ => match random.below(6) {
+                0 => Moment::AnyTime,
+                1 | 2 => Moment::AtAck,
+                _ => Moment::AtRequest(1 + u32::try_from(random.below(REQUESTS)).unwrap_or(0)),
+            },
         };
         let life = Duration::from_micros(random.below(plan.longest_life.as_micros() as u64 + 1));
         let mode = match random.below(5) {
@@ -231,9 +243,10 @@ fn one_cut(
 ) -> anyhow::Result<usize> {
     let mut guest = Guest::start(command).context("starting the guest")?;
     let mut end = Instant::now() + BOOT;
-    let (mut timed, mut opened, mut at_ack) = (false, false, false);
-    loop {
-        match guest.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+    let (mut timed, mut opened, mut at_ack, mut armed) = (false, false, false, false);
+    while !server.is_off() {
+        let left = end.saturating_duration_since(Instant::now());
+        match guest.lines.recv_timeout(if armed { left.min(LOOK) } else { left }) {
             Ok(text) => match judge.hear(text)? {
                 Line::Mounted if moment == Moment::Opening => {
                     timed = true;
@@ -250,13 +263,23 @@ fn one_cut(
                 Line::Ack(_) if at_ack => break,
                 Line::Mounted | Line::Ack(_) | Line::Other => {}
             },
-            Err(RecvTimeoutError::Timeout) if timed && moment == Moment::AtAck && !at_ack => {
-                at_ack = true;
-                end = Instant::now() + BOOT;
-            }
+            Err(RecvTimeoutError::Timeout) if armed && Instant::now() < end => {}
+            Err(RecvTimeoutError::Timeout) if armed => bail!("no write for {BOOT:?}"),
             Err(RecvTimeoutError::Timeout) if at_ack => bail!("no ack for {BOOT:?}"),
-            Err(RecvTimeoutError::Timeout) if timed => break,
-            Err(RecvTimeoutError::Timeout) => bail!("the store was not open after {BOOT:?}"),
+            Err(RecvTimeoutError::Timeout) if !timed => bail!("the store was not open after {BOOT:?}"),
+            Err(RecvTimeoutError::Timeout) => {
+                end = Instant::now() + BOOT;
+                match moment {
+                    Moment::Opening | Moment::AnyTime => break,
+                    Moment::AtAck => at_ack = true,
+                    Moment::AtRequest(requests) => {
+                        armed = true;
+                        server.arm(Fuse { requests, mode });
+                    }
+                }
+            }
+            // It noticed that its disk is gone.
+            Err(RecvTimeoutError::Disconnected) if server.is_off() => {}
             Err(RecvTimeoutError::Disconnected) => bail!("the guest ended by itself"),
         }
     }

@@ -12,14 +12,15 @@
 //! with is the last acknowledged one or the next. Killing a process tests nothing of this: the
 //! kernel's page cache survives it. Killing QEMU alone neither: the host's page cache does.
 //!
-//! Tested by unit tests of the disk and of the protocol; `store` is the case of lb-store alone
-//! (`cargo test -p testbed powercut -- --ignored --nocapture`, `CUTS=60 SEED=7`).
+//! [`store`] is the case of lb-store alone, [`product`] that of lbd; [`boot`] is their guest. The disk and the protocol
+//! have unit tests; the cases run by `cargo test -p testbed powercut -- --ignored --nocapture`, `CUTS=60 SEED=7`.
 
+pub mod boot;
 pub mod disk;
 pub mod driver;
 pub mod initramfs;
-pub mod kernel;
 pub mod nbd;
+pub mod product;
 pub mod store;
 
 pub use disk::{Disk, Mode};

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::disk::{Disk, Mode};
+use super::disk::{Disk, Fuse, Mode};
 
 const OPT_EXPORT_NAME: u32 = 1;
 const OPT_ABORT: u32 = 2;
@@ -69,6 +69,16 @@ impl Server {
         lock(&self.disk).cut(mode)
     }
 
+    /// See [`Disk::arm`].
+    pub fn arm(&self, fuse: Fuse) {
+        lock(&self.disk).arm(fuse);
+    }
+
+    /// See [`Disk::is_off`].
+    pub fn is_off(&self) -> bool {
+        lock(&self.disk).is_off()
+    }
+
     pub fn flushes(&self) -> u64 {
         lock(&self.disk).flushes
     }
@@ -114,6 +124,10 @@ fn read_bytes(from: &mut impl Read, length: u32) -> io::Result<Vec<u8>> {
 fn serve(mut stream: UnixStream, disk: &Mutex<Disk>) -> io::Result<()> {
     let (size, epoch) = {
         let disk = lock(disk);
+        if disk.is_off() {
+            // QEMU tries again after a connection has ended; it must not find the disk of the next life.
+            return Ok(());
+        }
         (disk.size(), disk.epoch())
     };
     if handshake(&mut stream, size)? { transmission(&mut stream, disk, epoch) } else { Ok(()) }
@@ -183,7 +197,7 @@ fn transmission(stream: &mut UnixStream, disk: &Mutex<Disk>, epoch: u64) -> io::
                 // The power went; what is left in the socket never reached the disk.
                 return Ok(());
             }
-            match command {
+            let done = match command {
                 0 if length <= LONGEST => {
                     answer.resize(length as usize, 0);
                     disk.read(at, &mut answer)
@@ -192,7 +206,11 @@ fn transmission(stream: &mut UnixStream, disk: &Mutex<Disk>, epoch: u64) -> io::
                 2 => return Ok(()),
                 3 => disk.flush(),
                 _ => Err(io::ErrorKind::InvalidInput.into()),
+            };
+            if disk.is_off() {
+                return Ok(());
             }
+            done
         };
         let error = match done {
             Ok(()) => 0,

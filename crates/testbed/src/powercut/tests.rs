@@ -1,12 +1,11 @@
-//! The disk and the protocol; and, ignored for its minutes, the store under cuts.
+//! The disk and the protocol; and, ignored for its minutes, the cases under cuts.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::disk::PIECE;
-use super::{Disk, Mode, Plan, Server};
+use super::disk::{Fuse, PIECE};
+use super::{Disk, Mode, Server, Summary};
 
 struct Folder(PathBuf);
 
@@ -77,6 +76,25 @@ fn random_keeps_some_pieces_and_the_same_ones_for_a_seed() {
     assert!((16..48).contains(&kept), "{kept}");
     assert_eq!(cut(5), cut(5));
     assert_ne!(cut(5), cut(6));
+}
+
+#[test]
+fn a_fuse_cuts_at_its_request_and_nothing_comes_after_it() {
+    let folder = Folder::new("fuse");
+    let mut disk = Disk::new(&folder.image()).unwrap();
+    disk.arm(Fuse { requests: 4, mode: Mode::Drop });
+    disk.write(0, &[1], false).unwrap();
+    disk.flush().unwrap();
+    disk.write(0, &[2], false).unwrap();
+    assert!(!disk.is_off());
+    let epoch = disk.epoch();
+    assert!(disk.flush().is_err());
+    assert!(disk.is_off() && disk.epoch() > epoch);
+    assert_eq!(byte(&disk, 0), 1);
+    assert_eq!(disk.cut(Mode::Keep).unwrap(), 1);
+    assert!(!disk.is_off());
+    disk.write(0, &[3], false).unwrap();
+    assert_eq!(byte(&disk, 0), 3);
 }
 
 /// What QEMU says, in short: GO, then requests.
@@ -155,20 +173,22 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
+fn cut(run: impl FnOnce(u32, u64) -> anyhow::Result<Summary>) {
+    let seed = number("SEED", std::time::UNIX_EPOCH.elapsed().map_or(1, |d| d.subsec_nanos().into()));
+    println!("SEED={seed}");
+    let started = std::time::Instant::now();
+    let summary = run(u32::try_from(number("CUTS", 20)).unwrap(), seed).unwrap();
+    println!("{summary} in {:?}", started.elapsed());
+}
+
 #[test]
 #[ignore = "minutes: boots QEMU for every cut"]
 fn a_power_cut_loses_nothing_that_the_store_acknowledged() {
-    let seed = number("SEED", std::time::UNIX_EPOCH.elapsed().map_or(1, |d| d.subsec_nanos().into()));
-    println!("SEED={seed}");
-    let plan = Plan {
-        cuts: u32::try_from(number("CUTS", 20)).unwrap(),
-        seed,
-        longest_life: Duration::from_secs(3),
-        aim_at_open: 4,
-    };
-    let work = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/powercut");
-    let started = std::time::Instant::now();
-    let summary = super::store::cut(&plan, &work, |line| println!("{line}")).unwrap();
-    println!("{summary} in {:?}", started.elapsed());
-    assert!(summary.acknowledged > u64::from(plan.cuts), "too little was written to say anything");
+    cut(super::store::run);
+}
+
+#[test]
+#[ignore = "minutes: boots QEMU for every cut"]
+fn a_power_cut_loses_nothing_that_lbd_acknowledged() {
+    cut(super::product::run);
 }
