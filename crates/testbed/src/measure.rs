@@ -86,11 +86,33 @@ fn fed(ns: &Netns, tool: &str, args: &[&str], file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Programming and reading the kernel's table: the C tool, ours, and lbd.
-pub fn programming() -> Result<()> {
+/// A load balancer's namespace without a past: what IPVS removed lies in its bin for two minutes and makes the next
+/// additions slower, so every run gets a table of its own.
+fn fresh() -> Result<Netns> {
+    crate::cases::net::clean_up();
     switch("ext")?;
     let lb = Netns::new("lb")?;
     plug(&lb, "eth0", "ext")?;
+    Ok(lb)
+}
+
+/// The smallest of three times of `work`, each in a namespace of its own.
+fn best_fresh(mut work: impl FnMut(&Netns) -> Result<Duration>) -> Result<f64> {
+    let mut best = f64::MAX;
+    for _ in 0..3 {
+        best = best.min(milliseconds(work(&fresh()?)?));
+    }
+    Ok(best)
+}
+
+fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed())
+}
+
+/// Programming and reading the kernel's table: the C tool, ours, and lbd.
+pub fn programming() -> Result<()> {
     // 10.0.0.0/16 so that all real servers are on the card's network.
     let network = |config: &mut Config| -> Result<()> {
         config.node.interfaces[0].addresses = vec!["10.0.0.21/16".parse()?];
@@ -98,51 +120,48 @@ pub fn programming() -> Result<()> {
     };
     let mut config = many(5000);
     network(&mut config)?;
+    let mut empty = config.clone();
+    empty.virtual_servers.clear();
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("rules");
     std::fs::write(&file, rules(&config))?;
-    let flush = || lb.run(C_TOOL, &["-C"]).map(drop);
 
-    // A first fill warms the kernel's allocator up for everybody.
-    fed(&lb, C_TOOL, &["-R"], &file)?;
-    let c_list = best(3, || Ok(()), || fed(&lb, C_TOOL, &["-L", "-n"], Path::new("/dev/null")))?;
-    let our_list = best(3, || Ok(()), || fed(&lb, OURS, &["-L", "-n"], Path::new("/dev/null")))?;
-    let c_restore = best(3, flush, || fed(&lb, C_TOOL, &["-R"], &file))?;
-    let our_restore = best(3, flush, || fed(&lb, OURS, &["-R"], &file))?;
-    measured("ipvsadm-c-restore-5000x2", c_restore);
-    measured("ipvsadm-ours-restore-5000x2", our_restore);
-    measured("ipvsadm-c-list-5000x2", c_list);
-    measured("ipvsadm-ours-list-5000x2", our_list);
-    flush()?;
-
-    let lbd = Lbd::start(&lb, dir.path())?;
-    let mut empty = config.clone();
-    empty.virtual_servers.clear();
-    lbd.apply(&empty)?;
-    let mut apply = f64::MAX;
-    for _ in 0..3 {
-        let start = Instant::now();
-        let applied = lbd.apply(&config)?;
-        apply = apply.min(milliseconds(start.elapsed()));
-        ensure!(applied.converged, "{:?}", applied.pending);
-        let reconcile = lbd.client.reconcile()?;
-        ensure!(reconcile.plan.is_empty(), "{} actions after the apply", reconcile.plan.len());
-        measured("lbd-reconcile-5000x2", reconcile.microseconds as f64 / 1000.0);
-        lbd.apply(&empty)?;
+    for (name, tool) in [("c", C_TOOL), ("ours", OURS)] {
+        let restore = best_fresh(|lb| timed(|| fed(lb, tool, &["-R"], &file)))?;
+        measured(&format!("ipvsadm-{name}-restore-5000x2"), restore);
     }
+    let lb = fresh()?;
+    fed(&lb, C_TOOL, &["-R"], &file)?;
+    for (name, tool) in [("c", C_TOOL), ("ours", OURS)] {
+        let list = best(3, || Ok(()), || fed(&lb, tool, &["-L", "-n"], Path::new("/dev/null")))?;
+        measured(&format!("ipvsadm-{name}-list-5000x2"), list);
+    }
+
+    let mut reconcile = f64::MAX;
+    let apply = best_fresh(|lb| {
+        let lbd = Lbd::start(lb)?;
+        lbd.apply(&empty)?;
+        let time = timed(|| lbd.converged(&config))?;
+        for _ in 0..2 {
+            let done = lbd.client.reconcile()?;
+            ensure!(done.plan.is_empty(), "{} actions after the apply", done.plan.len());
+            reconcile = reconcile.min(done.microseconds as f64 / 1000.0);
+        }
+        Ok(time)
+    })?;
     measured("lbd-apply-5000x2", apply);
+    measured("lbd-reconcile-5000x2", reconcile);
 
     let mut config = many(500);
     network(&mut config)?;
-    lbd.apply(&config)?;
+    let lb = fresh()?;
+    let lbd = Lbd::start(&lb)?;
+    lbd.converged(&config)?;
     let model = config.virtual_servers[0].clone();
     let mut added = f64::MAX;
     for i in 0..5 {
         config.virtual_servers.extend(one(&model, 600 + i));
-        let start = Instant::now();
-        let applied = lbd.apply(&config)?;
-        added = added.min(milliseconds(start.elapsed()));
-        ensure!(applied.converged && applied.plan.len() == 3, "{:?}", applied.plan);
+        added = added.min(milliseconds(timed(|| lbd.converged(&config))?));
     }
     measured("lbd-add-one-among-500", added);
     Ok(())
@@ -151,23 +170,31 @@ pub fn programming() -> Result<()> {
 struct Lbd {
     child: std::process::Child,
     client: Client,
+    _dir: tempfile::TempDir,
 }
 
 impl Lbd {
-    fn start(ns: &Netns, dir: &Path) -> Result<Lbd> {
+    fn start(ns: &Netns) -> Result<Lbd> {
+        let kept = tempfile::tempdir()?;
+        let dir = kept.path();
         std::fs::create_dir_all(dir.join("etc"))?;
         let mut command: Command = ns.command("lbd");
         command.args(["--reconcile-every", "3600", "--state"]).arg(dir.join("lb")).arg("--run").arg(dir.join("run"));
         command.arg("--etc").arg(dir.join("etc")).arg("--socket").arg(dir.join("lbd.sock"));
-        // The log of 15,000 actions is part of the cost, but not of a serial console's speed.
         let child = command.stdin(Stdio::null()).stderr(File::create(dir.join("log"))?).spawn().context("starting lbd")?;
         let client = Client::new(dir.join("lbd.sock"));
         crate::cases::wait("lbd answers", || Ok(client.status()?), |_| true)?;
-        Ok(Lbd { child, client })
+        Ok(Lbd { child, client, _dir: kept })
     }
 
     fn apply(&self, config: &Config) -> Result<lb_api::Applied> {
         Ok(self.client.apply(&ApplyRequest { config: Some(config.clone()), ..ApplyRequest::default() })?)
+    }
+
+    fn converged(&self, config: &Config) -> Result<()> {
+        let applied = self.apply(config)?;
+        ensure!(applied.converged && !applied.plan.is_empty(), "{:?}", applied.pending);
+        Ok(())
     }
 }
 

@@ -73,7 +73,7 @@ impl<K: Kernel> Engine<K> {
                     }
                 }
             }
-            if all_worked {
+            if all_worked && !done.is_empty() {
                 observed.after_services(wanted);
             }
             if done.len() > SHOWN {
