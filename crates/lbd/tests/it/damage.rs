@@ -45,7 +45,12 @@ fn after(harm: impl FnOnce(&Path)) -> Vec<String> {
     harm(&dir.path().join("lb"));
     let rig = Rig::start(dir.path());
     let (status, running) = (rig.status(), rig.running());
-    assert_eq!((running.revision.number, running.config), (REVISIONS.into(), config(REVISIONS + 1)), "{:?}", status.alarms);
+    assert_eq!(
+        (running.revision.number, running.config),
+        (REVISIONS.into(), config(REVISIONS + 1)),
+        "{:?}",
+        status.alarms
+    );
     assert!(status.converged && status.alarms.iter().all(|a| !a.contains("FAILSAFE")), "{:?}", status.alarms);
     let services = rig.kernel.state().services;
     let weights: Vec<_> = services.values().flat_map(|s| s.dests.values().map(|d| d.weight)).collect();

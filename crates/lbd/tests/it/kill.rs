@@ -47,12 +47,15 @@ fn document(number: u64) -> Config {
     let mut config = crate::rig::guide_unchecked();
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let first = config.virtual_servers[0].clone();
-    let further = if mixed % 8 == 0 { 60 } else { mixed / 8 % 4 };
+    let further = if mixed.is_multiple_of(8) { 60 } else { mixed / 8 % 4 };
     for further in 0..further {
         let mut server = first.clone();
         server.label = format!("Server_{further}").parse().expect("a label");
-        server.service = serde_json::from_str(&format!(r#"{{"kind":"address","address":"10.0.0.21","ports":"{}"}}"#, 1000 + further))
-            .expect("a service");
+        server.service = serde_json::from_str(&format!(
+            r#"{{"kind":"address","address":"10.0.0.21","ports":"{}"}}"#,
+            1000 + further
+        ))
+        .expect("a service");
         server.real_servers[0].weight = u32::try_from((mixed + further) % 65_536).expect("a weight");
         config.virtual_servers.push(server);
     }

@@ -80,7 +80,18 @@ busybox poweroff -f
     fn qemu(&self, kernel: &Path, initramfs: &Path, drive: &str) -> Command {
         let mut command = host::tool("qemu-system-x86_64");
         command
-            .args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", &self.memory.to_string(), "-smp", "1"])
+            .args([
+                "-M",
+                "q35",
+                "-accel",
+                "tcg,thread=multi",
+                "-cpu",
+                "max",
+                "-m",
+                &self.memory.to_string(),
+                "-smp",
+                "1",
+            ])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .args(["-serial", "stdio", "-drive", drive])
             .arg("-kernel")
@@ -94,7 +105,16 @@ busybox poweroff -f
 
 /// Cuts `cuts` times, a quarter of them while the store opens, and says a line per cut on standard error. The same
 /// `seed` draws the same moments. The files are in `target/powercut`; the disk of a failure stays there.
+///
+/// `POWERCUT_PRELOAD` names a shared library to load before all others: with one whose `fsync` and `fdatasync` do
+/// nothing, every case must fail.
 pub fn run(case: &Case, cuts: u32, seed: u64) -> Result<Summary> {
+    let mut case = case.clone();
+    if let Some(library) = std::env::var_os("POWERCUT_PRELOAD").map(PathBuf::from) {
+        let name = library.file_name().context("POWERCUT_PRELOAD has no file name")?.to_string_lossy().into_owned();
+        case.command = format!("export LD_PRELOAD=/bin/{name}\n{}", case.command);
+        case.programs.push(library);
+    }
     let parts = image::parts()?;
     // Several runs may be under way.
     let folder = host::target().join("powercut").join(format!("{}.{}", case.name, std::process::id()));

@@ -63,7 +63,16 @@ impl Disk {
         if size == 0 || size % PIECE as u64 != 0 {
             return Err(io::Error::other("the image's size is no multiple of 4096"));
         }
-        Ok(Disk { file, size, cache: Vec::new(), newest: HashMap::new(), epoch: 0, fuse: None, blown: None, flushes: 0 })
+        Ok(Disk {
+            file,
+            size,
+            cache: Vec::new(),
+            newest: HashMap::new(),
+            epoch: 0,
+            fuse: None,
+            blown: None,
+            flushes: 0,
+        })
     }
 
     /// Bytes.
