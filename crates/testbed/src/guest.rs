@@ -155,7 +155,10 @@ pub(crate) fn job_disk(files: &[PathBuf], programs: Option<&Path>, disk: &Path) 
     for file in files {
         run(Command::new("cp").arg("-a").arg(file).arg(tree.path()))?;
     }
-    image::squash(tree.path(), disk, &["-comp", "lz4"])
+    // Another machine may be reading the old one: it keeps it.
+    let fresh = disk.with_extension("new");
+    image::squash(tree.path(), &fresh, &["-comp", "lz4"])?;
+    fs::rename(&fresh, disk).with_context(|| format!("keeping {}", disk.display()))
 }
 
 /// A card for a guest that is wired to something.

@@ -21,7 +21,12 @@ pub fn machine(appliance: &Appliance, disk: Disk) -> Builder {
 /// Starts the appliance on the left ends of two wires; what it writes is forgotten. The console is connected at
 /// once: what a machine prints while nobody listens is in the log only.
 pub fn start(appliance: &Appliance, external: &Wire, internal: &Wire) -> Result<(Machine, Console)> {
-    let mut machine = machine(appliance, Disk::snapshot(&appliance.disk))
+    start_on(appliance, Disk::snapshot(&appliance.disk), external, internal)
+}
+
+/// [`start`] on another disk.
+pub fn start_on(appliance: &Appliance, disk: Disk, external: &Wire, internal: &Wire) -> Result<(Machine, Console)> {
+    let mut machine = machine(appliance, disk)
         .nic(external.left("52:54:00:10:00:21"))
         .nic(internal.left("52:54:00:20:00:21"))
         .screen()

@@ -2,14 +2,17 @@
 //! boot time, size and memory in real time. Missed aims are marked; they do not fail the command.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use testbed::guest::Job;
-use testbed::host::say;
-use testbed::qemu::{Clock, Wire};
+use testbed::lab::{Lab, Topology};
+use testbed::limits::wait_until;
+use testbed::qemu::{Clock, Disk, Wire};
 use testbed::{image, limits};
 
+use crate::demo::steps;
 use crate::{appliance, suites};
 
 /// Time for one guest with a virtual clock.
@@ -67,24 +70,41 @@ fn measure(name: &str, figures: &mut BTreeMap<String, f64>) -> Result<()> {
     Ok(())
 }
 
-/// From QEMU's start to the login prompt, memory in use after it, sizes.
+/// From QEMU's start to the login prompt and to the first answer through the VIP, memory in use, sizes. The unit is
+/// set up in a first run on a disk of its own; the second run is measured.
 fn boot() -> Result<()> {
     let built = image::build()?;
+    let guest = image::guest_base()?;
     let cables = appliance::tempfolder()?;
     let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));
-    let start = Instant::now();
-    let (mut machine, mut shell) = appliance::start(&built, &external, &internal)?;
-    shell.expect("Steelyard load balancer", limits::BOOT).context("no login prompt")?;
-    let prompt = start.elapsed().as_secs_f64();
+    let disk = cables.join("disk.img");
+    std::fs::copy(&built.disk, &disk).context("making a disk")?;
+    let mut lab = Lab::start(&guest, &external, &internal)?;
+    lab.wire(Topology::Nat)?;
+    let start = |disk: &Path| appliance::start_on(&built, Disk::raw(disk), &external, &internal);
+
+    let (mut machine, mut shell) = start(&disk)?;
+    shell.login("root", appliance::PASSWORD, limits::BOOT)?;
+    steps::configure(Topology::Nat, &mut shell)?;
+    shell.send_line("poweroff")?;
+    machine.wait(limits::POWER_OFF)?;
+
+    let power_on = Instant::now();
+    let (mut machine, mut shell) = start(&disk)?;
+    shell.expect("login:", limits::BOOT).context("no login prompt")?;
+    let prompt = power_on.elapsed().as_secs_f64();
+    wait_until("an answer through the VIP", limits::CONVERGE, || Ok(lab.fetch("10.0.0.21:80", 1).ok()))?;
+    let answer = power_on.elapsed().as_secs_f64();
+    shell.send_line("")?;
     shell.login("root", appliance::PASSWORD, limits::BOOT)?;
     let used = shell.ok("awk '/^MemTotal/{t=$2}/^MemAvailable/{a=$2}END{printf \"%d\", (t-a)/1024}' /proc/meminfo")?;
     machine.kill();
     let (packed, _) = image::compress(&built)?;
     let _ = std::fs::remove_dir_all(&cables);
-    say("");
-    println!("\nappliance (real time, aim 6 s, 64 MB, 40 MB)");
-    println!("  login prompt after      {prompt:>6.1} s");
-    println!("  memory in use           {:>6} MB", used.trim());
-    println!("  compressed image        {:>6.1} MB", packed as f64 / 1e6);
+    println!("\nappliance under TCG, real time");
+    println!("  login prompt after   {prompt:>8.1} s    aim  6");
+    println!("  VIP answers after    {answer:>8.1} s    aim  8");
+    println!("  memory in use        {:>8} MB   aim 64", used.trim());
+    println!("  compressed image     {:>8.1} MB   aim 40", packed as f64 / 1e6);
     Ok(())
 }

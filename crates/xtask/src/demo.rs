@@ -2,16 +2,20 @@
 //!
 //! What is typed on the appliance is in [`steps`]; this file boots, rewires, asks and prints.
 
-mod steps;
+pub mod steps;
 
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use testbed::console::Console;
 use testbed::host::{self, say};
 use testbed::lab::{Lab, Topology};
 use testbed::limits::{self, wait_until};
-use testbed::qemu::Wire;
+use testbed::qemu::{Machine, Wire};
 use testbed::image;
 
 use crate::{appliance, console};
@@ -56,9 +60,25 @@ pub fn demo(exit: bool) -> Result<()> {
     say("\nThe machines stay until Ctrl-C. In another terminal:");
     say("  cargo xtask console          the appliance (you are root there; `exit` shows the login: root / loadbalancer)");
     say("  cargo xtask console --lab    the lab; `ip netns exec client lab fetch --to 10.0.0.21:80` sends requests");
-    let end = machine.wait_forever();
+    until_ctrl_c(&mut machine)?;
     console::withdraw();
-    end.map(drop)
+    let _ = std::fs::remove_dir_all(&cables);
+    Ok(())
+}
+
+/// Returns at Ctrl-C, or when the appliance has powered off. The signals are blocked in this thread and taken off the
+/// queue here, so that machines and folders are cleared away in order.
+fn until_ctrl_c(machine: &mut Machine) -> Result<()> {
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
+    signals.thread_block().context("taking over Ctrl-C")?;
+    let inbox = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK).context("listening for Ctrl-C")?;
+    while machine.is_running()? {
+        let mut waiting = [PollFd::new(inbox.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut waiting, PollTimeout::from(1000_u16)).context("waiting for Ctrl-C")? > 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Sets the appliance up for `topology`, sends requests, prints who answered.
@@ -71,11 +91,13 @@ fn show(topology: Topology, shell: &mut Console, lab: &mut Lab) -> Result<()> {
     say(&format!("\n{title}"));
     if topology != Topology::Nat {
         host::step("lab: rewiring", || lab.wire(topology))?;
+        // Health checks went on meanwhile: what the appliance believes about its neighbours is of the old wiring.
+        shell.ok("/sbin/ip neigh flush all")?;
     }
     steps::configure(topology, shell)?;
     host::step("waiting for both real servers to answer through the VIP", || {
         wait_until("both real servers to answer", limits::CONVERGE, || {
-            let table = lab.fetch(VIP, 4).unwrap_or_default();
+            let table = lab.fetch(VIP, 20).unwrap_or_default();
             Ok((table.contains("rs1") && table.contains("rs2")).then_some(()))
         })
         .with_context(|| format!("the appliance's table:\n{}", shell.ok("ipvsadm -Ln").unwrap_or_default()))

@@ -36,6 +36,8 @@ pub const PROGRAMS: &[(&str, &str, &str)] = &[
 pub struct Appliance {
     /// ELF kernel for direct boot.
     pub vmlinux: PathBuf,
+    /// The same kernel as a boot loader takes it. Booted directly it knows the VGA screen; PVH boot does not tell it.
+    pub vmlinuz: PathBuf,
     /// Initramfs.
     pub initrd: PathBuf,
     /// The whole disk; sparse.
@@ -147,7 +149,7 @@ pub fn build() -> Result<Appliance> {
     folders.stamp("disk").unless_done(&[digest(&[&slot, &table])?], &[&disk], || {
         step("disk image", || genimage(&folders, &table))
     })?;
-    Ok(Appliance { vmlinux: kernel.vmlinux, initrd, disk, slot })
+    Ok(Appliance { vmlinux: kernel.vmlinux, vmlinuz: kernel.vmlinuz, initrd, disk, slot })
 }
 
 /// Builds the test guest. Our programs are not in it: they come with the job, so that it changes rarely.

@@ -24,7 +24,7 @@ pub(super) fn fetch(folders: &Folders) -> Result<Stage> {
     let packages = folders.list("packages")?.join(",");
     let root = folders.out.join("stage");
     let marker = folders.out.join("stage.list");
-    folders.stamp("stage").unless_done(&[packages.clone()], &[&root, &marker], || {
+    folders.stamp("stage").unless_done(std::slice::from_ref(&packages), &[&root, &marker], || {
         step("Debian packages", || {
             if root.exists() {
                 fs::remove_dir_all(&root).context("removing the old packages")?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use testbed::console::Console;
 use testbed::host;
 use testbed::lab::Topology;
-use testbed::limits;
+use testbed::limits::{self, wait_until};
 
 /// A question of the wizard (a part of its text) and the answer; an empty answer is Enter.
 type Question = (&'static str, &'static str);
@@ -42,6 +42,8 @@ const VIP: &str = "10.0.0.21:80";
 
 /// Brings the appliance to `topology`, from the factory settings or from the topology shown before.
 pub fn configure(topology: Topology, shell: &mut Console) -> Result<()> {
+    // A program logs in faster than a person, and sooner than lbd has started.
+    wait_until("lbd to answer", limits::BOOT, || Ok((shell.run("lbctl status")?.status == 0).then_some(())))?;
     match topology {
         Topology::Nat => {
             host::step("lbwizard: the guide's eleven answers on the serial console", || wizard(shell, TWO_ARM))?;
