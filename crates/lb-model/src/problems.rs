@@ -52,9 +52,9 @@ impl Found {
         self.0.push(Problem { path, value: value.to_string(), reason: reason.into(), hint });
     }
 
-    fn range(&mut self, path: String, value: u32, from: u32, to: u32, unit: &str) {
+    fn range(&mut self, at: &str, name: &str, value: u32, from: u32, to: u32, unit: &str) {
         if !(from..=to).contains(&value) {
-            self.add(path, value, format!("must be {from} to {to}{unit}"), "");
+            self.add(format!("{at}/{name}"), value, format!("must be {from} to {to}{unit}"), "");
         }
     }
 }
@@ -80,7 +80,7 @@ fn network(config: &Config, found: &mut Found) {
             found.add(format!("{at}/name"), &interface.name, "this interface is listed twice", "put all its addresses into one entry");
         }
         if let Some(mtu) = interface.mtu {
-            found.range(format!("{at}/mtu"), mtu, 576, 9216, " bytes");
+            found.range(&at, "mtu", mtu, 576, 9216, " bytes");
         }
         for (j, net) in interface.addresses.iter().enumerate() {
             let at = format!("{at}/addresses/{j}");
@@ -173,15 +173,15 @@ fn same_net(net: ipnet::IpNet, address: IpAddr) -> ipnet::IpNet {
 
 fn globals(config: &Config, found: &mut Found) {
     let HealthDefaults { interval, timeout, negotiate_timeout, fall, rise, quiescent: _ } = config.globals.health;
-    let at = |name: &str| format!("/globals/health/{name}");
-    found.range(at("interval"), interval, 1, 3600, " seconds");
-    found.range(at("timeout"), timeout, 1, 300, " seconds");
-    found.range(at("negotiate_timeout"), negotiate_timeout, 1, 300, " seconds");
-    found.range(at("fall"), fall, 1, 100, "");
-    found.range(at("rise"), rise, 1, 100, "");
+    let at = "/globals/health";
+    found.range(at, "interval", interval, 1, 3600, " seconds");
+    found.range(at, "timeout", timeout, 1, 300, " seconds");
+    found.range(at, "negotiate_timeout", negotiate_timeout, 1, 300, " seconds");
+    found.range(at, "fall", fall, 1, 100, "");
+    found.range(at, "rise", rise, 1, 100, "");
     let Timeouts { tcp, tcp_fin, udp } = config.globals.timeouts;
     for (name, value) in [("tcp", tcp), ("tcp_fin", tcp_fin), ("udp", udp)] {
-        found.range(format!("/globals/timeouts/{name}"), value, 1, 31_536_000, " seconds");
+        found.range("/globals/timeouts", name, value, 1, 31_536_000, " seconds");
     }
     let arms = config.node.interfaces.iter().filter(|i| !i.addresses.is_empty()).count();
     if config.globals.masquerade && (arms < 2 || config.node.gateway.is_none()) {

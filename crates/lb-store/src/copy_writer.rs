@@ -14,6 +14,9 @@ use crate::files::Files;
 
 const RETRY: Duration = Duration::from_secs(10);
 
+/// From a commit to the writing of its copy.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// What the copies shall say.
 #[derive(Debug, Clone)]
 pub struct Wanted {
@@ -27,6 +30,8 @@ struct State {
     wanted: Option<Wanted>,
     busy: bool,
     closing: bool,
+    /// Somebody waits in [`CopyWriter::settle`].
+    hurry: bool,
     error: Option<String>,
 }
 
@@ -63,9 +68,12 @@ impl CopyWriter {
     /// Wait until the copy says what was wanted last, or writing it has failed.
     pub fn settle(&self) -> Result<(), String> {
         let mut state = self.shared.lock();
+        state.hurry = true;
+        self.shared.changed.notify_all();
         while state.busy || (state.wanted.is_some() && state.error.is_none()) {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.hurry = false;
         state.error.clone().map_or(Ok(()), Err)
     }
 
@@ -95,7 +103,14 @@ fn run(shared: &Shared, files: &Files) {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
         };
+        // The one who waits for an acknowledgement goes first, and of several commits in a row the last is enough.
         state.busy = true;
+        state = shared
+            .changed
+            .wait_timeout_while(state, PAUSE, |s| !s.closing && !s.hurry)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        let wanted = state.wanted.take().unwrap_or(wanted);
         drop(state);
         let outcome = write(files, &wanted);
         state = shared.lock();

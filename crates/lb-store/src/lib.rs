@@ -9,8 +9,8 @@
 //!   then our own `fdatasync` of sled's file (sled's flush alone reaches only the disk's cache).
 //! - A store that does not open, or opens older than its copy, is moved aside (never deleted) and
 //!   rebuilt from the newest valid copy; [`Opened::Recovered`] carries the alarm.
-//!   The copy is written after the acknowledgement, so when the store's file is *damaged* within
-//!   those milliseconds the recovered revision is the one before. A kill or a power cut alone
+//!   The copy is written a quarter of a second after the acknowledgement, so when the store's file is *damaged* within
+//!   that time the recovered revision is the one before. A kill or a power cut alone
 //!   does not damage the store. What a copy does not hold is lost with the file: older history
 //!   than the copies kept (3) and the candidate.
 //! - A failed write stops all further writes ([`CommitError::Failed`]) until [`Store::reopen`];

@@ -104,6 +104,8 @@ pub struct Engine<K> {
     running: Config,
     revision: RevisionView,
     alarms: Vec<String>,
+    /// The stored candidate as it was put, by its etag: an apply does not read it again.
+    candidate: Option<(u64, Config)>,
     /// What the kernel had when it was last read, with what we did since; `None` until it was read.
     observed: Option<Observed>,
     pending: Vec<Pending>,
@@ -141,6 +143,7 @@ impl<K: Kernel> Engine<K> {
             running,
             revision,
             alarms,
+            candidate: None,
             observed: None,
             pending: Vec::new(),
             drift: Vec::new(),

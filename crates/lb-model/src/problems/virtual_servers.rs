@@ -77,22 +77,22 @@ pub(super) fn check(config: &Config, found: &mut Found) {
 }
 
 fn vip(config: &Config, at: &str, address: IpAddr, gateways: &[IpAddr], found: &mut Found) {
-    let path = format!("{at}/service/address");
+    let path = || format!("{at}/service/address");
     if let Some(reason) = unusable(address) {
-        found.add(path, address, reason, "use an address that clients can reach");
+        found.add(path(), address, reason, "use an address that clients can reach");
     } else if gateways.contains(&address) {
-        found.add(path, address, "is the default gateway's address", "use an address of this unit, or a free one in its network");
+        found.add(path(), address, "is the default gateway's address", "use an address of this unit, or a free one in its network");
     } else {
         match config.interface_to(address) {
             None => found.add(
-                path,
+                path(),
                 address,
                 "is in none of this unit's networks, so no card could answer for it",
                 "use an address in the network of a card, or give a card an address there",
             ),
             Some((_, net)) if address != net.addr() && net.prefix_len() < net.max_prefix_len() - 1 => {
                 if address == net.network() || (address.is_ipv4() && address == net.broadcast()) {
-                    found.add(path, address, format!("is not a host's address in {}", net.trunc()), "");
+                    found.add(path(), address, format!("is not a host's address in {}", net.trunc()), "");
                 }
             }
             Some(_) => {}
@@ -112,9 +112,9 @@ fn options(vs: &VirtualServer, at: &str, found: &mut Found) {
         found.add(format!("{at}/hash_port"), true, format!("scheduler {} does not hash", vs.scheduler), "use sh or mh");
     }
     if let Some(p) = vs.persistence {
-        found.range(format!("{at}/persistence/timeout"), p.timeout, 1, 2_678_400, " seconds");
+        found.range(at, "persistence/timeout", p.timeout, 1, 2_678_400, " seconds");
         if let Some(g) = p.granularity {
-            found.range(format!("{at}/persistence/granularity"), g.into(), 1, family.bits().into(), " bits");
+            found.range(at, "persistence/granularity", g.into(), 1, family.bits().into(), " bits");
         }
     }
 }
@@ -124,7 +124,7 @@ fn health(check: &Check, vs: &VirtualServer, at: &str, found: &mut Found) {
     let ranges = [("interval", check.interval, 3600), ("timeout", check.timeout, 300), ("fall", check.fall, 100), ("rise", check.rise, 100)];
     for (name, value, max) in ranges {
         if let Some(value) = value {
-            found.range(format!("{at}/{name}"), value, 1, max, "");
+            found.range(&at, name, value, 1, max, "");
         }
     }
     if check.port == Some(0) {
@@ -151,10 +151,10 @@ fn health(check: &Check, vs: &VirtualServer, at: &str, found: &mut Found) {
 }
 
 fn fallback_server(config: &Config, vs: &VirtualServer, fallback: &FallbackServer, at: &str, found: &mut Found) {
-    let at = format!("{at}/fallback");
     if fallback.is_page() {
         return;
     }
+    let at = format!("{at}/fallback");
     if let Some(reason) = unusable(fallback.address) {
         found.add(format!("{at}/address"), fallback.address, reason, "");
     } else if Family::of(fallback.address) != vs.service.family() {
@@ -164,16 +164,16 @@ fn fallback_server(config: &Config, vs: &VirtualServer, fallback: &FallbackServe
     } else if vs.real_servers.iter().any(|r| r.address == fallback.address && effective(vs, r.port) == effective(vs, fallback.port)) {
         found.add(format!("{at}/address"), fallback.address, "is one of the real servers", "use another machine, or the fallback page 127.0.0.1:9081");
     }
-    port_translation(vs, fallback.port, fallback.forwarding, &format!("{at}/port"), found);
+    port_translation(vs, fallback.port, fallback.forwarding, &at, found);
 }
 
 fn effective(vs: &VirtualServer, port: Option<u16>) -> Option<u16> {
     port.or(vs.service.single_port())
 }
 
-fn port_translation(vs: &VirtualServer, port: Option<u16>, forwarding: ForwardingMethod, path: &str, found: &mut Found) {
+fn port_translation(vs: &VirtualServer, port: Option<u16>, forwarding: ForwardingMethod, at: &str, found: &mut Found) {
     if port == Some(0) {
-        found.add(path.into(), 0, "0 is not a port", "use 1 to 65535, or leave it out");
+        found.add(format!("{at}/port"), 0, "0 is not a port", "use 1 to 65535, or leave it out");
         return;
     }
     let Some(port) = port.filter(|p| direct(forwarding) && vs.service.single_port() != Some(*p)) else { return };
@@ -186,34 +186,34 @@ fn port_translation(vs: &VirtualServer, port: Option<u16>, forwarding: Forwardin
         None => "leave the port out, or use forwarding method nat".to_owned(),
     };
     let reason = format!("port translation is not possible: {how}, so the real server gets it on the virtual server's own port");
-    found.add(path.into(), port, reason, &wanted);
+    found.add(format!("{at}/port"), port, reason, &wanted);
 }
 
 fn real_server(config: &Config, vs: &VirtualServer, rs: &RealServer, at: &str, found: &mut Found) {
-    let path = format!("{at}/address");
+    let path = || format!("{at}/address");
     if let Some(reason) = unusable(rs.address) {
-        found.add(path, rs.address, reason, "");
+        found.add(path(), rs.address, reason, "");
     } else if Some(rs.address) == vs.service.address() {
-        found.add(path, rs.address, "is the virtual server's own address", "enter the real server's own address");
+        found.add(path(), rs.address, "is the virtual server's own address", "enter the real server's own address");
     } else if config.node.owns(rs.address) {
-        found.add(path, rs.address, "is this unit's own address", "enter the real server's address");
+        found.add(path(), rs.address, "is this unit's own address", "enter the real server's address");
     } else if Family::of(rs.address) != vs.service.family() && rs.forwarding != ForwardingMethod::Tun {
         let reason = format!("is not of the virtual server's address family ({})", vs.service.family());
-        found.add(path, rs.address, reason, "only TUN can cross address families");
+        found.add(path(), rs.address, reason, "only TUN can cross address families");
     } else if rs.forwarding == ForwardingMethod::Dr && !same_network(config, rs.address) {
         found.add(
-            path,
+            path(),
             rs.address,
             "is in none of this unit's networks; DR reaches only servers on the same network, by their MAC address",
             "use tun, or nat",
         );
     } else if rs.forwarding != ForwardingMethod::Dr && !routed(config, rs.address) {
-        found.add(path, rs.address, "cannot be reached: no card's network, route or default gateway leads there", "add a route or a default gateway");
+        found.add(path(), rs.address, "cannot be reached: no card's network, route or default gateway leads there", "add a route or a default gateway");
     }
-    port_translation(vs, rs.port, rs.forwarding, &format!("{at}/port"), found);
-    found.range(format!("{at}/weight"), rs.weight, 0, 65_535, "");
+    port_translation(vs, rs.port, rs.forwarding, at, found);
+    found.range(at, "weight", rs.weight, 0, 65_535, "");
     // u_thresh and l_thresh are counts of connections; the kernel keeps them as int.
-    found.range(format!("{at}/max_connections"), rs.max_connections, 0, i32::MAX as u32, "");
+    found.range(at, "max_connections", rs.max_connections, 0, i32::MAX as u32, "");
     if rs.max_connections > 0 && rs.min_connections > rs.max_connections {
         let reason = format!("is above the maximum of {}", rs.max_connections);
         found.add(format!("{at}/min_connections"), rs.min_connections, reason, "the minimum is where a full server is given clients again");

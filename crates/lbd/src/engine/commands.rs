@@ -34,10 +34,17 @@ impl<K: Kernel> Engine<K> {
         let stored = self.store.as_ref().and_then(Store::candidate);
         let (base, etag, config) = match stored {
             None => (self.revision.number, 0, self.running.clone()),
-            Some(c) => (c.base, c.etag, read(&c.document)?),
+            Some(c) => (c.base, c.etag, self.candidate_of(&c)?),
         };
         let changes = changes(&self.running, &config);
         Ok(CandidateView { base, etag, problems: problems(&config), changes, config })
+    }
+
+    fn candidate_of(&self, stored: &Candidate) -> Result<Config, ApiError> {
+        match &self.candidate {
+            Some((etag, config)) if *etag == stored.etag => Ok(config.clone()),
+            _ => read(&stored.document),
+        }
     }
 
     pub(super) fn put_candidate(&mut self, request: PutCandidate, now: Now) -> Result<CandidateView, ApiError> {
@@ -61,7 +68,8 @@ impl<K: Kernel> Engine<K> {
             store.clear_candidate(Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
         } else {
             let new = NewCandidate { base, author: request.author, document: write(&config)? };
-            store.set_candidate(new, Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
+            let stored = store.set_candidate(new, Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
+            self.candidate = Some((stored.etag, config));
         }
         self.candidate()
     }
@@ -103,7 +111,7 @@ impl<K: Kernel> Engine<K> {
             Some(config) => (request.base, config),
             None => match self.store(now)?.candidate() {
                 None => return Ok(self.nothing()),
-                Some(Candidate { base, document, .. }) => (Some(base), read(&document)?),
+                Some(stored) => (Some(stored.base), self.candidate_of(&stored)?),
             },
         };
         if let Some(base) = base.filter(|b| *b != self.revision.number) {
