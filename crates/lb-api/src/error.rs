@@ -65,7 +65,8 @@ impl ApiError {
 
     pub fn invalid(problems: Vec<Problem>) -> Self {
         let n = problems.len();
-        let message = format!("the configuration has {n} problem{}; nothing was changed", if n == 1 { "" } else { "s" });
+        let message =
+            format!("the configuration has {n} problem{}; nothing was changed", if n == 1 { "" } else { "s" });
         ApiError { problems, ..ApiError::new(ErrorCode::Invalid, message) }
     }
 }

@@ -306,7 +306,9 @@ impl User {
     fn moved_to(&self, target: Target, before: &HashMap<(Label, Label), (Target, Verdict)>) -> Option<Target> {
         let pair = (self.vs.clone(), self.rs.clone());
         // A ping knows no port, so only the address can tell.
-        let same = |old: Target| old.address == target.address && (old.port == target.port || old.port == 0 || target.port == 0);
+        let same = |old: Target| {
+            old.address == target.address && (old.port == target.port || old.port == 0 || target.port == 0)
+        };
         before.get(&pair).map(|(old, _)| *old).filter(|old| !same(*old))
     }
 

@@ -29,7 +29,7 @@ pub mod reply;
 mod spec;
 mod verdict;
 
-pub use checker::{Checker, ProbeKey, Probe, Standing, Transition};
+pub use checker::{Checker, Probe, ProbeKey, Standing, Transition};
 pub use known::{Known, LastState};
 pub use spec::{CheckSpec, Kind, Target, specs};
 pub use verdict::{Outcome, Verdict};

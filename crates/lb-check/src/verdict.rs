@@ -51,9 +51,13 @@ pub enum Outcome {
 pub(crate) enum State {
     Unknown,
     /// `failures` in a row so far, less than `fall`.
-    Fit { failures: u32 },
+    Fit {
+        failures: u32,
+    },
     /// `successes` in a row so far, less than `rise`.
-    Unfit { successes: u32 },
+    Unfit {
+        successes: u32,
+    },
 }
 
 impl State {

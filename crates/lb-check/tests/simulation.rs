@@ -277,7 +277,8 @@ fn equal_checks_are_asked_once() {
     world.configure(joined, unknown);
     assert_eq!(world.told(), ["100.000 mail/c unknown->fit: answers"]);
 
-    let other = vec![(label("web"), label("a"), spec(1)), (label("shop"), label("b"), CheckSpec { fall: 2, ..spec(1) })];
+    let other =
+        vec![(label("web"), label("a"), spec(1)), (label("shop"), label("b"), CheckSpec { fall: 2, ..spec(1) })];
     world.configure(other, unknown);
     assert_eq!(world.checker.len(), 2, "another count is another check");
 }
@@ -314,7 +315,10 @@ fn another_check_of_the_same_target_keeps_the_verdict() {
     let mut world = World::of(one(spec(1)));
     world.run_until(secs(7));
     world.told();
-    world.configure(one(CheckSpec { kind: Kind::Ping, target: Target { port: 0, ..spec(1).target }, ..spec(1) }), unknown);
+    world.configure(
+        one(CheckSpec { kind: Kind::Ping, target: Target { port: 0, ..spec(1).target }, ..spec(1) }),
+        unknown,
+    );
     assert_eq!((world.verdict("web", "a"), world.told()), (Verdict::Fit, vec![]));
     assert_eq!(world.checker.deadline(), Some(secs(7)), "and is asked at once");
 }

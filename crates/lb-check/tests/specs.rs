@@ -13,7 +13,10 @@ fn ask(virtual_server: &str) -> String {
             Kind::Negotiate(n) => format!("{:?} {}", n.service, n.request),
         };
         let [every, within, again] = [s.interval, s.timeout, s.retry].map(|d| d.as_secs());
-        format!("{vs}/{rs} {kind} {} every {every} within {within} retry {again} fall {} rise {}", s.target, s.fall, s.rise)
+        format!(
+            "{vs}/{rs} {kind} {} every {every} within {within} retry {again} fall {} rise {}",
+            s.target, s.fall, s.rise
+        )
     };
     specs(&config).into_iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -16,7 +16,9 @@ fn main() -> Result<(), KernelError> {
     let mut kernel = Linux::open(paths)?;
     conformance::run(&mut kernel, true, |story| println!("story: {story}"));
     let mut converge = conformance::Converge::new(&mut kernel, true);
-    let reached = (first..first + count).filter(|seed| converge.step(&mut kernel, *seed).unwrap_or_else(|e| panic!("{e}"))).count();
+    let reached = (first..first + count)
+        .filter(|seed| converge.step(&mut kernel, *seed).unwrap_or_else(|e| panic!("{e}")))
+        .count();
     println!("ok {reached}");
     Ok(())
 }

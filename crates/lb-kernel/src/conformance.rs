@@ -8,7 +8,8 @@ use crate::{Fake, Kernel, KernelError};
 use ipnet::IpNet;
 use lb_model::{Config, Family, IfName, Protocol, factory, problems, sample};
 use lb_plan::{
-    Action, Address, Dest, DestKey, Desired, Fitness, Forward, Health, Observed, Route, Service, ServiceKey, desired, plan,
+    Action, Address, Desired, Dest, DestKey, Fitness, Forward, Health, Observed, Route, Service, ServiceKey, desired,
+    plan,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -126,9 +127,12 @@ fn difference(real: &Observed, model: &Observed, ipvs: bool) -> String {
             let _ = writeln!(text, "{what} differ from the fake's:\n  {real}\n  {model}");
         }
     };
-    let addresses = |o: &Observed| o.addresses.iter().map(|a| format!("{} {}", a.address, a.ours)).collect::<BTreeSet<_>>();
+    let addresses =
+        |o: &Observed| o.addresses.iter().map(|a| format!("{} {}", a.address, a.ours)).collect::<BTreeSet<_>>();
     let routes = |o: &Observed| o.routes.iter().map(|r| format!("{} {}", r.route, r.ours)).collect::<BTreeSet<_>>();
-    let links = |o: &Observed| o.links.iter().filter(|(n, _)| n.as_str().starts_with("eth")).map(|l| format!("{l:?}")).collect::<Vec<_>>();
+    let links = |o: &Observed| {
+        o.links.iter().filter(|(n, _)| n.as_str().starts_with("eth")).map(|l| format!("{l:?}")).collect::<Vec<_>>()
+    };
     compare("the links", format!("{:?}", links(real)), format!("{:?}", links(model)));
     compare("the addresses", format!("{:?}", addresses(real)), format!("{:?}", addresses(model)));
     compare("the routes", format!("{:?}", routes(real)), format!("{:?}", routes(model)));
@@ -282,7 +286,10 @@ fn unreachable_router(kernel: &mut dyn Kernel) {
 
 fn promoted(kernel: &mut dyn Kernel) {
     let (first, second) = (address("eth1", "10.9.0.1/24"), address("eth1", "10.9.0.2/24"));
-    all_work(kernel, &[Action::AddAddress(first.clone()), Action::AddAddress(second.clone()), Action::DelAddress(first)]);
+    all_work(
+        kernel,
+        &[Action::AddAddress(first.clone()), Action::AddAddress(second.clone()), Action::DelAddress(first)],
+    );
     assert!(has_address(&seen(kernel, &basic()), &second));
 }
 
@@ -307,7 +314,13 @@ fn key(port: u16) -> ServiceKey {
 }
 
 fn service(scheduler: &str) -> Service {
-    Service { scheduler: scheduler.into(), persistence: None, one_packet: false, scheduler_flags: 0, dests: BTreeMap::new() }
+    Service {
+        scheduler: scheduler.into(),
+        persistence: None,
+        one_packet: false,
+        scheduler_flags: 0,
+        dests: BTreeMap::new(),
+    }
 }
 
 fn add_service(key: ServiceKey, scheduler: &str) -> Action {
@@ -338,7 +351,8 @@ fn ipvs_repeated(kernel: &mut dyn Kernel) {
     }
     let counters = kernel.counters().unwrap_or_else(|e| panic!("{}", chain(&e)));
     assert_eq!(counters[&key(80)].dests[&dest_key()], Default::default());
-    let del = [Action::DelDest { service: key(80), key: dest_key() }, Action::DelService(key(80)), Action::DelService(mark)];
+    let del =
+        [Action::DelDest { service: key(80), key: dest_key() }, Action::DelService(key(80)), Action::DelService(mark)];
     for _ in 0..2 {
         all_work(kernel, &del);
         let is = seen(kernel, &basic());
@@ -362,14 +376,16 @@ fn one_failure(kernel: &mut dyn Kernel) {
 }
 
 fn service_with_dests(kernel: &mut dyn Kernel) {
-    let again = [add_service(key(80), "rr"), add_dest(key(80)), Action::DelService(key(80)), add_service(key(80), "rr")];
+    let again =
+        [add_service(key(80), "rr"), add_dest(key(80)), Action::DelService(key(80)), add_service(key(80), "rr")];
     all_work(kernel, &again);
     assert_eq!(seen(kernel, &basic()).services[&key(80)].dests, BTreeMap::new());
 }
 
 fn service_changed(kernel: &mut dyn Kernel) {
     let sticky = Service { persistence: Some((600, 24)), scheduler_flags: 3, ..service("mh") };
-    let change = [add_service(key(80), "rr"), add_dest(key(80)), Action::SetService { key: key(80), service: sticky.clone() }];
+    let change =
+        [add_service(key(80), "rr"), add_dest(key(80)), Action::SetService { key: key(80), service: sticky.clone() }];
     all_work(kernel, &change);
     assert_eq!(seen(kernel, &basic()).services[&key(80)], Service { dests: [(dest_key(), dest())].into(), ..sticky });
 }

@@ -7,8 +7,8 @@ use crate::{Cause, DestCounters, Kernel, KernelError, ServiceCounters};
 use ipnet::IpNet;
 use lb_model::{Family, IfName, Scheduler, Timeouts};
 use lb_plan::{
-    Action, Address, Dest, DestKey, Desired, Forward, Link, Observed, ObservedAddress, ObservedRoute, Route, Ruleset, Service,
-    ServiceKey,
+    Action, Address, Desired, Dest, DestKey, Forward, Link, Observed, ObservedAddress, ObservedRoute, Route, Ruleset,
+    Service, ServiceKey,
 };
 use nix::errno::Errno;
 use std::{
@@ -81,8 +81,13 @@ const SYSCTLS: [(&str, &str); 9] = [
     ("net.ipv6.conf.all.forwarding", "0"),
     ("net.ipv6.conf.default.forwarding", "0"),
 ];
-const INTERFACE_SYSCTLS: [(&str, &str); 5] =
-    [("arp_ignore", "0"), ("arp_announce", "0"), ("send_redirects", "1"), ("promote_secondaries", "0"), ("rp_filter", "0")];
+const INTERFACE_SYSCTLS: [(&str, &str); 5] = [
+    ("arp_ignore", "0"),
+    ("arp_announce", "0"),
+    ("send_redirects", "1"),
+    ("promote_secondaries", "0"),
+    ("rp_filter", "0"),
+];
 
 impl Fake {
     /// A machine that has just started, with these network cards down and without addresses.
@@ -98,7 +103,8 @@ impl Fake {
                 Err(error) => panic!("{error}"),
             })
             .collect();
-        let mut sysctls: BTreeMap<String, String> = SYSCTLS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut sysctls: BTreeMap<String, String> =
+            SYSCTLS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         for interface in links.keys().map(|l| l.as_str().replace('.', "/")).chain(["all".into(), "default".into()]) {
             for (name, value) in INTERFACE_SYSCTLS {
                 sysctls.insert(format!("net.ipv4.conf.{interface}.{name}"), value.to_owned());
@@ -192,7 +198,9 @@ impl Kernel for Fake {
 
 impl Inner {
     fn told_to_fail(&mut self, text: &str) -> Result<(), Cause> {
-        let Some(at) = self.failures.iter().position(|(matching, times)| *times > 0 && text.contains(matching.as_str())) else {
+        let Some(at) =
+            self.failures.iter().position(|(matching, times)| *times > 0 && text.contains(matching.as_str()))
+        else {
             return Ok(());
         };
         self.failures[at].1 -= 1;
@@ -282,7 +290,8 @@ impl Inner {
         if primary && !promote("all") && !promote(&address.interface.as_str().replace('.', "/")) {
             state.addresses.retain(|a| !siblings(a));
         }
-        let left = state.addresses.iter().any(|a| a.address.interface == address.interface && a.address.net.addr().is_ipv4());
+        let left =
+            state.addresses.iter().any(|a| a.address.interface == address.interface && a.address.net.addr().is_ipv4());
         if address.net.addr().is_ipv4() && !left {
             let over = &self.route_links;
             state.routes.retain(|r| {
@@ -301,7 +310,8 @@ impl Inner {
             return Err(Errno::EINVAL.into());
         }
         let state = &mut self.state;
-        let near = state.addresses.iter().filter(|a| a.address.net.contains(&route.via) && a.address.net.addr() != route.via);
+        let near =
+            state.addresses.iter().filter(|a| a.address.net.contains(&route.via) && a.address.net.addr() != route.via);
         let up = |name: &IfName| state.links.get(name).is_some_and(|l| l.up);
         let Some(card) = near.map(|a| &a.address.interface).find(|name| up(name)).cloned() else {
             return Err(Errno::ENETUNREACH.into());
@@ -335,7 +345,8 @@ fn check_dest(service: &ServiceKey, key: &DestKey, dest: &Dest) -> Result<(), Ca
         return Err(Errno::ERANGE.into());
     }
     let crosses = Family::of(key.address) != service.family();
-    let unicast = !(key.address.is_multicast() || key.address.is_unspecified() || is_broadcast(IpNet::from(key.address)));
+    let unicast =
+        !(key.address.is_multicast() || key.address.is_unspecified() || is_broadcast(IpNet::from(key.address)));
     if !unicast || (crosses && !matches!(dest.forward, Forward::Tun(_))) {
         return Err(Errno::EINVAL.into());
     }

@@ -20,7 +20,7 @@ pub use error::{Cause, KernelError};
 pub use fake::{Fake, FakeState};
 pub use linux::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, Linux, ROUTE_OWNER};
 
-use lb_plan::{Action, DestKey, Desired, Observed, ServiceKey};
+use lb_plan::{Action, Desired, DestKey, Observed, ServiceKey};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// What lbd does everything through. Synchronous: lbd calls it on one thread of its own.

@@ -41,7 +41,8 @@ impl Linux {
         })?;
         Ok(Linux {
             firewall: Firewall::open(&run),
-            services: Services::open(&run).map_err(|cause| KernelError::new("read the journal of our IPVS services", cause))?,
+            services: Services::open(&run)
+                .map_err(|cause| KernelError::new("read the journal of our IPVS services", cause))?,
             net: Net::open().map_err(|cause| KernelError::new("open rtnetlink", cause))?,
             announcer: Announcer::open().map_err(|cause| KernelError::new("open a packet socket", cause))?,
             files: Files::new(paths),

@@ -38,7 +38,8 @@ fn an_action_fails_as_often_as_it_was_told() {
 #[test]
 fn what_was_added_by_hand_is_seen_as_such() {
     let fake = Fake::new(&["eth0"]);
-    let address = lb_plan::Address { interface: "eth0".parse().expect("a name"), net: "10.1.1.1/24".parse().expect("a net") };
+    let address =
+        lb_plan::Address { interface: "eth0".parse().expect("a name"), net: "10.1.1.1/24".parse().expect("a net") };
     fake.edit(|state| state.addresses.push(ObservedAddress { address: address.clone(), ours: false }));
     let wanted = desired(&factory(), &Health::default());
     assert_eq!(plan(&wanted, &fake.clone().observe(&wanted).expect("observed")).drift, [Drift::Address(address)]);

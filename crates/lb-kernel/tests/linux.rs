@@ -94,7 +94,10 @@ fn a_firewall_changed_by_hand_shows() {
         assert_eq!(ruleset(&mut again), None, "no table");
         again.execute(&[Action::SetRuleset(Ruleset::default())]).remove(0).expect("cleared");
         assert!(!run("/usr/sbin/nft", "list ruleset").contains("steelyard"));
-        assert_eq!(open(dir).observe(&desired(&factory(), &Health::default())).expect("observed").ruleset, Some(Ruleset::default()));
+        assert_eq!(
+            open(dir).observe(&desired(&factory(), &Health::default())).expect("observed").ruleset,
+            Some(Ruleset::default())
+        );
     });
 }
 
@@ -106,7 +109,8 @@ fn owners_are_told_apart() {
         ip("addr add 10.5.0.1/24 dev eth0");
         ip("route add 10.6.0.0/16 via 10.5.0.254");
         ip("route add 10.7.0.0/16 via 10.5.0.254 proto 76");
-        let address = lb_plan::Address { interface: "eth0".parse().expect("a name"), net: "10.5.0.3/24".parse().expect("a net") };
+        let address =
+            lb_plan::Address { interface: "eth0".parse().expect("a name"), net: "10.5.0.3/24".parse().expect("a net") };
         open(dir).execute(&[Action::AddAddress(address)]).remove(0).expect("added");
         let is = open(dir).observe(&desired(&factory(), &Health::default())).expect("observed");
         let addresses: Vec<String> = is.addresses.iter().map(|a| format!("{} {}", a.address, a.ours)).collect();
@@ -126,7 +130,10 @@ fn a_new_vip_is_announced() {
         let ear = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0x0300))).expect("a packet socket");
         ear.set_read_timeout(Some(std::time::Duration::from_millis(200))).expect("set");
         let mut kernel = open(dir);
-        let vip = |net: &str| lb_plan::Address { interface: "eth0".parse().expect("a name"), net: net.parse().expect("a net") };
+        let vip = |net: &str| lb_plan::Address {
+            interface: "eth0".parse().expect("a name"),
+            net: net.parse().expect("a net"),
+        };
         for result in kernel.execute(&[Action::AddVip(vip("10.0.0.20/32")), Action::AddVip(vip("2001:db8::20/128"))]) {
             result.expect("added");
         }
@@ -134,8 +141,14 @@ fn a_new_vip_is_announced() {
         let mut buffer = [0_u8; 2048];
         while let Ok(n) = std::io::Read::read(&mut &ear, &mut buffer) {
             let frame = &buffer[..n];
-            arp += usize::from(n >= 42 && frame[12..14] == [8, 6] && frame[28..32] == [10, 0, 0, 20] && frame[38..42] == [10, 0, 0, 20]);
-            advertisements += usize::from(n == 86 && frame[12..14] == [0x86, 0xdd] && frame[54] == 136 && frame[58] == 0xa0);
+            arp += usize::from(
+                n >= 42
+                    && frame[12..14] == [8, 6]
+                    && frame[28..32] == [10, 0, 0, 20]
+                    && frame[38..42] == [10, 0, 0, 20],
+            );
+            advertisements +=
+                usize::from(n == 86 && frame[12..14] == [0x86, 0xdd] && frame[54] == 136 && frame[58] == 0xa0);
         }
         // Each is heard twice: where it leaves and where it arrives.
         assert_eq!((arp, advertisements), (6, 6));

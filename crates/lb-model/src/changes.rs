@@ -97,7 +97,10 @@ fn node(old: &Node, new: &Node, list: &mut List) {
         list.add(format!("Add route to {} through {}", route.to, route.via));
     }
     for route in old.routes.iter().filter(|r| !new.routes.contains(r)) {
-        list.hurting(format!("Remove route to {} through {}", route.to, route.via), "that network may become unreachable");
+        list.hurting(
+            format!("Remove route to {} through {}", route.to, route.via),
+            "that network may become unreachable",
+        );
     }
 }
 
@@ -130,7 +133,9 @@ fn virtual_servers(old: &[VirtualServer], new: &[VirtualServer], list: &mut List
     let after: HashMap<_, _> = new.iter().map(|v| (&v.label, v)).collect();
     // A virtual server that only got another label is the same service: say so, instead of remove and add.
     let renamed = |v: &VirtualServer| {
-        old.iter().find(|o| o.service == v.service && !after.contains_key(&o.label)).filter(|_| !before.contains_key(&v.label))
+        old.iter()
+            .find(|o| o.service == v.service && !after.contains_key(&o.label))
+            .filter(|_| !before.contains_key(&v.label))
     };
     for vs in new {
         match before.get(&vs.label).copied().or_else(|| renamed(vs)) {
@@ -188,7 +193,13 @@ fn virtual_server(old: &VirtualServer, new: &VirtualServer, list: &mut List) {
         });
     }
     list.set(&format!("quiescent of {label}"), old.quiescent.map_or("global", on), new.quiescent.map_or("global", on));
-    let fallback = |v: &VirtualServer| shown(v.fallback.as_ref().map(|f| format!("{}{}", f.address, f.port.map_or_else(String::new, |p| format!(" port {p}")))));
+    let fallback = |v: &VirtualServer| {
+        shown(
+            v.fallback
+                .as_ref()
+                .map(|f| format!("{}{}", f.address, f.port.map_or_else(String::new, |p| format!(" port {p}")))),
+        )
+    };
     list.set(&format!("fallback server of {label}"), fallback(old), fallback(new));
     real_servers(old, new, list);
 }
@@ -204,15 +215,22 @@ fn real_servers(old: &VirtualServer, new: &VirtualServer, list: &mut List) {
         }
     }
     for gone in old.real_servers.iter().filter(|o| !new.real_servers.iter().any(|n| n.label == o.label)) {
-        list.hurting(format!("Remove real server {} from {vs}", described(gone)), format!("drops its sessions on {vs}"));
+        list.hurting(
+            format!("Remove real server {} from {vs}", described(gone)),
+            format!("drops its sessions on {vs}"),
+        );
     }
 }
 
 fn real_server(old: &RealServer, new: &RealServer, vs: &str, list: &mut List) {
     let name = format!("{} in {vs}", new.label);
     if (old.address, old.port) != (new.address, new.port) {
-        let place = |r: &RealServer| format!("{}{}", r.address, r.port.map_or_else(String::new, |p| format!(" port {p}")));
-        list.hurting(format!("Move {name} from {} to {}", place(old), place(new)), format!("drops its sessions on {vs}"));
+        let place =
+            |r: &RealServer| format!("{}{}", r.address, r.port.map_or_else(String::new, |p| format!(" port {p}")));
+        list.hurting(
+            format!("Move {name} from {} to {}", place(old), place(new)),
+            format!("drops its sessions on {vs}"),
+        );
     }
     if old.forwarding != new.forwarding {
         let text = format!("Change forwarding method of {name} from {} to {}", old.forwarding, new.forwarding);
@@ -226,6 +244,8 @@ fn real_server(old: &RealServer, new: &RealServer, vs: &str, list: &mut List) {
         (true, _) => {}
         (_, RequestedState::Online) => list.add(format!("Take {name} online")),
         (_, RequestedState::Drain) => list.add(format!("Drain {name}: no new clients, those connected stay")),
-        (_, RequestedState::Offline) => list.hurting(format!("Take {name} offline"), format!("moves its clients on {vs}")),
+        (_, RequestedState::Offline) => {
+            list.hurting(format!("Take {name} offline"), format!("moves its clients on {vs}"))
+        }
     }
 }

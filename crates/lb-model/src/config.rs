@@ -1,6 +1,6 @@
 //! The document: what one unit is (`node`, never replicated), and what it does (the rest).
 
-use crate::{ForwardingMethod, FirewallMark, Hostname, IfName, Service, VirtualServer};
+use crate::{FirewallMark, ForwardingMethod, Hostname, IfName, Service, VirtualServer};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -128,7 +128,8 @@ impl Config {
     /// Gives every virtual server with several ports that has no mark yet the lowest free automatic one.
     /// A mark once given stays: it is the identity of the kernel's service and of its connections.
     pub fn assign_marks(&mut self) {
-        let mut used: BTreeSet<u32> = self.virtual_servers.iter().filter_map(|v| v.service.mark()).map(u32::from).collect();
+        let mut used: BTreeSet<u32> =
+            self.virtual_servers.iter().filter_map(|v| v.service.mark()).map(u32::from).collect();
         let mut next = FirewallMark::AUTOMATIC;
         for virtual_server in &mut self.virtual_servers {
             let Service::Address { ports, mark, .. } = &mut virtual_server.service else { continue };

@@ -21,7 +21,7 @@ mod service;
 pub use changes::{Change, changes};
 pub use check::{Check, CheckMethod, Negotiate, NegotiateService, Pattern, StatusCodes};
 pub use config::{Config, DOCUMENT_VERSION, Globals, HealthDefaults, Interface, Node, Route, Timeouts};
-pub use factory::{FACTORY_ADDRESS, FACTORY_HOSTNAME, failsafe, factory};
+pub use factory::{FACTORY_ADDRESS, FACTORY_HOSTNAME, factory, failsafe};
 pub use migrate::{MigrateError, migrate};
 pub use names::{FirewallMark, Hostname, IfName, Label, NameError};
 pub use ports::{PortRange, Ports};

@@ -13,7 +13,9 @@ pub enum MigrateError {
     Field(serde_path_to_error::Error<serde_json::Error>),
     #[error("the configuration is no JSON document with a version: {0}")]
     Syntax(#[from] serde_json::Error),
-    #[error("the configuration is of version {found}; this software knows up to {DOCUMENT_VERSION}. hint: update the software first")]
+    #[error(
+        "the configuration is of version {found}; this software knows up to {DOCUMENT_VERSION}. hint: update the software first"
+    )]
     TooNew { found: u32 },
     #[error("the configuration says version 0, which never existed. hint: the first version is 1")]
     NoVersion,

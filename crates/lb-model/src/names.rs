@@ -84,7 +84,9 @@ fn check_hostname(s: &str) -> Result<(), String> {
     for part in s.split('.') {
         let edge = part.starts_with('-') || part.ends_with('-') || part.is_empty();
         if edge || !part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-            return Err(format!("host name \"{s}\" is not valid; use letters, digits and - inside, for example lbmaster"));
+            return Err(format!(
+                "host name \"{s}\" is not valid; use letters, digits and - inside, for example lbmaster"
+            ));
         }
     }
     Ok(())

@@ -63,7 +63,10 @@ impl From<u16> for Ports {
 fn parse_port(s: &str) -> Result<u16, NameError> {
     match s.trim().parse::<u16>() {
         Ok(p) if p > 0 => Ok(p),
-        _ => Err(NameError(format!("\"{}\" is not a port; use 1 to 65535, for example 80 or 80,443 or 8000-8100", s.trim()))),
+        _ => Err(NameError(format!(
+            "\"{}\" is not a port; use 1 to 65535, for example 80 or 80,443 or 8000-8100",
+            s.trim()
+        ))),
     }
 }
 

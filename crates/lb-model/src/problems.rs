@@ -77,7 +77,12 @@ fn network(config: &Config, found: &mut Found) {
     for (i, interface) in node.interfaces.iter().enumerate() {
         let at = format!("/node/interfaces/{i}");
         if !names.insert(&interface.name) {
-            found.add(format!("{at}/name"), &interface.name, "this interface is listed twice", "put all its addresses into one entry");
+            found.add(
+                format!("{at}/name"),
+                &interface.name,
+                "this interface is listed twice",
+                "put all its addresses into one entry",
+            );
         }
         if let Some(mtu) = interface.mtu {
             found.range(&at, "mtu", mtu, 576, 9216, " bytes");
@@ -88,16 +93,30 @@ fn network(config: &Config, found: &mut Found) {
             if let Some(reason) = unusable(address) {
                 found.add(at.clone(), net, reason, "");
             } else if net.prefix_len() == 0 {
-                found.add(at.clone(), net, "a netmask of 0.0.0.0 would make the whole world this interface's network", "use the network's netmask, for example /24");
+                found.add(
+                    at.clone(),
+                    net,
+                    "a netmask of 0.0.0.0 would make the whole world this interface's network",
+                    "use the network's netmask, for example /24",
+                );
             } else if net.prefix_len() < net.max_prefix_len() - 1 && is_edge(*net) {
-                let what = if address == net.network() { "the network's own address" } else { "the network's broadcast address" };
+                let what = if address == net.network() {
+                    "the network's own address"
+                } else {
+                    "the network's broadcast address"
+                };
                 found.add(at.clone(), net, format!("is {what}, not a host's"), "");
             }
             if let Some(other) = addresses.insert(address, interface.name.to_string()) {
-                found.add(at.clone(), net, format!("this address is on {other} already"), "give each card an address of its own, in a network of its own");
-            } else if let Some((net2, other)) =
-                networks.iter().find(|(n, name)| *name != interface.name.as_str() && (n.contains(&net.trunc()) || net.contains(&n.trunc())))
-            {
+                found.add(
+                    at.clone(),
+                    net,
+                    format!("this address is on {other} already"),
+                    "give each card an address of its own, in a network of its own",
+                );
+            } else if let Some((net2, other)) = networks.iter().find(|(n, name)| {
+                *name != interface.name.as_str() && (n.contains(&net.trunc()) || net.contains(&n.trunc()))
+            }) {
                 let reason = format!("overlaps the network {} of {other}", net2.trunc());
                 found.add(at, net, reason, "two cards cannot be in one network; use one arm, or another network");
             }
@@ -105,7 +124,12 @@ fn network(config: &Config, found: &mut Found) {
         }
     }
     if addresses.is_empty() {
-        found.add("/node/interfaces".into(), "no address", "no interface has an address, so nobody could reach this unit", "give eth0 an address");
+        found.add(
+            "/node/interfaces".into(),
+            "no address",
+            "no interface has an address, so nobody could reach this unit",
+            "give eth0 an address",
+        );
     }
     let gateway = node.gateway.map(IpAddr::V4).map(|g| ("/node/gateway", g));
     let gateway6 = node.gateway6.map(IpAddr::V6).map(|g| ("/node/gateway6", g));
@@ -134,7 +158,12 @@ fn network(config: &Config, found: &mut Found) {
         }
     }
     if node.nameservers.len() > 3 {
-        found.add("/node/nameservers".into(), node.nameservers.len(), "only the first three would be asked (resolv.conf(5), MAXNS)", "keep three");
+        found.add(
+            "/node/nameservers".into(),
+            node.nameservers.len(),
+            "only the first three would be asked (resolv.conf(5), MAXNS)",
+            "keep three",
+        );
     }
 }
 
@@ -147,7 +176,12 @@ fn next_hop(config: &Config, path: String, via: IpAddr, found: &mut Found) {
     if let Some(reason) = unusable(via) {
         found.add(path, via, reason, "");
     } else if linklocal {
-        found.add(path, via, "is a link-local address, which does not say which card", "use the router's global address");
+        found.add(
+            path,
+            via,
+            "is a link-local address, which does not say which card",
+            "use the router's global address",
+        );
     } else if config.node.owns(via) {
         found.add(path, via, "is this unit's own address", "enter the address of the router");
     } else {

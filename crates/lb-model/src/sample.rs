@@ -3,8 +3,9 @@
 //! Behind the feature `sample`, so that the product does not carry it.
 
 use crate::{
-    Check, CheckMethod, Config, FallbackServer, Family, FirewallMark, ForwardingMethod, Interface, Negotiate, NegotiateService,
-    Persistence, Ports, Protocol, RealServer, RequestedState, Route, Scheduler, Service, Tunnel, VirtualServer, factory,
+    Check, CheckMethod, Config, FallbackServer, Family, FirewallMark, ForwardingMethod, Interface, Negotiate,
+    NegotiateService, Persistence, Ports, Protocol, RealServer, RequestedState, Route, Scheduler, Service, Tunnel,
+    VirtualServer, factory,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +23,7 @@ impl Random {
 
     /// `0..below`
     pub fn below(&mut self, below: u64) -> u64 {
-        self.next() % below.max(1)
+        self.draw() % below.max(1)
     }
 
     /// Once in `n` times.
@@ -59,7 +60,7 @@ pub fn config(seed: u64, wild: bool) -> Config {
         config.virtual_servers.extend(virtual_server(&mut r, i, wild));
     }
     if wild && r.one_in(4) {
-        config.node.gateway = Some(Ipv4Addr::from(u32::try_from(r.next() >> 32).unwrap_or(0)));
+        config.node.gateway = Some(Ipv4Addr::from(u32::try_from(r.draw() >> 32).unwrap_or(0)));
     }
     config.assign_marks();
     config
@@ -161,7 +162,16 @@ fn real_server(r: &mut Random, vs: &VirtualServer, host: u64, j: u64, wild: bool
         min_connections: if max > 0 { 800 } else { u32::from(wild && r.one_in(9)) },
         max_connections: max,
         forwarding,
-        tunnel: if forwarding == ForwardingMethod::Tun && vs.service.family() == Family::Ipv4 { r.pick(Tunnel::ALL) } else { Tunnel::Ipip },
-        state: r.pick(&[RequestedState::Online, RequestedState::Online, RequestedState::Drain, RequestedState::Offline]),
+        tunnel: if forwarding == ForwardingMethod::Tun && vs.service.family() == Family::Ipv4 {
+            r.pick(Tunnel::ALL)
+        } else {
+            Tunnel::Ipip
+        },
+        state: r.pick(&[
+            RequestedState::Online,
+            RequestedState::Online,
+            RequestedState::Drain,
+            RequestedState::Offline,
+        ]),
     })
 }

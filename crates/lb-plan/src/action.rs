@@ -1,6 +1,8 @@
 //! One step on the way from what is to what should be, and its line of text.
 
-use crate::{Address, Desired, Dest, DestKey, Observed, ObservedAddress, ObservedRoute, Route, Ruleset, Service, ServiceKey};
+use crate::{
+    Address, Desired, Dest, DestKey, Observed, ObservedAddress, ObservedRoute, Route, Ruleset, Service, ServiceKey,
+};
 use lb_model::{Hostname, IfName, Timeouts};
 use std::{fmt, net::IpAddr};
 
@@ -9,9 +11,15 @@ use std::{fmt, net::IpAddr};
 pub enum Action {
     SetHostname(Hostname),
     SetNameservers(Vec<IpAddr>),
-    SetSysctl { name: String, value: String },
+    SetSysctl {
+        name: String,
+        value: String,
+    },
     LinkUp(IfName),
-    SetMtu { interface: IfName, mtu: u32 },
+    SetMtu {
+        interface: IfName,
+        mtu: u32,
+    },
     AddAddress(Address),
     /// Adds it and announces it by gratuitous ARP or an unsolicited neighbour advertisement.
     AddVip(Address),
@@ -22,12 +30,29 @@ pub enum Action {
     SetRuleset(Ruleset),
     SetTimeouts(Timeouts),
     /// The service's settings; its destinations are actions of their own and follow at once.
-    AddService { key: ServiceKey, service: Service },
-    SetService { key: ServiceKey, service: Service },
+    AddService {
+        key: ServiceKey,
+        service: Service,
+    },
+    SetService {
+        key: ServiceKey,
+        service: Service,
+    },
     DelService(ServiceKey),
-    AddDest { service: ServiceKey, key: DestKey, dest: Dest },
-    SetDest { service: ServiceKey, key: DestKey, dest: Dest },
-    DelDest { service: ServiceKey, key: DestKey },
+    AddDest {
+        service: ServiceKey,
+        key: DestKey,
+        dest: Dest,
+    },
+    SetDest {
+        service: ServiceKey,
+        key: DestKey,
+        dest: Dest,
+    },
+    DelDest {
+        service: ServiceKey,
+        key: DestKey,
+    },
 }
 
 impl Action {
@@ -137,7 +162,9 @@ impl fmt::Display for Action {
                     write!(f, "firewall: set {marks} mark rules, MASQUERADE {masquerade}")
                 }
             },
-            Action::SetTimeouts(t) => write!(f, "ipvs: set time-outs tcp {} s, tcp fin {} s, udp {} s", t.tcp, t.tcp_fin, t.udp),
+            Action::SetTimeouts(t) => {
+                write!(f, "ipvs: set time-outs tcp {} s, tcp fin {} s, udp {} s", t.tcp, t.tcp_fin, t.udp)
+            }
             Action::AddService { key, service } => write!(f, "ipvs: add service {key} {service}"),
             Action::SetService { key, service } => write!(f, "ipvs: change service {key} to {service}"),
             Action::DelService(key) => write!(f, "ipvs: remove service {key}"),

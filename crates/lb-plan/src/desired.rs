@@ -1,10 +1,12 @@
 //! What the kernel should have, from the configuration and the health of its real servers.
 
-use crate::{Address, Dest, DestKey, Desired, Forward, MarkRule, Masquerade, Observed, Route, Ruleset, Service, ServiceKey};
+use crate::{
+    Address, Desired, Dest, DestKey, Forward, MarkRule, Masquerade, Observed, Route, Ruleset, Service, ServiceKey,
+};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lb_model::{
-    CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, Label, RealServer, RequestedState,
-    Service as VirtualService, Tunnel, VirtualServer,
+    CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, Label, RealServer,
+    RequestedState, Service as VirtualService, Tunnel, VirtualServer,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -78,7 +80,8 @@ fn host(address: IpAddr) -> IpNet {
 }
 
 fn vips(config: &Config) -> BTreeSet<Address> {
-    let own: BTreeSet<IpAddr> = config.node.interfaces.iter().flat_map(|i| i.addresses.iter().map(IpNet::addr)).collect();
+    let own: BTreeSet<IpAddr> =
+        config.node.interfaces.iter().flat_map(|i| i.addresses.iter().map(IpNet::addr)).collect();
     config
         .virtual_servers
         .iter()
@@ -150,7 +153,8 @@ fn masquerade(config: &Config) -> Option<Masquerade> {
     let gateway = config.node.gateway.filter(|_| config.globals.masquerade)?;
     let (external, _) = config.interface_to(gateway.into())?;
     let inside = config.node.interfaces.iter().filter(|i| i.name != external.name);
-    let networks: Vec<IpNet> = inside.flat_map(|i| &i.addresses).filter(|n| n.addr().is_ipv4()).map(IpNet::trunc).collect();
+    let networks: Vec<IpNet> =
+        inside.flat_map(|i| &i.addresses).filter(|n| n.addr().is_ipv4()).map(IpNet::trunc).collect();
     Some(Masquerade { networks, out: external.name.clone() }).filter(|m| !m.networks.is_empty())
 }
 
@@ -240,7 +244,12 @@ fn real_server(config: &Config, vs: &VirtualServer, rs: &RealServer, health: &He
         (RequestedState::Online, false) if quiescent => 0,
         (RequestedState::Online, false) => return None,
     };
-    Some(Dest { forward: forward(rs.forwarding, rs.tunnel), weight, upper: rs.max_connections, lower: rs.min_connections })
+    Some(Dest {
+        forward: forward(rs.forwarding, rs.tunnel),
+        weight,
+        upper: rs.max_connections,
+        lower: rs.min_connections,
+    })
 }
 
 /// The fallback page is reached by NAT to the VIP's own address: IPVS refuses to send clients to a loopback address

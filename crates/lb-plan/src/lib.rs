@@ -14,9 +14,10 @@ mod ruleset;
 mod state;
 
 pub use action::Action;
-pub use desired::{Fitness, Health, dest_key, desired, health_seen, service_key};
+pub use desired::{Fitness, Health, desired, dest_key, health_seen, service_key};
 pub use plan::{Drift, Plan, plan};
 pub use ruleset::{MarkRule, Masquerade, Ruleset};
 pub use state::{
-    Address, Dest, DestKey, Desired, Forward, Link, Observed, ObservedAddress, ObservedRoute, Route, Service, ServiceKey,
+    Address, Desired, Dest, DestKey, Forward, Link, Observed, ObservedAddress, ObservedRoute, Route, Service,
+    ServiceKey,
 };

@@ -53,7 +53,9 @@ impl fmt::Display for Drift {
             Drift::Address(address) => write!(f, "address {address} was added by hand; it is left alone"),
             Drift::Route(route) => write!(f, "route {route} was added by hand; it is left alone"),
             Drift::Service(key) => write!(f, "IPVS service {key} was added by hand; it is left alone"),
-            Drift::MissingInterface(name) => write!(f, "interface {name} is configured, but this machine has none of that name"),
+            Drift::MissingInterface(name) => {
+                write!(f, "interface {name} is configured, but this machine has none of that name")
+            }
         }
     }
 }
@@ -165,7 +167,8 @@ fn routes(desired: &Desired, observed: &Observed, do_: &mut Vec<Action>, drift: 
     };
     let left: Vec<IpNet> = do_.iter().filter_map(leaves).collect();
     for route in &desired.routes {
-        let there = observed.routes.iter().any(|is| is.route == *route) && !left.iter().any(|net| net.contains(&route.via));
+        let there =
+            observed.routes.iter().any(|is| is.route == *route) && !left.iter().any(|net| net.contains(&route.via));
         if !there && reachable(desired, observed, route) {
             do_.push(Action::ReplaceRoute(route.clone()));
         }
@@ -177,7 +180,13 @@ fn reachable(desired: &Desired, observed: &Observed, route: &Route) -> bool {
     desired.addresses.iter().any(|a| a.net.contains(&route.via) && observed.links.contains_key(&a.interface))
 }
 
-fn services(desired: &Desired, observed: &Observed, do_: &mut Vec<Action>, gone: &mut Vec<Action>, drift: &mut Vec<Drift>) {
+fn services(
+    desired: &Desired,
+    observed: &Observed,
+    do_: &mut Vec<Action>,
+    gone: &mut Vec<Action>,
+    drift: &mut Vec<Drift>,
+) {
     for (key, want) in &desired.services {
         let empty = BTreeMap::new();
         let (exists, dests) = match observed.services.get(key) {

@@ -115,7 +115,9 @@ impl ServiceKey {
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ServiceKey::Address { protocol, address, port } => write!(f, "{protocol} {}", SocketAddr::new(*address, *port)),
+            ServiceKey::Address { protocol, address, port } => {
+                write!(f, "{protocol} {}", SocketAddr::new(*address, *port))
+            }
             ServiceKey::Mark { mark, family } => write!(f, "mark {mark} {family}"),
         }
     }

@@ -2,8 +2,8 @@
 
 use lb_model::{Config, Timeouts, problems, sample, sample::Random};
 use lb_plan::{
-    Address, Dest, DestKey, Desired, Drift, Fitness, Forward, Health, Link, Observed, ObservedAddress, Ruleset, Service, ServiceKey,
-    desired, plan,
+    Address, Desired, Dest, DestKey, Drift, Fitness, Forward, Health, Link, Observed, ObservedAddress, Ruleset,
+    Service, ServiceKey, desired, plan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,11 @@ fn health(config: &Config, random: &mut Random) -> Health {
     let mut health = Health::default();
     for vs in &config.virtual_servers {
         for rs in &vs.real_servers {
-            health.set(&vs.label, &rs.label, random.pick(&[Fitness::Unknown, Fitness::Fit, Fitness::Fit, Fitness::Unfit]));
+            health.set(
+                &vs.label,
+                &rs.label,
+                random.pick(&[Fitness::Unknown, Fitness::Fit, Fitness::Fit, Fitness::Unfit]),
+            );
         }
     }
     health
@@ -83,7 +87,8 @@ fn foreign_objects_are_untouched() {
         scheduler_flags: 0,
         dests: [dest].into(),
     };
-    let address = Address { interface: "eth0".parse().expect("a name"), net: "10.0.0.250/24".parse().expect("an address") };
+    let address =
+        Address { interface: "eth0".parse().expect("a name"), net: "10.0.0.250/24".parse().expect("an address") };
     for seed in 0..500 {
         let Some(wanted) = wanted(seed) else { continue };
         let mut kernel = bare_kernel();
@@ -92,7 +97,10 @@ fn foreign_objects_are_untouched() {
         executed(&wanted, &mut kernel, seed);
         assert_eq!(kernel.services.get(&service), Some(&by_hand), "seed {seed}");
         let drift = plan(&wanted, &kernel).drift;
-        assert!(drift.contains(&Drift::Service(service)) && drift.contains(&Drift::Address(address.clone())), "seed {seed}");
+        assert!(
+            drift.contains(&Drift::Service(service)) && drift.contains(&Drift::Address(address.clone())),
+            "seed {seed}"
+        );
     }
 }
 

@@ -333,7 +333,10 @@ impl std::str::FromStr for Source {
             "running" => Ok(Source::Running),
             "candidate" => Ok(Source::Candidate),
             "factory" => Ok(Source::Factory),
-            _ => s.parse().map(Source::Revision).map_err(|_| "use running, candidate, factory or a revision's number".to_owned()),
+            _ => s
+                .parse()
+                .map(Source::Revision)
+                .map_err(|_| "use running, candidate, factory or a revision's number".to_owned()),
         }
     }
 }

@@ -16,7 +16,11 @@ use std::fmt::Write;
 
 impl Session {
     /// Changes the candidate as `change` says.
-    pub fn edit(&self, options: &EditOptions, change: impl FnOnce(&Config) -> Result<Config, Error>) -> Result<Answer, Error> {
+    pub fn edit(
+        &self,
+        options: &EditOptions,
+        change: impl FnOnce(&Config) -> Result<Config, Error>,
+    ) -> Result<Answer, Error> {
         let view = self.client.candidate()?;
         let config = change(&view.config)?;
         self.replace(options, &view, config)
@@ -100,7 +104,9 @@ fn not_lost(mut error: Error, hint: &str) -> Error {
 pub fn edited(before: &CandidateView, now: &CandidateView) -> String {
     let mut text = text::change_lines(&changes(&before.config, &now.config));
     let _ = match now.changes.len() {
-        n if !now.problems.is_empty() => writeln!(text, "{} pending.", if n == 1 { "1 change is".to_owned() } else { format!("{n} changes are") }),
+        n if !now.problems.is_empty() => {
+            writeln!(text, "{} pending.", if n == 1 { "1 change is".to_owned() } else { format!("{n} changes are") })
+        }
         0 => writeln!(text, "With that, nothing is pending any more."),
         1 => writeln!(text, "It is pending.\nhint: lbctl apply makes it run"),
         n => writeln!(text, "{n} changes are pending.\nhint: lbctl diff shows them, lbctl apply makes them run"),

@@ -36,7 +36,8 @@ pub fn edit(session: &Session) -> Result<Answer, Error> {
         };
         if config == view.config && view.problems.is_empty() {
             file.remove();
-            let text = if view.etag == first.etag { "Nothing was changed.\n".to_owned() } else { edited(&first, &view) };
+            let text =
+                if view.etag == first.etag { "Nothing was changed.\n".to_owned() } else { edited(&first, &view) };
             return Answer::new(text, &view);
         }
         if config != view.config {
@@ -44,7 +45,9 @@ pub fn edit(session: &Session) -> Result<Answer, Error> {
         }
         let wrong = problem_lines(&view.problems, Some(&view.config));
         let count = text::count(view.problems.len(), "problem");
-        if view.problems.is_empty() || !again(&format!("The candidate keeps your text, but it has {count} and cannot be applied:\n{wrong}"))? {
+        if view.problems.is_empty()
+            || !again(&format!("The candidate keeps your text, but it has {count} and cannot be applied:\n{wrong}"))?
+        {
             file.remove();
             return Answer::new(edited(&first, &view), &view);
         }
@@ -67,7 +70,8 @@ impl Draft {
             path.set_file_name(format!("lbctl-edit-{}-{n}.json", std::process::id()));
             made = open(&path);
         }
-        made.and_then(|mut f| f.write_all(text.as_bytes())).map_err(|source| Error::File { path: path.clone(), source })?;
+        made.and_then(|mut f| f.write_all(text.as_bytes()))
+            .map_err(|source| Error::File { path: path.clone(), source })?;
         Ok(Draft(path))
     }
 

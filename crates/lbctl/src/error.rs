@@ -127,7 +127,9 @@ impl Error {
         let (message, hint) = self.message_and_hint();
         let (code, problems, between) = match self {
             Error::Refused(r) => (serde_json::to_value(r.error.code)?, &r.error.problems[..], &r.error.between[..]),
-            Error::Request { .. } | Error::Document { .. } | Error::Editor { .. } => ("request".into(), &[][..], &[][..]),
+            Error::Request { .. } | Error::Document { .. } | Error::Editor { .. } => {
+                ("request".into(), &[][..], &[][..])
+            }
             Error::File { .. } => ("file".into(), &[][..], &[][..]),
             Error::Client(_) => ("unreachable".into(), &[][..], &[][..]),
             Error::Output(_) | Error::Json(_) => ("output".into(), &[][..], &[][..]),
@@ -152,7 +154,8 @@ impl Error {
 
 /// The JSON body of a command line that could not be read.
 pub fn usage_json(message: &str) -> String {
-    serde_json::json!({"error": {"code": "usage", "message": message.trim_end().trim_start_matches("error: ")}}).to_string()
+    serde_json::json!({"error": {"code": "usage", "message": message.trim_end().trim_start_matches("error: ")}})
+        .to_string()
 }
 
 /// One line a problem, its hint below it.

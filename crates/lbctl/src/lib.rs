@@ -87,7 +87,8 @@ fn run(cli: Cli) -> Result<Answer, Error> {
         Command::Diff { from, to } => {
             let (old, new) = (s.config(from.unwrap_or(Source::Running))?, s.config(to.unwrap_or(Source::Candidate))?);
             let changes = lb_model::changes(&old, &new);
-            let text = if changes.is_empty() { "They are the same.\n".to_owned() } else { text::change_lines(&changes) };
+            let text =
+                if changes.is_empty() { "They are the same.\n".to_owned() } else { text::change_lines(&changes) };
             Answer::new(text, &changes)
         }
         Command::Plan { file } => {

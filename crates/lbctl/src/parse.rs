@@ -53,7 +53,9 @@ fn split(s: &str) -> Result<(IpAddr, Option<&str>), String> {
     };
     match address.parse() {
         Ok(address) => Ok((address, ports)),
-        Err(_) => Err(format!("\"{address}\" is not an IP address; write for example 10.0.0.21:80 or [2001:db8::21]:80")),
+        Err(_) => {
+            Err(format!("\"{address}\" is not an IP address; write for example 10.0.0.21:80 or [2001:db8::21]:80"))
+        }
     }
 }
 
@@ -164,7 +166,10 @@ mod tests {
             "256.1.1.1:80",
             "error: \"256.1.1.1\" is not an IP address; write for example 10.0.0.21:80 or [2001:db8::21]:80",
         );
-        check::<AddressPorts>("10.0.0.21", "error: the port is missing; write for example 10.0.0.21:80, or 10.0.0.21:any");
+        check::<AddressPorts>(
+            "10.0.0.21",
+            "error: the port is missing; write for example 10.0.0.21:80, or 10.0.0.21:any",
+        );
         assert_eq!("10.0.0.21:443,80".parse::<AddressPorts>().map(|a| a.ports.to_string()), Ok("80,443".to_owned()));
     }
 

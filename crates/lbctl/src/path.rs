@@ -82,7 +82,8 @@ pub fn set(config: &Config, path: &str, text: &str) -> Result<Config, PathError>
             Err(e) => refused = refused.or(Some(e)),
         }
     }
-    Err(refused.map_or_else(|| PathError::new(format!("{path} cannot be set")), |e| explain(&e, &format!("{path} = {text}"))))
+    Err(refused
+        .map_or_else(|| PathError::new(format!("{path} cannot be set")), |e| explain(&e, &format!("{path} = {text}"))))
 }
 
 /// `config` without what is at `path`; `None` when nothing is.
@@ -93,7 +94,8 @@ pub fn unset(config: &Config, path: &str) -> Result<Option<Config>, PathError> {
     let mut tree = tree(config)?;
     let steps = resolve(&tree, path)?;
     let Some((last, parents)) = steps.split_last() else {
-        return Err(PathError::new("the whole configuration cannot be left out").hint("lbctl rollback 0 goes back to factory settings"));
+        return Err(PathError::new("the whole configuration cannot be left out")
+            .hint("lbctl rollback 0 goes back to factory settings"));
     };
     match (find_mut(&mut tree, parents), last) {
         (Some(Value::Object(map)), Step::Key(key)) => {
@@ -106,7 +108,10 @@ pub fn unset(config: &Config, path: &str) -> Result<Option<Config>, PathError> {
     }
     match serde_json::from_value(tree) {
         Ok(config) => Ok(Some(config)),
-        Err(_) => Err(PathError::new(format!("{path} cannot be left out")).hint("give it another value with lbctl config set")),
+        Err(_) => {
+            Err(PathError::new(format!("{path} cannot be left out"))
+                .hint("give it another value with lbctl config set"))
+        }
     }
 }
 
@@ -138,7 +143,8 @@ pub fn dotted(config: &Config, pointer: &str) -> String {
 }
 
 fn tree(config: &Config) -> Result<Value, PathError> {
-    serde_json::to_value(config).map_err(|e| PathError::new(format!("the configuration cannot be written as JSON: {e}")))
+    serde_json::to_value(config)
+        .map_err(|e| PathError::new(format!("the configuration cannot be written as JSON: {e}")))
 }
 
 fn readings(text: &str, now: Option<&Value>) -> Vec<Value> {
@@ -164,7 +170,8 @@ fn segments(path: &str) -> Result<Vec<Segment>, PathError> {
     let mut rest = path;
     while !rest.is_empty() {
         if let Some(quoted) = rest.strip_prefix('"') {
-            let (text, after) = quoted.split_once('"').ok_or_else(|| PathError::new(format!("a quote is not closed in {path}")))?;
+            let (text, after) =
+                quoted.split_once('"').ok_or_else(|| PathError::new(format!("a quote is not closed in {path}")))?;
             segments.push(Segment { text: text.to_owned(), whole: true });
             rest = match after.strip_prefix('.') {
                 Some(more) if !more.is_empty() => more,
@@ -204,8 +211,13 @@ fn resolve(tree: &Value, path: &str) -> Result<Vec<Step>, PathError> {
                 Step::Key(first.text.clone())
             }
             Some(_) => {
-                let inside: Vec<&str> = segments[..segments.len() - rest.len()].iter().map(|s| s.text.as_str()).collect();
-                return Err(PathError::new(format!("{} is a plain value; there is no {} in it", inside.join("."), first.text)));
+                let inside: Vec<&str> =
+                    segments[..segments.len() - rest.len()].iter().map(|s| s.text.as_str()).collect();
+                return Err(PathError::new(format!(
+                    "{} is a plain value; there is no {} in it",
+                    inside.join("."),
+                    first.text
+                )));
             }
         };
         at = down(at, &step);
@@ -232,10 +244,15 @@ fn element(items: &[Value], rest: &[Segment], path: &str) -> Result<(Step, usize
     }
     match first.text.parse::<usize>() {
         Ok(i) if i < items.len() => Ok((Step::Index(i), 1)),
-        Ok(i) => Err(PathError::new(format!("{path}: there is no entry {i}; the list has {}", items.len())).hint("the first is 0; + is a new entry")),
+        Ok(i) => Err(PathError::new(format!("{path}: there is no entry {i}; the list has {}", items.len()))
+            .hint("the first is 0; + is a new entry")),
         Err(_) => {
             let known: Vec<String> = items.iter().filter_map(name_of).map(str::to_owned).collect();
-            Err(PathError::new(format!("{path}: there is no entry {}", first.text)).did_you_mean(&first.text, &known, "entry"))
+            Err(PathError::new(format!("{path}: there is no entry {}", first.text)).did_you_mean(
+                &first.text,
+                &known,
+                "entry",
+            ))
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::{
 };
 use lb_api::StateRequest;
 use lb_model::{
-    Check, CheckMethod, Config, Family, FallbackServer, FirewallMark, Negotiate, Persistence, RealServer, RequestedState, Service,
-    VirtualServer,
+    Check, CheckMethod, Config, FallbackServer, Family, FirewallMark, Negotiate, Persistence, RealServer,
+    RequestedState, Service, VirtualServer,
 };
 
 /// Appends the virtual server.
@@ -52,7 +52,10 @@ fn service(args: &VipAdd) -> Result<Service, Error> {
 }
 
 fn check(args: &VipAdd) -> Result<Check, Error> {
-    let asks = args.check_request.is_some() || args.check_response.is_some() || args.check_host.is_some() || args.check_status.is_some();
+    let asks = args.check_request.is_some()
+        || args.check_response.is_some()
+        || args.check_host.is_some()
+        || args.check_status.is_some();
     let method = match args.check.unwrap_or(CheckType::Connect) {
         CheckType::Negotiate(service) => CheckMethod::Negotiate(Negotiate {
             service,
@@ -87,8 +90,12 @@ pub fn add_rip(config: &Config, args: &RipAdd) -> Result<Config, Error> {
     let forwarding = args.forwarding.unwrap_or(config.globals.default_forwarding);
     let vs = &mut config.virtual_servers[i];
     if vs.real_servers.iter().any(|r| r.label == args.label) {
-        let hint = format!("change it with lbctl config set virtual_servers.{}.real_servers.{}.…", vs.label, args.label);
-        return Err(Error::request(format!("there is a real server {} in {} already", args.label, vs.label), Some(hint)));
+        let hint =
+            format!("change it with lbctl config set virtual_servers.{}.real_servers.{}.…", vs.label, args.label);
+        return Err(Error::request(
+            format!("there is a real server {} in {} already", args.label, vs.label),
+            Some(hint),
+        ));
     }
     vs.real_servers.push(RealServer {
         label: args.label.clone(),
@@ -145,7 +152,10 @@ fn find_vip(config: &Config, name: &str) -> Result<usize, Error> {
         match (found.next(), found.next()) {
             (Some((i, _)), None) => return Ok(i),
             (Some(_), Some(_)) => {
-                return Err(Error::request(format!("several virtual servers are on {name}"), Some("name one by its label".to_owned())));
+                return Err(Error::request(
+                    format!("several virtual servers are on {name}"),
+                    Some("name one by its label".to_owned()),
+                ));
             }
             (None, _) => {}
         }
@@ -159,7 +169,8 @@ fn find_rip(vs: &VirtualServer, name: &str) -> Result<usize, Error> {
         return Ok(i);
     }
     if let Ok(AddressPort { address, port }) = name.parse() {
-        let mut found = all.iter().enumerate().filter(|(_, r)| r.address == address && (port.is_none() || r.port == port));
+        let mut found =
+            all.iter().enumerate().filter(|(_, r)| r.address == address && (port.is_none() || r.port == port));
         if let (Some((i, _)), None) = (found.next(), found.next()) {
             return Ok(i);
         }

@@ -51,10 +51,13 @@ impl Session {
         let Error::Refused(mut refusal) = error else { return error };
         if refusal.error.code == ErrorCode::Conflict {
             for revision in &refusal.error.between {
-                let configs = (self.client.revision(revision.number.saturating_sub(1)), self.client.revision(revision.number));
+                let configs =
+                    (self.client.revision(revision.number.saturating_sub(1)), self.client.revision(revision.number));
                 if let (Ok(before), Ok(after)) = configs {
                     refusal.notes.push(format!("Revision {} made these changes:", revision.number));
-                    refusal.notes.push(text::change_lines(&changes(&before.config, &after.config)).trim_end().to_owned());
+                    refusal
+                        .notes
+                        .push(text::change_lines(&changes(&before.config, &after.config)).trim_end().to_owned());
                 }
             }
             if refusal.error.between.is_empty()
@@ -87,7 +90,10 @@ pub fn read_document(path: &Path) -> Result<Config, Error> {
 
 /// The person behind this process: who called sudo, else who logged in, else the user's number.
 pub fn author() -> String {
-    let named = ["SUDO_USER", "USER", "LOGNAME"].iter().filter_map(|name| std::env::var(name).ok()).find(|name| !name.is_empty());
+    let named = ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|name| !name.is_empty());
     named.unwrap_or_else(|| match std::fs::metadata(PathBuf::from("/proc/self")) {
         Ok(me) => format!("uid {}", me.uid()),
         Err(_) => "unknown".to_owned(),

@@ -18,7 +18,8 @@ impl Session {
                 (Ok(source), path) => (source, path),
                 (Err(_), None) => (Source::Running, Some(word)),
                 (Err(e), Some(_)) => {
-                    let near = closest(word, ["running", "candidate", "factory"]).map(|near| format!("did you mean {near}?"));
+                    let near =
+                        closest(word, ["running", "candidate", "factory"]).map(|near| format!("did you mean {near}?"));
                     return Err(Error::request(format!("there is no configuration {word}"), near.or(Some(e))));
                 }
             },

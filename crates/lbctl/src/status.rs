@@ -117,7 +117,13 @@ fn render(status: &Status, long: bool) -> String {
         let _ = writeln!(text, "! ALARM: {alarm}");
     }
     if let Some(confirm) = &status.confirm {
-        let _ = writeln!(text, "! Revision {} goes back to {} at {}", confirm.revision, confirm.revert_to, text::time(confirm.before));
+        let _ = writeln!(
+            text,
+            "! Revision {} goes back to {} at {}",
+            confirm.revision,
+            confirm.revert_to,
+            text::time(confirm.before)
+        );
         let _ = writeln!(text, "  unless you confirm it: lbctl confirm {}", confirm.revision);
     }
     for pending in &status.pending {
@@ -141,7 +147,11 @@ fn render(status: &Status, long: bool) -> String {
         text.push('\n');
         virtual_server(vs, &mut text);
         if !vs.real_servers.is_empty() {
-            let _ = writeln!(text, "  {}", row("Real server", "Address", ["Fwd", "Wgt", "Requested", "Actual", "Active", "Inact"]));
+            let _ = writeln!(
+                text,
+                "  {}",
+                row("Real server", "Address", ["Fwd", "Wgt", "Requested", "Actual", "Active", "Inact"])
+            );
         }
         for rs in &vs.real_servers {
             real_server(rs, long, &mut text);

@@ -48,7 +48,10 @@ pub fn count(n: usize, what: &str) -> String {
 /// Seconds since 1970 in the unit's time zone.
 pub fn time(seconds: u64) -> String {
     let stamp = i64::try_from(seconds).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
-    stamp.map_or_else(|| seconds.to_string(), |t| t.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string())
+    stamp.map_or_else(
+        || seconds.to_string(),
+        |t| t.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+    )
 }
 
 fn revision(view: &RevisionView) -> String {
@@ -60,14 +63,23 @@ fn revision(view: &RevisionView) -> String {
 
 pub fn applied(applied: &Applied) -> String {
     if applied.changes.is_empty() {
-        return format!("There is nothing to apply; {} runs on.\n{}", revision(&applied.revision), pending_lines(&applied.pending));
+        return format!(
+            "There is nothing to apply; {} runs on.\n{}",
+            revision(&applied.revision),
+            pending_lines(&applied.pending)
+        );
     }
     let mut text = change_lines(&applied.changes);
     let number = applied.revision.number;
-    let _ = writeln!(text, "Revision {number} runs now{}.", if applied.converged { ", and the kernel has all of it" } else { "" });
+    let _ = writeln!(
+        text,
+        "Revision {number} runs now{}.",
+        if applied.converged { ", and the kernel has all of it" } else { "" }
+    );
     text += &pending_lines(&applied.pending);
     if let Some(before) = applied.confirm_before {
-        let _ = writeln!(text, "It will be undone at {} unless you confirm it:\n  lbctl confirm {number}", time(before));
+        let _ =
+            writeln!(text, "It will be undone at {} unless you confirm it:\n  lbctl confirm {number}", time(before));
     }
     text
 }
@@ -78,9 +90,20 @@ pub fn candidate(view: &CandidateView, running: Option<u64>) -> String {
         return "Nothing is pending.\n".to_owned();
     }
     let mut text = change_lines(&view.changes);
-    let _ = writeln!(text, "{} pending.", match view.changes.len() { 1 => "1 change is".to_owned(), n => format!("{n} changes are") });
+    let _ = writeln!(
+        text,
+        "{} pending.",
+        match view.changes.len() {
+            1 => "1 change is".to_owned(),
+            n => format!("{n} changes are"),
+        }
+    );
     if let Some(running) = running.filter(|r| *r != view.base) {
-        let _ = writeln!(text, "The candidate began as revision {}, and revision {running} runs now.\nhint: to go on from it: lbctl config show candidate > mine.json; lbctl config put mine.json", view.base);
+        let _ = writeln!(
+            text,
+            "The candidate began as revision {}, and revision {running} runs now.\nhint: to go on from it: lbctl config show candidate > mine.json; lbctl config put mine.json",
+            view.base
+        );
     }
     text + &problems(view)
 }
@@ -89,7 +112,11 @@ pub fn candidate(view: &CandidateView, running: Option<u64>) -> String {
 pub fn problems(view: &CandidateView) -> String {
     match view.problems.len() {
         0 => String::new(),
-        n => format!("The candidate has {} and cannot be applied:\n{}", count(n, "problem"), problem_lines(&view.problems, Some(&view.config))),
+        n => format!(
+            "The candidate has {} and cannot be applied:\n{}",
+            count(n, "problem"),
+            problem_lines(&view.problems, Some(&view.config))
+        ),
     }
 }
 

@@ -66,7 +66,9 @@ async fn history(engine: Engine, query: Result<Query<Limit>, axum::extract::reje
 async fn revision(engine: Engine, Path(number): Path<String>) -> Response {
     match number.parse() {
         Ok(number) => ask(engine, Command::Revision(number)).await,
-        Err(_) => refusal(&ApiError::new(ErrorCode::BadRequest, format!("\"{number}\" is not the number of a revision"))),
+        Err(_) => {
+            refusal(&ApiError::new(ErrorCode::BadRequest, format!("\"{number}\" is not the number of a revision")))
+        }
     }
 }
 
@@ -109,7 +111,9 @@ fn json(status: StatusCode, reply: &Reply) -> Response {
 
 fn respond(status: StatusCode, body: serde_json::Result<Vec<u8>>) -> Response {
     match body {
-        Ok(body) => (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+        Ok(body) => {
+            (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+        }
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
     }
 }

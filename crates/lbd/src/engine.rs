@@ -15,8 +15,8 @@ mod status;
 pub use opening::Opening;
 
 use lb_api::{
-    ApiError, Applied, ApplyRequest, CandidateView, ConfirmRequest, ConfirmView, Pending, PlanRequest, PlanView, PutCandidate,
-    ReconcileView, RevisionView, RollbackRequest, Running, StateRequest, Status,
+    ApiError, Applied, ApplyRequest, CandidateView, ConfirmRequest, ConfirmView, Pending, PlanRequest, PlanView,
+    PutCandidate, ReconcileView, RevisionView, RollbackRequest, Running, StateRequest, Status,
 };
 use lb_check::{Checker, Outcome, Probe, ProbeKey};
 use lb_kernel::Kernel;
@@ -32,9 +32,15 @@ use tokio::sync::oneshot;
 
 /// Everything that can happen to lbd.
 pub enum Event {
-    Command { command: Command, answer: oneshot::Sender<Result<Reply, ApiError>> },
+    Command {
+        command: Command,
+        answer: oneshot::Sender<Result<Reply, ApiError>>,
+    },
     /// A probe that the engine started has its outcome.
-    Probed { key: ProbeKey, outcome: Outcome },
+    Probed {
+        key: ProbeKey,
+        outcome: Outcome,
+    },
     Stop,
 }
 

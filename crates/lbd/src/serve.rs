@@ -77,7 +77,9 @@ pub fn serve<K: Kernel + 'static>(
 fn listen(socket: &Path) -> anyhow::Result<UnixListener> {
     // A socket left by a killed lbd; the store's lock has shown that no other one lives.
     match std::fs::remove_file(socket) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).with_context(|| format!("removing {}", socket.display())),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(e).with_context(|| format!("removing {}", socket.display()));
+        }
         _ => {}
     }
     let listener = UnixListener::bind(socket).with_context(|| format!("listening on {}", socket.display()))?;
@@ -99,7 +101,8 @@ fn prober(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Box
             let key = probe.key;
             // Of its own, so that a probe that panics is an unfit server and not one that is never asked again.
             let asked = tokio::spawn(async move { probes::run(&probe).await });
-            let outcome = asked.await.unwrap_or_else(|e| lb_check::Outcome::Unfit(format!("the check itself failed: {e}")));
+            let outcome =
+                asked.await.unwrap_or_else(|e| lb_check::Outcome::Unfit(format!("the check itself failed: {e}")));
             // The engine is gone only when lbd stops.
             let _ = events.send(Event::Probed { key, outcome });
         });

@@ -37,7 +37,10 @@ pub fn line(text: &str) -> Result<&str, Refusal> {
     }
     // A key such as Delete or an arrow arrives as an escape sequence; printing it back would move the cursor.
     if text.chars().any(char::is_control) {
-        return Err(Refusal::new("this answer has characters in it that cannot be seen", "type it again; Backspace removes a character"));
+        return Err(Refusal::new(
+            "this answer has characters in it that cannot be seen",
+            "type it again; Backspace removes a character",
+        ));
     }
     Ok(text)
 }
@@ -72,15 +75,24 @@ fn not_an_address(text: &str) -> Refusal {
         return Refusal::new("an IP address is needed here", FOUR_NUMBERS);
     }
     if text.parse::<std::net::Ipv6Addr>().is_ok() {
-        return Refusal::new(format!("{text} is an IPv6 address"), "the wizard sets up IPv4; add IPv6 afterwards with lbctl");
+        return Refusal::new(
+            format!("{text} is an IPv6 address"),
+            "the wizard sets up IPv4; add IPv6 afterwards with lbctl",
+        );
     }
     if text.contains('/') {
-        return Refusal::new(format!("\"{text}\" is not an IP address"), "leave out the netmask; it has a question of its own");
+        return Refusal::new(
+            format!("\"{text}\" is not an IP address"),
+            "leave out the netmask; it has a question of its own",
+        );
     }
     let parts: Vec<&str> = text.split('.').collect();
-    let large = parts.iter().find(|p| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u8>().is_err() && !p.is_empty());
+    let large =
+        parts.iter().find(|p| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u8>().is_err() && !p.is_empty());
     match large {
-        Some(part) if parts.len() == 4 => Refusal::new(format!("{text} is not an IP address: {part} is above 255"), FOUR_NUMBERS),
+        Some(part) if parts.len() == 4 => {
+            Refusal::new(format!("{text} is not an IP address: {part} is above 255"), FOUR_NUMBERS)
+        }
         _ => Refusal::new(format!("\"{text}\" is not an IP address"), FOUR_NUMBERS),
     }
 }
@@ -100,7 +112,8 @@ pub fn netmask(text: &str) -> Result<u8, Refusal> {
         }
         Err(_) => {
             let digits = text.strip_prefix('/').unwrap_or(text);
-            let digits = Some(digits).filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit())).ok_or_else(none)?;
+            let digits =
+                Some(digits).filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit())).ok_or_else(none)?;
             digits.parse().ok().filter(|p| *p <= 32).ok_or_else(none)?
         }
     };

@@ -249,12 +249,16 @@ fn card(running: &Config, answers: &Answers, name: &str, address: Ipv4Addr) -> R
         255 => "a network's broadcast address",
         _ => "",
     };
-    let possible = |prefix| Ipv4Net::new(address, prefix).is_ok_and(|net| fits(running, answers, name, Some(net)).is_ok());
+    let possible =
+        |prefix| Ipv4Net::new(address, prefix).is_ok_and(|net| fits(running, answers, name, Some(net)).is_ok());
     let widest = if answers.one_arm == Some(true) { 29 } else { 30 };
     if !edge.is_empty() {
         Err(Refusal::new(format!("{address} is {edge}, not a host's"), "the last number of a host is 1 to 254"))
     } else if !(8..=widest).any(possible) {
-        Err(Refusal::new(format!("there is no netmask with which {address} would not overlap another card's network"), OWN_NETWORK))
+        Err(Refusal::new(
+            format!("there is no netmask with which {address} would not overlap another card's network"),
+            OWN_NETWORK,
+        ))
     } else {
         Ok(address)
     }
@@ -269,9 +273,13 @@ fn fits(running: &Config, answers: &Answers, name: &str, net: Option<Ipv4Net>) -
         let reason = format!("with the netmask {mask}, {} is the network's {what} address", net.addr());
         return Err(Refusal::new(reason, "use a shorter netmask, for example 255.255.255.0"));
     }
-    match taken(running, answers, name).into_iter().find(|(_, t)| t.contains(&net.network()) || net.contains(&t.network())) {
+    match taken(running, answers, name)
+        .into_iter()
+        .find(|(_, t)| t.contains(&net.network()) || net.contains(&t.network()))
+    {
         Some((other, t)) => {
-            let reason = format!("with the netmask {mask}, {name}'s network {} overlaps {} of {other}", net.trunc(), t.trunc());
+            let reason =
+                format!("with the netmask {mask}, {name}'s network {} overlaps {} of {other}", net.trunc(), t.trunc());
             Err(Refusal::new(reason, "use a longer netmask; two cards cannot be in one network"))
         }
         None => Ok(()),
@@ -322,10 +330,16 @@ fn real_server(answers: &Answers, address: Ipv4Addr) -> Result<Ipv4Addr, Refusal
         return Err(Refusal::new(reason, "enter the address of the machine that serves the clients"));
     }
     if let Some(name) = owner(answers, address) {
-        return Err(Refusal::new(format!("{address} is this unit's own address ({name})"), "enter the address of the real server"));
+        return Err(Refusal::new(
+            format!("{address} is this unit's own address ({name})"),
+            "enter the address of the real server",
+        ));
     }
     if answers.gateway == Some(address) {
-        return Err(Refusal::new(format!("{address} is the default gateway's address"), "enter the address of the real server"));
+        return Err(Refusal::new(
+            format!("{address} is the default gateway's address"),
+            "enter the address of the real server",
+        ));
     }
     if let Some(net) = net {
         host_of(net, name, address, hint)?;
@@ -360,7 +374,10 @@ fn candidates(running: &Config, answers: &Answers, question: Question) -> Vec<St
         Question::Eth1Netmask => netmasks(address_of(running, "eth1")),
         Question::Gateway => {
             let runs = running.node.gateway;
-            runs.into_iter().chain(answers.eth0().into_iter().flat_map(|n| hosts(n, 1))).map(|a| a.to_string()).collect()
+            runs.into_iter()
+                .chain(answers.eth0().into_iter().flat_map(|n| hosts(n, 1)))
+                .map(|a| a.to_string())
+                .collect()
         }
         Question::Nameserver => {
             let runs = running.node.nameservers.first().and_then(|a| match a {

@@ -21,9 +21,13 @@ pub enum PromptError {
     Io(#[from] io::Error),
     #[error("cannot read the answers file {path}: {source}")]
     File { path: PathBuf, source: io::Error },
-    #[error("{path}: there is no answer to \"{question}\"\nhint: one answer a line, in the order of the questions; an empty line takes the default")]
+    #[error(
+        "{path}: there is no answer to \"{question}\"\nhint: one answer a line, in the order of the questions; an empty line takes the default"
+    )]
     TooFew { path: PathBuf, question: String },
-    #[error("{path}, line {line}: \"{answer}\" answers nothing; all questions are answered before it\nhint: the two-arm set-up has two questions more than the one-arm set-up")]
+    #[error(
+        "{path}, line {line}: \"{answer}\" answers nothing; all questions are answered before it\nhint: the two-arm set-up has two questions more than the one-arm set-up"
+    )]
     TooMany { path: PathBuf, line: usize, answer: String },
     #[error("{path}, line {line}: the answer \"{answer}\" cannot be taken\n{refusal}")]
     Refused { path: PathBuf, line: usize, answer: String, refusal: Refusal },
@@ -167,7 +171,9 @@ impl<W: Write> Prompter for AnswersFile<W> {
 
     fn all_answered(&mut self) -> Result<(), PromptError> {
         match self.answers.iter().rev().find(|(_, a)| !a.is_empty()) {
-            Some((line, answer)) => Err(PromptError::TooMany { path: self.path.clone(), line: *line, answer: answer.clone() }),
+            Some((line, answer)) => {
+                Err(PromptError::TooMany { path: self.path.clone(), line: *line, answer: answer.clone() })
+            }
             None => Ok(()),
         }
     }

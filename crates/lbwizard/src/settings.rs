@@ -5,8 +5,8 @@
 
 use ipnet::{IpNet, Ipv4Net};
 use lb_model::{
-    Check, Config, FallbackServer, ForwardingMethod, IfName, Interface, Label, Ports, Protocol, RealServer, RequestedState,
-    Scheduler, Service, Tunnel, VirtualServer, problems,
+    Check, Config, FallbackServer, ForwardingMethod, IfName, Interface, Label, Ports, Protocol, RealServer,
+    RequestedState, Scheduler, Service, Tunnel, VirtualServer, problems,
 };
 use std::{
     collections::BTreeSet,

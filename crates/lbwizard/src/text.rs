@@ -130,7 +130,11 @@ pub fn report(settings: &Settings, applied: &Applied) -> String {
         443 => format!("-k https://{}/", eth0.addr()),
         _ => format!("http://{}:{port}/", eth0.addr()),
     };
-    let from = if settings.eth1.is_some() { "a machine on the external network" } else { "another machine, not the real server" };
+    let from = if settings.eth1.is_some() {
+        "a machine on the external network"
+    } else {
+        "another machine, not the real server"
+    };
     parts.push(format!("Test it from {from}:\n  curl {url}"));
     parts.push(where_next());
     parts.join("\n\n")

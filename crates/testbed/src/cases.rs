@@ -73,7 +73,11 @@ pub fn run(wanted: &[String]) -> ExitCode {
 }
 
 /// Waits until `state` is so. On the way out it says what was seen last.
-pub fn wait<T: std::fmt::Debug>(what: &str, mut see: impl FnMut() -> Result<T>, state: impl Fn(&T) -> bool) -> Result<T> {
+pub fn wait<T: std::fmt::Debug>(
+    what: &str,
+    mut see: impl FnMut() -> Result<T>,
+    state: impl Fn(&T) -> bool,
+) -> Result<T> {
     let end = Instant::now() + LIMIT;
     loop {
         let seen = see();

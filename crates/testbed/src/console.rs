@@ -67,7 +67,8 @@ impl Console {
 
     /// Waits for `text` after the last match and returns what came before it.
     pub fn expect(&mut self, text: &str, limit: Duration) -> Result<String> {
-        let found = self.wait_for(&format!("{text:?}"), limit, |heard| heard.find(text).map(|at| (at, at + text.len())))?;
+        let found =
+            self.wait_for(&format!("{text:?}"), limit, |heard| heard.find(text).map(|at| (at, at + text.len())))?;
         Ok(found.0)
     }
 
@@ -136,7 +137,12 @@ impl Console {
         lock(&self.heard.0).text.clone()
     }
 
-    fn wait_for(&mut self, what: &str, limit: Duration, find: impl Fn(&str) -> Option<(usize, usize)>) -> Result<(String, String)> {
+    fn wait_for(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        find: impl Fn(&str) -> Option<(usize, usize)>,
+    ) -> Result<(String, String)> {
         let end = Instant::now() + scaled(limit);
         let (mutex, changed) = &*self.heard;
         let mut heard = lock(mutex);

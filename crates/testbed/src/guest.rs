@@ -97,8 +97,13 @@ impl Job {
         machine.wait(limits::POWER_OFF).with_context(|| format!("the guest of {} did not power off", self.name))?;
         let verdict = fs::read_to_string(machine.log("ttyS1")).unwrap_or_default();
         let Some(code) = verdict.trim().strip_prefix("exit ").and_then(|code| code.trim().parse().ok()) else {
-            let end: String = output.lines().rev().take(25).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-            bail!("the guest of {} ended without a verdict within {} s; its last lines:\n{end}", self.name, scaled(self.limit).as_secs());
+            let end: String =
+                output.lines().rev().take(25).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+            bail!(
+                "the guest of {} ended without a verdict within {} s; its last lines:\n{end}",
+                self.name,
+                scaled(self.limit).as_secs()
+            );
         };
         let results = folder.join("results");
         if results.exists() {
@@ -136,7 +141,11 @@ impl Job {
 /// A machine that boots the test guest in `mode` (`job` or `shell`); /dev/vdb must be a job disk.
 pub(crate) fn builder(name: &str, base: &GuestBase, mode: &str) -> Builder {
     let line = format!("console=ttyS0 panic=-1 quiet loglevel=3 net.ifnames=0 mitigations=off testbed.mode={mode}");
-    Builder::new(name).kernel(&base.vmlinux, &base.initrd, &line).disk(Disk::snapshot(&base.root)).serial("ttyS0").serial("ttyS1")
+    Builder::new(name)
+        .kernel(&base.vmlinux, &base.initrd, &line)
+        .disk(Disk::snapshot(&base.root))
+        .serial("ttyS0")
+        .serial("ttyS1")
 }
 
 /// Packs `files` and, as `bin/`, our programs into the squashfs `disk`.

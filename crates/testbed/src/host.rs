@@ -41,7 +41,8 @@ pub fn target() -> PathBuf {
 
 /// Debian packages that are missing here, sorted, without doubles.
 pub fn missing_packages() -> Vec<&'static str> {
-    let mut missing: Vec<_> = TOOLS.iter().filter(|(tool, _)| find_program(tool).is_none()).map(|(_, package)| *package).collect();
+    let mut missing: Vec<_> =
+        TOOLS.iter().filter(|(tool, _)| find_program(tool).is_none()).map(|(_, package)| *package).collect();
     missing.sort_unstable();
     missing.dedup();
     missing
@@ -102,7 +103,12 @@ pub fn run(command: &mut Command) -> Result<Vec<u8>> {
     let line = show(command);
     let done = command.stdin(Stdio::null()).output().with_context(|| format!("starting {line}"))?;
     if !done.status.success() {
-        bail!("{line}: {}\n{}{}", done.status, String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        bail!(
+            "{line}: {}\n{}{}",
+            done.status,
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
     Ok(done.stdout)
 }
@@ -115,7 +121,8 @@ pub fn run_text(command: &mut Command) -> Result<String> {
 /// Runs `from` into `into`, the way a shell's pipe does; the bytes that come out of `into` come back.
 pub fn pipe(from: &mut Command, into: &mut Command) -> Result<Vec<u8>> {
     let (first, second) = (show(from), show(into));
-    let mut left = from.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| format!("starting {first}"))?;
+    let mut left =
+        from.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| format!("starting {first}"))?;
     let stdout = left.stdout.take().context("the pipe has no left end")?;
     let done = into.stdin(stdout).output().with_context(|| format!("starting {second}"))?;
     if !left.wait()?.success() {

@@ -1,6 +1,7 @@
 //! What the benchmarks measure, inside one guest with a virtual clock: ours and the peer in the same run.
 //!
-//! Each figure is printed as `MEASURED name value`, milliseconds of the guest's clock (1 ns an instruction);
+//! Each figure is printed as `MEASURED name value`, milliseconds of the guest's clock (1 ns an instruction; names
+//! that end in `-us`: microseconds);
 //! `cargo xtask bench` sets them beside each other. The minimum of several runs is taken.
 
 use crate::cases::{
@@ -55,11 +56,20 @@ fn one(model: &VirtualServer, i: u16) -> Option<VirtualServer> {
     let server = |j: u16| {
         let n = i.wrapping_mul(2).wrapping_add(j);
         let address = std::net::Ipv4Addr::new(10, 0, 64 + (n >> 8) as u8 % 128, (n & 0xff) as u8);
-        Some(RealServer { label: format!("R{j}").parse().ok()?, address: address.into(), ..model.real_servers[0].clone() })
+        Some(RealServer {
+            label: format!("R{j}").parse().ok()?,
+            address: address.into(),
+            ..model.real_servers[0].clone()
+        })
     };
     let mut vs = model.clone();
     vs.label = format!("V{i}").parse().ok()?;
-    vs.service = Service::Address { address: VIP.parse().ok()?, protocol: Default::default(), ports: (1000 + i).into(), mark: None };
+    vs.service = Service::Address {
+        address: VIP.parse().ok()?,
+        protocol: Default::default(),
+        ports: (1000 + i).into(),
+        mark: None,
+    };
     vs.check.method = CheckMethod::On;
     vs.fallback = None;
     vs.real_servers = vec![server(0)?, server(1)?];
@@ -181,7 +191,8 @@ impl Lbd {
         let mut command: Command = ns.command("lbd");
         command.args(["--reconcile-every", "3600", "--state"]).arg(dir.join("lb")).arg("--run").arg(dir.join("run"));
         command.arg("--etc").arg(dir.join("etc")).arg("--socket").arg(dir.join("lbd.sock"));
-        let child = command.stdin(Stdio::null()).stderr(File::create(dir.join("log"))?).spawn().context("starting lbd")?;
+        let child =
+            command.stdin(Stdio::null()).stderr(File::create(dir.join("log"))?).spawn().context("starting lbd")?;
         let client = Client::new(dir.join("lbd.sock"));
         crate::cases::wait("lbd answers", || Ok(client.status()?), |_| true)?;
         Ok(Lbd { child, client, _dir: kept })
@@ -268,13 +279,14 @@ pub fn data_path() -> Result<()> {
         }
     })?;
     for (size, requests) in [(100, 1000), (65_536, 100)] {
-        for (name, host) in [("direct", 10), ("routed-one-way", 11), ("dr", 12), ("routed-both-ways", 13), ("nat", 14)] {
+        for (name, host) in [("direct", 10), ("routed-one-way", 11), ("dr", 12), ("routed-both-ways", 13), ("nat", 14)]
+        {
             let address: SocketAddr = format!("10.9.0.{host}:80").parse()?;
             let time = client.inside(move || {
                 keep_alive(address, size, requests / 10)?;
                 best(3, || Ok(()), || keep_alive(address, size, requests))
             })?;
-            measured(&format!("request-{size}-{name}"), time / requests as f64);
+            measured(&format!("request-{size}-{name}-us"), time * 1000.0 / requests as f64);
         }
     }
     Ok(())
@@ -303,7 +315,8 @@ fn answer(mut stream: TcpStream) -> Result<()> {
 }
 
 fn keep_alive(address: SocketAddr, size: usize, requests: usize) -> Result<()> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).with_context(|| format!("connecting to {address}"))?;
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))
+        .with_context(|| format!("connecting to {address}"))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut body = vec![0; size];

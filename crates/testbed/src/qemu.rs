@@ -40,12 +40,19 @@ pub struct Disk {
 impl Disk {
     /// A raw file that the machine may write.
     pub fn raw(file: &Path) -> Disk {
-        Disk { source: format!("driver=raw,file.driver=file,file.filename={}", file.display()), snapshot: false, readonly: false }
+        Disk {
+            source: format!("driver=raw,file.driver=file,file.filename={}", file.display()),
+            snapshot: false,
+            readonly: false,
+        }
     }
 
     /// A raw file that the machine may write, but what it writes is forgotten.
     pub fn snapshot(file: &Path) -> Disk {
-        Disk { snapshot: true, ..Disk { source: format!("file={},format=raw", file.display()), snapshot: true, readonly: false } }
+        Disk {
+            snapshot: true,
+            ..Disk { source: format!("file={},format=raw", file.display()), snapshot: true, readonly: false }
+        }
     }
 
     /// A raw file that the machine may only read.
@@ -64,7 +71,12 @@ impl Disk {
 
     fn arguments(&self, index: usize) -> Vec<String> {
         let flag = |on: bool, text: &str| if on { text.to_string() } else { String::new() };
-        let drive = format!("if=none,id=d{index},{}{}{}", self.source, flag(self.snapshot, ",snapshot=on"), flag(self.readonly, ",readonly=on"));
+        let drive = format!(
+            "if=none,id=d{index},{}{}{}",
+            self.source,
+            flag(self.snapshot, ",snapshot=on"),
+            flag(self.readonly, ",readonly=on")
+        );
         vec!["-drive".into(), drive, "-device".into(), format!("virtio-blk-pci,drive=d{index}")]
     }
 }
@@ -101,7 +113,8 @@ impl Wire {
 
     fn end(&self, here: &str, there: &str, mac: &str) -> Nic {
         let socket = |side: &str| self.folder.join(format!("{}.{side}", self.name)).display().to_string();
-        let netdev = format!("dgram,local.type=unix,local.path={},remote.type=unix,remote.path={}", socket(here), socket(there));
+        let netdev =
+            format!("dgram,local.type=unix,local.path={},remote.type=unix,remote.path={}", socket(here), socket(there));
         Nic { netdev, mac: mac.to_string() }
     }
 }
@@ -237,7 +250,16 @@ impl Builder {
         command.args(["-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"]);
         match self.clock {
             Clock::Wall(cpus) => command.args(["-accel", "tcg,thread=multi", "-smp"]).arg(cpus.to_string()),
-            Clock::Virtual => command.args(["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-rtc", "clock=vm"]),
+            Clock::Virtual => command.args([
+                "-accel",
+                "tcg,thread=single",
+                "-icount",
+                "shift=0,sleep=off",
+                "-smp",
+                "1",
+                "-rtc",
+                "clock=vm",
+            ]),
         };
         if let Some((kernel, initrd, line)) = &self.kernel {
             command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).arg("-append").arg(line);

@@ -94,7 +94,17 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
     // Every scheduler, tunnels and firewall as modules that load.
     shell.ok("modprobe -a ip_vs_mh ip_vs_ovf ipip ip_gre fou nft_masq nft_chain_nat dummy 8021q bonding softdog")?;
     ensure!(shell.ok("ipvsadm -Ln")?.contains("size=262144"), "conn_tab_bits=18 is not in force");
-    for tool in ["ip -br addr", "ss -ltn", "nft list ruleset", "conntrack -C", "ethtool eth0", "arping -V", "tcpdump --version", "lbctl --help", "lbwizard --help"] {
+    for tool in [
+        "ip -br addr",
+        "ss -ltn",
+        "nft list ruleset",
+        "conntrack -C",
+        "ethtool eth0",
+        "arping -V",
+        "tcpdump --version",
+        "lbctl --help",
+        "lbwizard --help",
+    ] {
         shell.ok(tool).with_context(|| format!("{tool} does not work"))?;
     }
     // Services: supervised, logging, and back after they were killed.
@@ -105,7 +115,11 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
     // The page for clients when nobody else is left: for every path, on both families.
     shell.ok("ip addr add fd00::1/128 dev lo")?;
     for url in ["http://127.0.0.1:9081/", "http://127.0.0.1:9081/no/such/page"] {
-        let page = shell.run(&format!("echo -e 'GET {} HTTP/1.0\\r\\n\\r' | nc {} 9081", url.trim_start_matches("http://127.0.0.1:9081"), "127.0.0.1"))?;
+        let page = shell.run(&format!(
+            "echo -e 'GET {} HTTP/1.0\\r\\n\\r' | nc {} 9081",
+            url.trim_start_matches("http://127.0.0.1:9081"),
+            "127.0.0.1"
+        ))?;
         ensure!(page.text.contains("temporarily unavailable"), "{url}: {}", page.text);
     }
     shell.ok("ps -o user,args | grep '[h]ttpd' | grep -q ^nobody")?;

@@ -15,7 +15,11 @@ pub const PASSWORD: &str = "loadbalancer";
 
 /// A machine that boots `appliance`; two cards are still to be added.
 pub fn machine(appliance: &Appliance, disk: Disk) -> Builder {
-    Builder::new("appliance").memory(MEMORY).kernel(&appliance.vmlinux, &appliance.initrd, COMMAND_LINE).disk(disk).serial("console")
+    Builder::new("appliance")
+        .memory(MEMORY)
+        .kernel(&appliance.vmlinux, &appliance.initrd, COMMAND_LINE)
+        .disk(disk)
+        .serial("console")
 }
 
 /// Starts the appliance on the left ends of two wires; what it writes is forgotten. The console is connected at

@@ -25,6 +25,9 @@ const RATIOS: &[(&str, &str, f64)] = &[
     ("lbd-reconcile-5000x2", "ipvsadm-c-list-5000x2", 0.4),
 ];
 
+/// Figures with an aim of their own, in milliseconds.
+const AIMS: &[(&str, f64)] = &[("lbd-add-one-among-500", 10.0)];
+
 /// All, or those whose name contains one of `wanted`: programming, data-path, boot.
 pub fn bench(wanted: &[String]) -> Result<()> {
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
@@ -46,10 +49,32 @@ pub fn bench(wanted: &[String]) -> Result<()> {
             }
         }
     }
+    for (name, most) in AIMS {
+        if let Some(value) = figures.get(*name) {
+            println!("  {name} = {value:.1} ms   aim {most}: {}", if value <= most { "met" } else { "MISSED" });
+        }
+    }
+    data_path(&figures);
     if asked("boot") {
         boot()?;
     }
     Ok(())
+}
+
+/// The ratios that the data path is held to: what the kernel can do, and the guide's sentence on DR and NAT.
+fn data_path(figures: &BTreeMap<String, f64>) {
+    let of = |name: &str| figures.get(&format!("request-{name}-us")).copied();
+    let told = |what: &str, value: Option<f64>, least: f64| {
+        if let Some(value) = value {
+            println!("  {what} = {value:.2}   aim at least {least}: {}", if value >= least { "met" } else { "MISSED" });
+        }
+    };
+    let quotient = |a: &str, b: &str| Some(of(a)? / of(b)?);
+    told("requests of 100 bytes, DR / routed one way", quotient("100-routed-one-way", "100-dr"), 0.95);
+    told("requests of 100 bytes, NAT / routed both ways", quotient("100-routed-both-ways", "100-nat"), 0.83);
+    let cost = |method: &str| Some(of(method)? - of("65536-direct")?);
+    let both = cost("65536-nat").zip(cost("65536-dr"));
+    told("cost of 64 KB answers to the appliance, NAT / DR", both.map(|(nat, dr)| nat / dr), 8.0);
 }
 
 fn measure(name: &str, figures: &mut BTreeMap<String, f64>) -> Result<()> {

@@ -35,7 +35,8 @@ pub fn withdraw() {
 
 /// Attaches until Ctrl-] or the machine's end.
 pub fn attach(lab: bool) -> Result<()> {
-    let socket = fs::read_to_string(note(lab)).context("no demo is running\nhint: cargo xtask demo, and leave it running")?;
+    let socket =
+        fs::read_to_string(note(lab)).context("no demo is running\nhint: cargo xtask demo, and leave it running")?;
     let mut line = UnixStream::connect(&socket).context("the demo's console does not answer; has it ended?")?;
     eprintln!("Attached. Enter shows the prompt, Ctrl-] leaves.");
     let stdin = std::io::stdin();

@@ -13,10 +13,10 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use testbed::console::Console;
 use testbed::host::{self, say};
+use testbed::image;
 use testbed::lab::{Lab, Topology};
 use testbed::limits::{self, wait_until};
 use testbed::qemu::{Machine, Wire};
-use testbed::image;
 
 use crate::{appliance, console};
 
@@ -48,7 +48,10 @@ pub fn demo(exit: bool) -> Result<()> {
     for topology in [Topology::Nat, Topology::Dr, Topology::Tun] {
         show(topology, &mut shell, &mut lab)?;
     }
-    say(&format!("All three methods balanced {REQUESTS} requests each; {:.0} s since power-on.", start.elapsed().as_secs_f64()));
+    say(&format!(
+        "All three methods balanced {REQUESTS} requests each; {:.0} s since power-on.",
+        start.elapsed().as_secs_f64()
+    ));
     if exit {
         let _ = std::fs::remove_dir_all(&cables);
         return Ok(());
@@ -58,7 +61,9 @@ pub fn demo(exit: bool) -> Result<()> {
     drop(lab.shell);
     console::announce(&machine.socket("console"), &lab_console)?;
     say("\nThe machines stay until Ctrl-C. In another terminal:");
-    say("  cargo xtask console          the appliance (you are root there; `exit` shows the login: root / loadbalancer)");
+    say(
+        "  cargo xtask console          the appliance (you are root there; `exit` shows the login: root / loadbalancer)",
+    );
     say("  cargo xtask console --lab    the lab; `ip netns exec client lab fetch --to 10.0.0.21:80` sends requests");
     until_ctrl_c(&mut machine)?;
     console::withdraw();

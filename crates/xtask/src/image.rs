@@ -16,7 +16,8 @@ pub fn image(fresh: bool) -> Result<()> {
     let built = image::build()?;
     let took = start.elapsed().as_secs_f64();
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
-    let size = |file: &std::path::Path| fs::metadata(file).map(|about| megabytes(about.len())).context("reading a size");
+    let size =
+        |file: &std::path::Path| fs::metadata(file).map(|about| megabytes(about.len())).context("reading a size");
     let (packed, file) = image::compress(&built)?;
     println!("disk        {} ({:.0} MB, sparse)", built.disk.display(), size(&built.disk)?);
     println!("compressed  {} ({:.1} MB)", file.display(), megabytes(packed));

@@ -15,6 +15,21 @@ const CASES: Duration = Duration::from_secs(1500);
 pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     if wanted.is_empty() {
         suite("tidy", crate::tidy::tidy)?;
+        suite("format", || cargo(&["fmt", "--check"]))?;
+        suite("lints", || {
+            let all = [
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--features",
+                "testbed/cases",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ];
+            cargo(&all)
+        })?;
         suite("unit and component tests", || cargo(&["test", "--workspace", "--quiet"]))?;
     }
     if fast {
@@ -22,15 +37,20 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     }
     host::require_tools()?;
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
-    let of_cases: Vec<_> = wanted.iter().filter(|word| !["machines", "powercut", "demo"].contains(&word.as_str())).cloned().collect();
+    let of_cases: Vec<_> =
+        wanted.iter().filter(|word| !["machines", "powercut", "demo"].contains(&word.as_str())).cloned().collect();
     if wanted.is_empty() || !of_cases.is_empty() {
         suite("VM cases", || cases(&of_cases))?;
     }
     if asked("machines") {
-        suite("guest and appliance", || cargo(&["test", "--quiet", "-p", "testbed", "--test", "machines", "--", "--ignored", "--test-threads", "1"]))?;
+        suite("guest and appliance", || {
+            cargo(&["test", "--quiet", "-p", "testbed", "--test", "machines", "--", "--ignored", "--test-threads", "1"])
+        })?;
     }
     if asked("powercut") {
-        suite("power cuts", || cargo(&["test", "--release", "-p", "testbed", "powercut", "--", "--ignored", "--nocapture"]))?;
+        suite("power cuts", || {
+            cargo(&["test", "--release", "-p", "testbed", "powercut", "--", "--ignored", "--nocapture"])
+        })?;
     }
     if asked("demo") {
         suite("the whole image: demo", || crate::demo::demo(true))?;
@@ -59,7 +79,11 @@ pub fn case_program(name: &str) -> Result<PathBuf> {
 
 /// Rewrites the expected texts. What changed is for `git diff` and a reader to judge.
 pub fn bless() -> Result<()> {
-    run(Command::new(cargo_path()).args(["test", "--workspace", "--quiet", "--no-fail-fast"]).env("UPDATE_GOLDEN", "1").env("BLESS", "1").env("INSTA_UPDATE", "always"))?;
+    run(Command::new(cargo_path())
+        .args(["test", "--workspace", "--quiet", "--no-fail-fast"])
+        .env("UPDATE_GOLDEN", "1")
+        .env("BLESS", "1")
+        .env("INSTA_UPDATE", "always"))?;
     say("Done. git diff shows what the tests expect now.");
     Ok(())
 }

@@ -15,7 +15,8 @@ const PURE: &[&str] = &["lb-model", "lb-plan", "lb-check", "lb-ha"];
 /// What a pure crate may not depend on.
 const IMPURE_CRATES: &[&str] = &["tokio", "nix", "sled", "axum"];
 /// What a pure crate's sources may not say (outside tests).
-const IMPURE_WORDS: &[&str] = &["std::fs", "std::net::Tcp", "std::net::Udp", "std::process", "std::thread", "Instant::now", "SystemTime::now"];
+const IMPURE_WORDS: &[&str] =
+    &["std::fs", "std::net::Tcp", "std::net::Udp", "std::process", "std::thread", "Instant::now", "SystemTime::now"];
 /// The hands on the kernel.
 const NETLINK_USERS: &[&str] = &["lb-kernel", "ipvs-rs"];
 /// What people touch: they see the product through lb-api only.
@@ -24,8 +25,23 @@ const FACES: &[&str] = &["lbwizard", "lbctl", "lbadmin", "lbrestore"];
 const BACKSTAGE: &[&str] = &["lb-store", "lb-kernel", "lb-plan"];
 /// Files and folders at the top.
 const TOP: &[&str] = &[
-    ".cargo", ".ci", ".gitignore", ".rustfmt.toml", "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "buildroot-external", "clippy.toml", "crates",
-    "docs", "image", "rootfs-overlay", "rust-toolchain.toml", "rustfmt.toml",
+    ".cargo",
+    ".ci",
+    ".gitignore",
+    ".rustfmt.toml",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "buildroot-external",
+    "clippy.toml",
+    "crates",
+    "docs",
+    "image",
+    "rootfs-overlay",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
 ];
 
 #[derive(Deserialize)]
@@ -51,7 +67,8 @@ struct Dependency {
 pub fn tidy() -> Result<()> {
     let root = host::workspace();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let text = run_text(Command::new(cargo).args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(&root))?;
+    let text =
+        run_text(Command::new(cargo).args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(&root))?;
     let metadata: Metadata = serde_json::from_str(&text).context("reading cargo metadata")?;
     let mut offences = Vec::new();
     for package in &metadata.packages {
@@ -122,11 +139,15 @@ fn look_for_impurity(folder: &Path, offences: &mut Vec<String>) -> Result<()> {
 fn impurities(text: &str) -> Vec<(usize, &'static str)> {
     let code = text.lines().enumerate().take_while(|(_, line)| !line.starts_with("#[cfg(test)]"));
     let code = code.filter(|(_, line)| !line.trim_start().starts_with("//"));
-    code.flat_map(|(index, line)| IMPURE_WORDS.iter().filter(move |word| line.contains(**word)).map(move |word| (index + 1, *word))).collect()
+    code.flat_map(|(index, line)| {
+        IMPURE_WORDS.iter().filter(move |word| line.contains(**word)).map(move |word| (index + 1, *word))
+    })
+    .collect()
 }
 
 fn top_level(root: &Path, offences: &mut Vec<String>) -> Result<()> {
-    let tracked = run_text(Command::new("git").args(["ls-tree", "--name-only", "HEAD"]).current_dir(root)).unwrap_or_default();
+    let tracked =
+        run_text(Command::new("git").args(["ls-tree", "--name-only", "HEAD"]).current_dir(root)).unwrap_or_default();
     for name in tracked.lines().filter(|name| !TOP.contains(name)) {
         offences.push(format!("{name} does not belong at the top of the tree"));
     }

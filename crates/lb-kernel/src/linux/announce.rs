@@ -104,8 +104,11 @@ fn neighbour_advertisement(mac: [u8; 6], address: Ipv6Addr) -> [u8; 86] {
 
 /// RFC 8200, section 8.1, with RFC 1071's sum.
 fn checksum6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, payload: &[u8]) -> u16 {
-    let words = |bytes: &[u8]| -> u32 { bytes.chunks(2).map(|w| u32::from(w[0]) << 8 | w.get(1).map_or(0, |b| u32::from(*b))).sum() };
-    let mut sum = words(&from.octets()) + words(&to.octets()) + payload.len() as u32 + u32::from(protocol) + words(payload);
+    let words = |bytes: &[u8]| -> u32 {
+        bytes.chunks(2).map(|w| u32::from(w[0]) << 8 | w.get(1).map_or(0, |b| u32::from(*b))).sum()
+    };
+    let mut sum =
+        words(&from.octets()) + words(&to.octets()) + payload.len() as u32 + u32::from(protocol) + words(payload);
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

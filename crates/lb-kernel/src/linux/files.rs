@@ -51,7 +51,10 @@ impl Files {
     }
 
     /// The values of those of `names` that the kernel has.
-    pub(super) fn sysctls<'a>(&self, names: impl Iterator<Item = &'a String>) -> Result<BTreeMap<String, String>, Cause> {
+    pub(super) fn sysctls<'a>(
+        &self,
+        names: impl Iterator<Item = &'a String>,
+    ) -> Result<BTreeMap<String, String>, Cause> {
         let mut values = BTreeMap::new();
         for name in names {
             let Some(path) = self.sysctl(name) else { continue };
@@ -86,10 +89,9 @@ impl Files {
 const WRITTEN_BY: &str = "# Written by lbd from the configuration; changes by hand are undone.\n";
 
 fn hosts(name: &Hostname) -> String {
-    let short = name.as_str().split('.').next().filter(|s| *s != name.as_str()).map(|s| format!(" {s}")).unwrap_or_default();
-    format!(
-        "{WRITTEN_BY}127.0.0.1 localhost\n127.0.1.1 {name}{short}\n::1 localhost ip6-localhost ip6-loopback\n"
-    )
+    let short =
+        name.as_str().split('.').next().filter(|s| *s != name.as_str()).map(|s| format!(" {s}")).unwrap_or_default();
+    format!("{WRITTEN_BY}127.0.0.1 localhost\n127.0.1.1 {name}{short}\n::1 localhost ip6-localhost ip6-loopback\n")
 }
 
 fn failed(path: &Path, source: io::Error) -> Cause {

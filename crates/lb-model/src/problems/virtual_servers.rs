@@ -2,19 +2,22 @@
 
 use super::{Found, direct, same_network, unusable};
 use crate::{
-    Check, CheckMethod, Config, Family, FallbackServer, FirewallMark, ForwardingMethod, PortRange, Protocol, RealServer, Scheduler,
-    Service, VirtualServer,
+    Check, CheckMethod, Config, FallbackServer, Family, FirewallMark, ForwardingMethod, PortRange, Protocol,
+    RealServer, Scheduler, Service, VirtualServer,
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
+/// The ranges of ports of one address and protocol by their first port, and whose they are.
+type Taken<'a> = BTreeMap<u16, (PortRange, &'a VirtualServer)>;
+
 pub(super) fn check(config: &Config, found: &mut Found) {
     let mut labels = HashSet::new();
     let mut marks: HashMap<(FirewallMark, Family), &VirtualServer> = HashMap::new();
     // By first port: the last range that begins at or before another one's end is the only one that can reach into it.
-    let mut ports: HashMap<(IpAddr, Protocol), BTreeMap<u16, (PortRange, &VirtualServer)>> = HashMap::new();
+    let mut ports: HashMap<(IpAddr, Protocol), Taken> = HashMap::new();
     let gateways: Vec<IpAddr> =
         config.node.gateway.map(IpAddr::V4).into_iter().chain(config.node.gateway6.map(IpAddr::V6)).collect();
     for (i, vs) in config.virtual_servers.iter().enumerate() {
@@ -54,7 +57,12 @@ pub(super) fn check(config: &Config, found: &mut Found) {
         if let Some(mark) = vs.service.mark()
             && let Some(other) = marks.insert((mark, vs.service.family()), vs)
         {
-            found.add(format!("{at}/service/mark"), mark, format!("virtual server {} has this mark", other.label), "use another mark");
+            found.add(
+                format!("{at}/service/mark"),
+                mark,
+                format!("virtual server {} has this mark", other.label),
+                "use another mark",
+            );
         }
         options(vs, &at, found);
         health(&vs.check, vs, &at, found);
@@ -66,10 +74,20 @@ pub(super) fn check(config: &Config, found: &mut Found) {
         for (j, rs) in vs.real_servers.iter().enumerate() {
             let at = format!("{at}/real_servers/{j}");
             if !rip_labels.insert(&rs.label) {
-                found.add(format!("{at}/label"), &rs.label, format!("another real server of {} has this label", vs.label), "labels must differ");
+                found.add(
+                    format!("{at}/label"),
+                    &rs.label,
+                    format!("another real server of {} has this label", vs.label),
+                    "labels must differ",
+                );
             }
             if !rips.insert((rs.address, rs.port.or(vs.service.single_port()))) {
-                found.add(format!("{at}/address"), rs.address, format!("this real server is in {} already", vs.label), "change its weight instead");
+                found.add(
+                    format!("{at}/address"),
+                    rs.address,
+                    format!("this real server is in {} already", vs.label),
+                    "change its weight instead",
+                );
             }
             real_server(config, vs, rs, &at, found);
         }
@@ -81,7 +99,12 @@ fn vip(config: &Config, at: &str, address: IpAddr, gateways: &[IpAddr], found: &
     if let Some(reason) = unusable(address) {
         found.add(path(), address, reason, "use an address that clients can reach");
     } else if gateways.contains(&address) {
-        found.add(path(), address, "is the default gateway's address", "use an address of this unit, or a free one in its network");
+        found.add(
+            path(),
+            address,
+            "is the default gateway's address",
+            "use an address of this unit, or a free one in its network",
+        );
     } else {
         match config.interface_to(address) {
             None => found.add(
@@ -106,7 +129,12 @@ fn options(vs: &VirtualServer, at: &str, found: &mut Found) {
         found.add(format!("{at}/one_packet"), true, "one-packet scheduling is for UDP", "turn it off");
     }
     if vs.one_packet && vs.persistence.is_some() {
-        found.add(format!("{at}/persistence"), "set", "one-packet scheduling forgets clients at once", "use one of the two");
+        found.add(
+            format!("{at}/persistence"),
+            "set",
+            "one-packet scheduling forgets clients at once",
+            "use one of the two",
+        );
     }
     if vs.hash_port && !matches!(vs.scheduler, Scheduler::Sh | Scheduler::Mh) {
         found.add(format!("{at}/hash_port"), true, format!("scheduler {} does not hash", vs.scheduler), "use sh or mh");
@@ -121,7 +149,12 @@ fn options(vs: &VirtualServer, at: &str, found: &mut Found) {
 
 fn health(check: &Check, vs: &VirtualServer, at: &str, found: &mut Found) {
     let at = format!("{at}/check");
-    let ranges = [("interval", check.interval, 3600), ("timeout", check.timeout, 300), ("fall", check.fall, 100), ("rise", check.rise, 100)];
+    let ranges = [
+        ("interval", check.interval, 3600),
+        ("timeout", check.timeout, 300),
+        ("fall", check.fall, 100),
+        ("rise", check.rise, 100),
+    ];
     for (name, value, max) in ranges {
         if let Some(value) = value {
             found.range(&at, name, value, 1, max, "");
@@ -132,10 +165,17 @@ fn health(check: &Check, vs: &VirtualServer, at: &str, found: &mut Found) {
     }
     if let CheckMethod::Negotiate(n) = &check.method {
         if !n.request.starts_with('/') || !n.request.bytes().all(|b| b.is_ascii_graphic()) {
-            found.add(format!("{at}/method/request"), &n.request, "is not a path", "begin with / and use no spaces, for example /check.html");
+            found.add(
+                format!("{at}/method/request"),
+                &n.request,
+                "is not a path",
+                "begin with / and use no spaces, for example /check.html",
+            );
         }
         if let Some(host) = &n.virtual_host
-            && (host.is_empty() || host.len() > 253 || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b)))
+            && (host.is_empty()
+                || host.len() > 253
+                || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b)))
         {
             found.add(format!("{at}/method/virtual_host"), host, "is not a host name", "for example www.example.com");
         }
@@ -146,7 +186,12 @@ fn health(check: &Check, vs: &VirtualServer, at: &str, found: &mut Found) {
         Service::FirewallMark { .. } => false,
     };
     if asks_port && check.port.is_none() && !known && vs.real_servers.iter().any(|r| r.port.is_none()) {
-        found.add(format!("{at}/port"), "none", "a virtual server for any port does not say which port to check", "set the check's port, or use ping");
+        found.add(
+            format!("{at}/port"),
+            "none",
+            "a virtual server for any port does not say which port to check",
+            "set the check's port, or use ping",
+        );
     }
 }
 
@@ -160,9 +205,23 @@ fn fallback_server(config: &Config, vs: &VirtualServer, fallback: &FallbackServe
     } else if Family::of(fallback.address) != vs.service.family() {
         found.add(format!("{at}/address"), fallback.address, "is not of the virtual server's address family", "");
     } else if config.node.owns(fallback.address) {
-        found.add(format!("{at}/address"), fallback.address, "is this unit's own address", "for the unit's fallback page use 127.0.0.1:9081");
-    } else if vs.real_servers.iter().any(|r| r.address == fallback.address && effective(vs, r.port) == effective(vs, fallback.port)) {
-        found.add(format!("{at}/address"), fallback.address, "is one of the real servers", "use another machine, or the fallback page 127.0.0.1:9081");
+        found.add(
+            format!("{at}/address"),
+            fallback.address,
+            "is this unit's own address",
+            "for the unit's fallback page use 127.0.0.1:9081",
+        );
+    } else if vs
+        .real_servers
+        .iter()
+        .any(|r| r.address == fallback.address && effective(vs, r.port) == effective(vs, fallback.port))
+    {
+        found.add(
+            format!("{at}/address"),
+            fallback.address,
+            "is one of the real servers",
+            "use another machine, or the fallback page 127.0.0.1:9081",
+        );
     }
     port_translation(vs, fallback.port, fallback.forwarding, &at, found);
 }
@@ -185,7 +244,8 @@ fn port_translation(vs: &VirtualServer, port: Option<u16>, forwarding: Forwardin
         Some(p) => format!("use port {p}, or forwarding method nat"),
         None => "leave the port out, or use forwarding method nat".to_owned(),
     };
-    let reason = format!("port translation is not possible: {how}, so the real server gets it on the virtual server's own port");
+    let reason =
+        format!("port translation is not possible: {how}, so the real server gets it on the virtual server's own port");
     found.add(format!("{at}/port"), port, reason, &wanted);
 }
 
@@ -208,7 +268,12 @@ fn real_server(config: &Config, vs: &VirtualServer, rs: &RealServer, at: &str, f
             "use tun, or nat",
         );
     } else if rs.forwarding != ForwardingMethod::Dr && !routed(config, rs.address) {
-        found.add(path(), rs.address, "cannot be reached: no card's network, route or default gateway leads there", "add a route or a default gateway");
+        found.add(
+            path(),
+            rs.address,
+            "cannot be reached: no card's network, route or default gateway leads there",
+            "add a route or a default gateway",
+        );
     }
     port_translation(vs, rs.port, rs.forwarding, at, found);
     found.range(at, "weight", rs.weight, 0, 65_535, "");
@@ -216,9 +281,19 @@ fn real_server(config: &Config, vs: &VirtualServer, rs: &RealServer, at: &str, f
     found.range(at, "max_connections", rs.max_connections, 0, i32::MAX as u32, "");
     if rs.max_connections > 0 && rs.min_connections > rs.max_connections {
         let reason = format!("is above the maximum of {}", rs.max_connections);
-        found.add(format!("{at}/min_connections"), rs.min_connections, reason, "the minimum is where a full server is given clients again");
+        found.add(
+            format!("{at}/min_connections"),
+            rs.min_connections,
+            reason,
+            "the minimum is where a full server is given clients again",
+        );
     } else if rs.max_connections == 0 && rs.min_connections > 0 {
-        found.add(format!("{at}/min_connections"), rs.min_connections, "has no meaning without a maximum", "set maximum connections too, or 0");
+        found.add(
+            format!("{at}/min_connections"),
+            rs.min_connections,
+            "has no meaning without a maximum",
+            "set maximum connections too, or 0",
+        );
     }
 }
 

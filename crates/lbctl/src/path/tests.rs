@@ -8,7 +8,8 @@ fn real_server(label: &str) -> RealServer {
 }
 
 fn virtual_server(label: &str, real_servers: &[&str]) -> VirtualServer {
-    let json = format!(r#"{{"label": "{label}", "service": {{"kind": "address", "address": "10.0.0.21", "ports": "80"}}}}"#);
+    let json =
+        format!(r#"{{"label": "{label}", "service": {{"kind": "address", "address": "10.0.0.21", "ports": "80"}}}}"#);
     let vs: VirtualServer = serde_json::from_str(&json).expect("a virtual server");
     VirtualServer { real_servers: real_servers.iter().map(|l| real_server(l)).collect(), ..vs }
 }
@@ -57,7 +58,10 @@ fn a_field_that_is_not_set_is_null_and_an_unknown_one_is_an_error() {
         "virtual_servers.HTTP_Clutser.scheduler: there is no entry HTTP_Clutser; did you mean HTTP_Cluster?",
     );
     shows("node.interfaces.bond0", "node.interfaces.bond0: there is no entry bond0; there is eth0");
-    shows("virtual_servers.7", "virtual_servers.7: there is no entry 7; the list has 2; the first is 0; + is a new entry");
+    shows(
+        "virtual_servers.7",
+        "virtual_servers.7: there is no entry 7; the list has 2; the first is 0; + is a new entry",
+    );
     shows("node..hostname", "node..hostname has a dot too many");
     shows("virtual_servers.\"x", "a quote is not closed in virtual_servers.\"x");
 }
@@ -89,9 +93,17 @@ fn values_are_json_or_text_or_a_list_of_texts() {
 
 #[test]
 fn what_the_model_does_not_take_is_refused_with_the_path() {
-    sets("virtual_servers.HTTP_Cluster.scheduler", "wcl", "virtual_servers.HTTP_Cluster.scheduler = wcl: there is no value wcl; did you mean wlc?");
+    sets(
+        "virtual_servers.HTTP_Cluster.scheduler",
+        "wcl",
+        "virtual_servers.HTTP_Cluster.scheduler = wcl: there is no value wcl; did you mean wlc?",
+    );
     sets("node.gateway", "256.1.1.1", "node.gateway = 256.1.1.1: invalid IPv4 address syntax");
-    sets("node.hostname", "a b", "node.hostname = a b: host name \"a b\" is not valid; use letters, digits and - inside, for example lbmaster");
+    sets(
+        "node.hostname",
+        "a b",
+        "node.hostname = a b: host name \"a b\" is not valid; use letters, digits and - inside, for example lbmaster",
+    );
     sets(
         "virtual_servers.HTTP_Cluster.check.method.type",
         "negotiate",
@@ -110,7 +122,8 @@ fn unset_removes_fields_and_entries() {
     let config = set(&sample(), "node.gateway", "192.168.2.1").expect("set");
     assert_eq!(unset(&config, "node.gateway"), Ok(Some(sample())));
     assert_eq!(unset(&sample(), "node.gateway"), Ok(None));
-    let without = unset(&sample(), "virtual_servers.HTTP_Cluster.real_servers.WebServer1").expect("unset").expect("was there");
+    let without =
+        unset(&sample(), "virtual_servers.HTTP_Cluster.real_servers.WebServer1").expect("unset").expect("was there");
     assert_eq!(without.virtual_servers[0].real_servers, [real_server("WebServer2")]);
     let error = unset(&sample(), "node.hostname").expect_err("needed");
     assert_eq!(error.message, "node.hostname cannot be left out");

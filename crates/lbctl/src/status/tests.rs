@@ -62,7 +62,10 @@ fn a_full_console_keeps_the_top_and_says_how_much_is_missing() {
     let frame: String = (0..30).map(|i| format!("line {i}\n")).collect();
     let shown = fit(&frame, 24);
     assert_eq!(shown.lines().count(), 23);
-    assert!(shown.starts_with("line 0\n") && shown.ends_with("line 21\n(8 more lines; lbctl status shows all)\n"), "{shown}");
+    assert!(
+        shown.starts_with("line 0\n") && shown.ends_with("line 21\n(8 more lines; lbctl status shows all)\n"),
+        "{shown}"
+    );
     assert_eq!(fit("one\n", 24), "one\n");
 }
 
@@ -76,7 +79,10 @@ fn what_was_asked_for_is_no_complaint() {
     let servers = fine.map(|(requested, actual)| rip("a", "192.168.2.50:80", requested, actual)).to_vec();
     assert_eq!(complaints(&status(servers)), Vec::<String>::new());
     let failed = rip("a", "192.168.2.50:80", RequestedState::Online, ActualState::NonActive);
-    assert_eq!(complaints(&status(vec![failed])), ["a in HTTP_Cluster: requested ONLINE, is non-active: connection refused"]);
+    assert_eq!(
+        complaints(&status(vec![failed])),
+        ["a in HTTP_Cluster: requested ONLINE, is non-active: connection refused"]
+    );
     let wrong = Status { alarms: vec!["FAILSAFE".into()], converged: false, drift: vec!["x".into()], ..status(vec![]) };
     assert_eq!(complaints(&wrong).len(), 3);
 }

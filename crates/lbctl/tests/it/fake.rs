@@ -46,7 +46,8 @@ fn answer(mut stream: UnixStream, fake: &mut Fake) {
             return;
         }
     }
-    let length = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length:").and_then(|n| n.trim().parse().ok()));
+    let length =
+        head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length:").and_then(|n| n.trim().parse().ok()));
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).expect("body");
     let mut words = head.split_whitespace();
@@ -96,7 +97,10 @@ impl Fake {
             }
             ("POST", route::APPLY) => to_json(&self.apply(read(body)?)?),
             ("POST", route::CONFIRM) => {
-                let waiting = self.confirm.take().ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no revision waits for its confirmation"))?;
+                let waiting = self
+                    .confirm
+                    .take()
+                    .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no revision waits for its confirmation"))?;
                 to_json(&ConfirmView { revision: waiting.0 })
             }
             ("GET", route::HISTORY) => {
@@ -127,9 +131,11 @@ impl Fake {
     fn revision(&self, number: u64) -> Result<Running, ApiError> {
         match number {
             0 => Ok(Fake::default().running()),
-            _ => self.history.iter().find(|r| r.revision.number == number).cloned().ok_or_else(|| {
-                ApiError::new(ErrorCode::NotFound, format!("revision {number} is not in the history"))
-            }),
+            _ => {
+                self.history.iter().find(|r| r.revision.number == number).cloned().ok_or_else(|| {
+                    ApiError::new(ErrorCode::NotFound, format!("revision {number} is not in the history"))
+                })
+            }
         }
     }
 
@@ -142,7 +148,8 @@ impl Fake {
 
     fn view(&self) -> CandidateView {
         let running = self.running();
-        let (base, etag, config) = self.candidate.clone().unwrap_or((running.revision.number, 0, running.config.clone()));
+        let (base, etag, config) =
+            self.candidate.clone().unwrap_or((running.revision.number, 0, running.config.clone()));
         CandidateView { base, etag, changes: changes(&running.config, &config), problems: problems(&config), config }
     }
 
@@ -167,7 +174,8 @@ impl Fake {
             None => (Some(view.base), view.config),
         };
         if let Some(base) = base.filter(|b| *b != self.running().revision.number) {
-            let mut error = ApiError::new(ErrorCode::Conflict, format!("this configuration was made from revision {base}"));
+            let mut error =
+                ApiError::new(ErrorCode::Conflict, format!("this configuration was made from revision {base}"));
             error.between = self.history.iter().map(|r| r.revision.clone()).filter(|r| r.number > base).collect();
             return Err(error);
         }
@@ -178,24 +186,47 @@ impl Fake {
         Ok(applied)
     }
 
-    pub fn commit(&mut self, mut config: Config, author: String, comment: String, confirm: Option<u64>) -> Result<Applied, ApiError> {
+    pub fn commit(
+        &mut self,
+        mut config: Config,
+        author: String,
+        comment: String,
+        confirm: Option<u64>,
+    ) -> Result<Applied, ApiError> {
         config.assign_marks();
         valid(&config)?;
         if let Some((number, _)) = self.confirm {
-            return Err(ApiError::new(ErrorCode::AwaitingConfirm, format!("revision {number} waits for its confirmation")));
+            return Err(ApiError::new(
+                ErrorCode::AwaitingConfirm,
+                format!("revision {number} waits for its confirmation"),
+            ));
         }
         let running = self.running();
         let changes = changes(&running.config, &config);
         if changes.is_empty() {
             let revision = running.revision;
-            return Ok(Applied { revision, changes, plan: vec![], converged: true, pending: vec![], confirm_before: None });
+            return Ok(Applied {
+                revision,
+                changes,
+                plan: vec![],
+                converged: true,
+                pending: vec![],
+                confirm_before: None,
+            });
         }
         let number = running.revision.number + 1;
         let revision = RevisionView { number, time: NOW + number * 60, author, comment };
         self.history.push(Running { revision: revision.clone(), config });
         self.confirm = confirm.map(|_| (number, number - 1));
         let plan = changes.iter().map(|c| format!("do: {}", c.text)).collect();
-        Ok(Applied { revision, changes, plan, converged: true, pending: vec![], confirm_before: confirm.map(|s| NOW + s) })
+        Ok(Applied {
+            revision,
+            changes,
+            plan,
+            converged: true,
+            pending: vec![],
+            confirm_before: confirm.map(|s| NOW + s),
+        })
     }
 
     /// As somebody else would, between two steps of ours.
@@ -218,7 +249,8 @@ impl Fake {
             service: vs.service.to_string(),
             scheduler: vs.scheduler.to_string(),
             active: !vs.real_servers.is_empty(),
-            fallback: !vs.real_servers.is_empty() && vs.real_servers.iter().all(|r| self.failed.iter().any(|f| f == r.label.as_str())),
+            fallback: !vs.real_servers.is_empty()
+                && vs.real_servers.iter().all(|r| self.failed.iter().any(|f| f == r.label.as_str())),
             counters: Counters { connections_per_second: 12, ..Counters::default() },
             real_servers: vs.real_servers.iter().map(|rs| self.real_server(rs)).collect(),
         });
@@ -230,7 +262,11 @@ impl Fake {
             converged: true,
             pending: vec![],
             drift: self.drift.clone(),
-            confirm: self.confirm.map(|(revision, revert_to)| AwaitingConfirm { revision, before: NOW + 60, revert_to }),
+            confirm: self.confirm.map(|(revision, revert_to)| AwaitingConfirm {
+                revision,
+                before: NOW + 60,
+                revert_to,
+            }),
             pending_changes: self.view().changes.len(),
             virtual_servers: virtual_servers.collect(),
         }

@@ -49,14 +49,20 @@ fn story(file: &Path) -> Option<String> {
         fs::write(file, got).expect("bless");
         return None;
     }
-    let line = got.lines().zip(want.lines()).position(|(g, w)| g != w).unwrap_or(want.lines().count().min(got.lines().count()));
+    let line = got
+        .lines()
+        .zip(want.lines())
+        .position(|(g, w)| g != w)
+        .unwrap_or(want.lines().count().min(got.lines().count()));
     let at = |text: &str| text.lines().nth(line).unwrap_or("(end)").to_owned();
     Some(format!("{}:{}\n  want: {}\n  got:  {}", file.display(), line + 1, at(&want), at(&got)))
 }
 
 fn happen(event: &str, fake: &mut Fake) {
     match event {
-        "bob applies another scheduler" => fake.somebody_applies(|c| c.virtual_servers[0].scheduler = lb_model::Scheduler::Rr),
+        "bob applies another scheduler" => {
+            fake.somebody_applies(|c| c.virtual_servers[0].scheduler = lb_model::Scheduler::Rr)
+        }
         "bob edits while we edit" => {
             fake.before_next_change = Some(|f| f.somebody_edits(|c| c.globals.health.interval = 3));
         }
@@ -76,7 +82,13 @@ fn lbctl(line: &str, folder: &Path) -> String {
     let (line, file) = line.split_once(" > ").map_or((line, None), |(line, file)| (line, Some(file)));
     let mut words = split(line);
     let mut command = Command::new(env!("CARGO_BIN_EXE_lbctl"));
-    command.env_clear().env("USER", "alice").env("TZ", "UTC").env("TMPDIR", folder).env("PATH", "/usr/bin:/bin").current_dir(folder);
+    command
+        .env_clear()
+        .env("USER", "alice")
+        .env("TZ", "UTC")
+        .env("TMPDIR", folder)
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir(folder);
     command.env("LBD_SOCKET", folder.join("lbd.sock"));
     while let Some((name, value)) = words[0].split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())) {
         command.env(name, value);
@@ -129,9 +141,31 @@ fn split(line: &str) -> Vec<String> {
 fn help_fits_the_console() {
     let folder = tempfile::tempdir().expect("folder");
     let commands = [
-        "", "status", "config", "config show", "config set", "config unset", "config edit", "config put", "vip", "vip add",
-        "vip remove", "rip", "rip add", "rip remove", "online", "diff", "plan", "apply", "confirm", "discard", "history",
-        "rollback", "reconcile", "completions", "man",
+        "",
+        "status",
+        "config",
+        "config show",
+        "config set",
+        "config unset",
+        "config edit",
+        "config put",
+        "vip",
+        "vip add",
+        "vip remove",
+        "rip",
+        "rip add",
+        "rip remove",
+        "online",
+        "diff",
+        "plan",
+        "apply",
+        "confirm",
+        "discard",
+        "history",
+        "rollback",
+        "reconcile",
+        "completions",
+        "man",
     ];
     for command in commands {
         let line = format!("lbctl {command} --help").replace("  ", " ");
@@ -148,7 +182,10 @@ fn help_fits_the_console() {
 fn nobody_listens() {
     let folder = tempfile::tempdir().expect("folder");
     let text = lbctl("lbctl status", folder.path());
-    assert!(text.contains("cannot reach lbd at") && text.contains("hint: ") && text.ends_with("[exit status 3]"), "{text}");
+    assert!(
+        text.contains("cannot reach lbd at") && text.contains("hint: ") && text.ends_with("[exit status 3]"),
+        "{text}"
+    );
     let text = lbctl("lbctl status --json", folder.path());
     assert!(text.contains("\"code\": \"unreachable\""), "{text}");
 }

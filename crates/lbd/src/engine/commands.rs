@@ -6,8 +6,8 @@ use super::{
     reconcile::{SHOWN, shown},
 };
 use lb_api::{
-    ApiError, Applied, ApplyRequest, CandidateView, ErrorCode, PlanRequest, PlanView, PutCandidate, RevisionView, RollbackRequest,
-    Running, StateRequest,
+    ApiError, Applied, ApplyRequest, CandidateView, ErrorCode, PlanRequest, PlanView, PutCandidate, RevisionView,
+    RollbackRequest, Running, StateRequest,
 };
 use lb_kernel::Kernel;
 use lb_model::{Config, RequestedState, changes, factory, migrate, problems};
@@ -60,9 +60,11 @@ impl<K: Kernel> Engine<K> {
         let there = store.candidate();
         let etag = there.as_ref().map_or(0, |c| c.etag);
         if let Some(wanted) = request.etag.filter(|e| *e != etag) {
-            let who = there.map_or_else(|| "it was applied or discarded".to_owned(), |c| format!("{} changed it", c.author));
+            let who =
+                there.map_or_else(|| "it was applied or discarded".to_owned(), |c| format!("{} changed it", c.author));
             let message = format!("the pending configuration is no longer the one you edited (state {wanted}): {who}");
-            return Err(ApiError::new(ErrorCode::Conflict, message).hint("read it again and repeat your change; nothing was lost"));
+            return Err(ApiError::new(ErrorCode::Conflict, message)
+                .hint("read it again and repeat your change; nothing was lost"));
         }
         if config == self.running && base == number {
             store.clear_candidate(Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
@@ -87,9 +89,12 @@ impl<K: Kernel> Engine<K> {
         config.assign_marks();
         valid(&config)?;
         let wanted = desired(&config, &self.health);
-        let mut observed = self.kernel.observe(&wanted).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
+        let mut observed =
+            self.kernel.observe(&wanted).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
         if let Some(known) = &self.observed {
-            observed.owned.extend(known.owned.iter().filter(|k| observed.services.contains_key(k)).copied().collect::<Vec<_>>());
+            observed
+                .owned
+                .extend(known.owned.iter().filter(|k| observed.services.contains_key(k)).copied().collect::<Vec<_>>());
         }
         let plan = plan(&wanted, &observed);
         Ok(PlanView {
@@ -221,7 +226,8 @@ impl<K: Kernel> Engine<K> {
         self.running = config;
         // The failsafe is over once something else runs.
         self.alarms.retain(|a| !a.starts_with("FAILSAFE"));
-        self.revert_at = confirm.map(|_| now.since_start + Duration::from_secs(note.confirm_within.unwrap_or_default()));
+        self.revert_at =
+            confirm.map(|_| now.since_start + Duration::from_secs(note.confirm_within.unwrap_or_default()));
         self.configure_checks(now);
         // Interfaces bring settings of their own along, which nobody has read yet; services do not.
         if network || self.observed.is_none() {
@@ -277,7 +283,8 @@ impl<K: Kernel> Engine<K> {
             "this configuration was made from revision {base}, but revision {} runs by now; nothing was applied",
             self.revision.number
         );
-        let mut error = ApiError::new(ErrorCode::Conflict, message).hint("compare with what runs, then edit that, or discard");
+        let mut error =
+            ApiError::new(ErrorCode::Conflict, message).hint("compare with what runs, then edit that, or discard");
         error.between = newer;
         error
     }
@@ -286,10 +293,8 @@ impl<K: Kernel> Engine<K> {
         match self.store.as_ref().and_then(Store::pending_confirm) {
             Some(p) if rollback_to != Some(p.revert_to) => {
                 let message = format!("revision {} waits for its confirmation", p.number);
-                Err(ApiError::new(ErrorCode::AwaitingConfirm, message).hint(format!(
-                    "confirm it (lbctl confirm), or undo it (lbctl rollback {})",
-                    p.revert_to
-                )))
+                Err(ApiError::new(ErrorCode::AwaitingConfirm, message)
+                    .hint(format!("confirm it (lbctl confirm), or undo it (lbctl rollback {})", p.revert_to)))
             }
             _ => Ok(()),
         }
@@ -306,7 +311,9 @@ impl<K: Kernel> Engine<K> {
     }
 
     fn unknown_server(&self, vs: &str, rs: &str) -> ApiError {
-        let names = |all: Vec<&str>| if all.is_empty() { "there is none".to_owned() } else { format!("there is: {}", all.join(", ")) };
+        let names = |all: Vec<&str>| {
+            if all.is_empty() { "there is none".to_owned() } else { format!("there is: {}", all.join(", ")) }
+        };
         match self.running.virtual_server(vs) {
             None => ApiError::new(ErrorCode::NotFound, format!("there is no virtual server {vs}"))
                 .hint(names(self.running.virtual_servers.iter().map(|v| v.label.as_str()).collect())),
@@ -318,8 +325,11 @@ impl<K: Kernel> Engine<K> {
     /// The store, if it takes changes; one that failed is opened again first.
     pub(super) fn store(&self, now: Now) -> Result<&Store, ApiError> {
         let refused = |why: String| {
-            ApiError::new(ErrorCode::StoreFailed, format!("the store takes no changes: {why}; traffic is served as before"))
-                .hint("look at the disk (df /data, dmesg); lbctl status shows the alarms")
+            ApiError::new(
+                ErrorCode::StoreFailed,
+                format!("the store takes no changes: {why}; traffic is served as before"),
+            )
+            .hint("look at the disk (df /data, dmesg); lbctl status shows the alarms")
         };
         let store = self.store.as_ref().ok_or_else(|| refused("it could not be opened".into()))?;
         if let Some(failure) = store.failed() {
@@ -367,9 +377,11 @@ fn valid(config: &Config) -> Result<(), ApiError> {
 }
 
 fn read(document: &str) -> Result<Config, ApiError> {
-    migrate(document).map_err(|e| ApiError::new(ErrorCode::Internal, format!("a stored configuration cannot be read: {e}")))
+    migrate(document)
+        .map_err(|e| ApiError::new(ErrorCode::Internal, format!("a stored configuration cannot be read: {e}")))
 }
 
 fn write(config: &Config) -> Result<String, ApiError> {
-    serde_json::to_string(config).map_err(|e| ApiError::new(ErrorCode::Internal, format!("writing the configuration: {e}")))
+    serde_json::to_string(config)
+        .map_err(|e| ApiError::new(ErrorCode::Internal, format!("writing the configuration: {e}")))
 }

@@ -48,9 +48,18 @@ impl<K: Kernel> Engine<K> {
             let before = self.health.set(&transition.vs, &transition.rs, fitness);
             self.dirty |= before != fitness;
             match fitness {
-                Fitness::Unfit => tracing::warn!("check: {} in {} is down: {}", transition.rs, transition.vs, transition.text),
-                Fitness::Unknown => tracing::info!("check: {} in {} is to be checked anew: {}", transition.rs, transition.vs, transition.text),
-                Fitness::Fit => tracing::info!("check: {} in {} is up: {}", transition.rs, transition.vs, transition.text),
+                Fitness::Unfit => {
+                    tracing::warn!("check: {} in {} is down: {}", transition.rs, transition.vs, transition.text)
+                }
+                Fitness::Unknown => tracing::info!(
+                    "check: {} in {} is to be checked anew: {}",
+                    transition.rs,
+                    transition.vs,
+                    transition.text
+                ),
+                Fitness::Fit => {
+                    tracing::info!("check: {} in {} is up: {}", transition.rs, transition.vs, transition.text)
+                }
             }
             self.since.insert((transition.vs, transition.rs), now.unix);
         }

@@ -33,10 +33,12 @@ impl Opening {
         let revision = view(running.as_ref().map(Revision::meta).as_ref());
         let config = match &running {
             None => Ok(factory()),
-            Some(r) => migrate(&r.document).map_err(|e| e.to_string()).and_then(|config| match problems(&config).as_slice() {
-                [] => Ok(config),
-                [first, ..] => Err(first.to_string()),
-            }),
+            Some(r) => {
+                migrate(&r.document).map_err(|e| e.to_string()).and_then(|config| match problems(&config).as_slice() {
+                    [] => Ok(config),
+                    [first, ..] => Err(first.to_string()),
+                })
+            }
         };
         match config {
             Ok(running) => Opening { store: Some(store), running, revision, alarms },
@@ -71,7 +73,9 @@ fn unopened(state: &Path, error: OpenError) -> String {
 /// A revision as the API shows it; the factory settings are revision 0.
 pub(super) fn view(meta: Option<&RevisionMeta>) -> RevisionView {
     match meta {
-        Some(m) => RevisionView { number: m.number, time: m.time, author: m.author.clone(), comment: m.comment.clone() },
+        Some(m) => {
+            RevisionView { number: m.number, time: m.time, author: m.author.clone(), comment: m.comment.clone() }
+        }
         None => RevisionView { number: 0, time: 0, author: "factory".into(), comment: "factory settings".into() },
     }
 }

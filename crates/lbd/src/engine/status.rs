@@ -1,9 +1,7 @@
 //! The state of the unit in the words that administrators know: requested, actual, connections.
 
 use super::Engine;
-use lb_api::{
-    ActualState, AwaitingConfirm, CheckStatus, Counters, RealServerStatus, Status, VirtualServerStatus,
-};
+use lb_api::{ActualState, AwaitingConfirm, CheckStatus, Counters, RealServerStatus, Status, VirtualServerStatus};
 use lb_kernel::{DestCounters, Kernel, ServiceCounters, Totals};
 use lb_model::{CheckMethod, Label, RealServer, RequestedState, VirtualServer};
 use lb_plan::{Fitness, dest_key, service_key};
@@ -37,7 +35,11 @@ impl<K: Kernel> Engine<K> {
             converged: self.pending.is_empty(),
             pending: self.pending.clone(),
             drift: self.drift.clone(),
-            confirm: confirm.map(|p| AwaitingConfirm { revision: p.number, before: p.deadline_unix, revert_to: p.revert_to }),
+            confirm: confirm.map(|p| AwaitingConfirm {
+                revision: p.number,
+                before: p.deadline_unix,
+                revert_to: p.revert_to,
+            }),
             pending_changes: self.candidate().map_or(0, |c| c.changes.len()),
             virtual_servers,
         }

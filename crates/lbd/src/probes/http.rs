@@ -32,7 +32,12 @@ pub async fn ask(target: Target, negotiate: &Negotiate, expected: &Expected, lim
     exchange(stream, query, expected, limit).await
 }
 
-pub async fn ask_tls(target: Target, negotiate: &Negotiate, expected: &Expected, limit: Limit) -> Result<Outcome, Failed> {
+pub async fn ask_tls(
+    target: Target,
+    negotiate: &Negotiate,
+    expected: &Expected,
+    limit: Limit,
+) -> Result<Outcome, Failed> {
     let query = query(target, negotiate, 443)?;
     let stream = connect(target, limit).await?;
     // A virtual host may carry a port (RFC 9110, section 7.2); a server name may not (RFC 6066, section 3).
@@ -42,7 +47,8 @@ pub async fn ask_tls(target: Target, negotiate: &Negotiate, expected: &Expected,
 }
 
 fn query(target: Target, negotiate: &Negotiate, usual_port: u16) -> Result<Query, Failed> {
-    let path: Uri = negotiate.request.parse().map_err(|e| Failed(format!("request {} is not a path: {e}", negotiate.request)))?;
+    let path: Uri =
+        negotiate.request.parse().map_err(|e| Failed(format!("request {} is not a path: {e}", negotiate.request)))?;
     let host = host(target, negotiate.virtual_host.as_deref(), usual_port);
     let host = HeaderValue::try_from(host).map_err(|_| Failed("the virtual host is not a host name".into()))?;
     Request::get(path)
@@ -96,7 +102,10 @@ where
     found
 }
 
-async fn send(sender: &mut http1::SendRequest<Empty<Bytes>>, query: Query) -> Result<hyper::Response<Incoming>, Failed> {
+async fn send(
+    sender: &mut http1::SendRequest<Empty<Bytes>>,
+    query: Query,
+) -> Result<hyper::Response<Incoming>, Failed> {
     sender.send_request(query).await.map_err(reason)
 }
 

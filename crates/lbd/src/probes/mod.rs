@@ -77,7 +77,11 @@ struct Limit {
 
 impl Limit {
     /// One step of a probe; `missing` is what there was not when time ran out.
-    async fn hold<T, E: Into<Failed>>(self, missing: &str, step: impl Future<Output = Result<T, E>>) -> Result<T, Failed> {
+    async fn hold<T, E: Into<Failed>>(
+        self,
+        missing: &str,
+        step: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failed> {
         match timeout_at(self.at, step).await {
             Ok(done) => done.map_err(Into::into),
             Err(_) => Err(Failed(format!("{missing} within {self}"))),

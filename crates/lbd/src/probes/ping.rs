@@ -129,7 +129,9 @@ impl Echo {
             Version::V4 => 0,
             Version::V6 => 129,
         };
-        let Some([k, 0, _, _, i @ .., s0, s1, _, _, _, _, _, _, _, _]) = packet.get(header..header + 16) else { return false };
+        let Some([k, 0, _, _, i @ .., s0, s1, _, _, _, _, _, _, _, _]) = packet.get(header..header + 16) else {
+            return false;
+        };
         let (identifier, sequence, payload) = self.words();
         *k == kind
             && (!self.own_identifier || *i == identifier)

@@ -21,7 +21,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// `name` is the server name sent along; one that is none (an address) is not sent.
-pub async fn handshake(stream: TcpStream, target: Target, name: Option<&str>, limit: Limit) -> Result<TlsStream<TcpStream>, Failed> {
+pub async fn handshake(
+    stream: TcpStream,
+    target: Target,
+    name: Option<&str>,
+    limit: Limit,
+) -> Result<TlsStream<TcpStream>, Failed> {
     let name = name
         .and_then(|n| ServerName::try_from(n.to_owned()).ok())
         .unwrap_or_else(|| ServerName::IpAddress(target.address.into()));

@@ -59,7 +59,17 @@ fn a_failed_server_is_quiesced_and_comes_back() {
     });
     assert!(rig.status().virtual_servers[0].fallback);
     assert_eq!(
-        rig.kernel.state().services.into_values().next().expect("the service").dests.into_values().next().expect("a dest").forward,
+        rig.kernel
+            .state()
+            .services
+            .into_values()
+            .next()
+            .expect("the service")
+            .dests
+            .into_values()
+            .next()
+            .expect("a dest")
+            .forward,
         Forward::Nat
     );
 

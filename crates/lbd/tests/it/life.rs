@@ -29,7 +29,11 @@ fn an_applied_candidate_runs_and_survives_a_restart() {
         assert_eq!(rig.put(&config).expect("a candidate").problems, []);
         let applied: Applied = rig.ask(Command::Apply(Box::default())).expect("applied");
         assert_eq!((applied.revision.number, applied.converged), (1, true), "{applied:?}");
-        assert!(applied.changes.iter().any(|c| c.text.starts_with("Add virtual server HTTP_Cluster")), "{:?}", applied.changes);
+        assert!(
+            applied.changes.iter().any(|c| c.text.starts_with("Add virtual server HTTP_Cluster")),
+            "{:?}",
+            applied.changes
+        );
         let again: Applied = rig.ask(Command::Apply(Box::default())).expect("nothing to apply");
         assert_eq!((again.revision.number, again.changes.len(), again.plan.len()), (1, 0, 0));
         rig.kernel.clone()
@@ -89,7 +93,12 @@ fn a_rollback_is_a_new_revision() {
     let rig = Rig::start(dir.path());
     rig.apply(&guide_unchecked()).expect("applied");
     let request = |revision| {
-        Command::Rollback(RollbackRequest { revision, author: "test".into(), comment: String::new(), confirm_within: None })
+        Command::Rollback(RollbackRequest {
+            revision,
+            author: "test".into(),
+            comment: String::new(),
+            confirm_within: None,
+        })
     };
     let applied: Applied = rig.ask(request(0)).expect("back to the factory settings");
     assert_eq!(applied.revision.number, 2);

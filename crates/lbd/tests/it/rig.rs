@@ -48,13 +48,17 @@ impl Rig {
 
     pub fn ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, ApiError> {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        self.events.send(Event::Command { command, answer }).ok().expect("the engine runs");
+        assert!(self.events.send(Event::Command { command, answer }).is_ok(), "the engine is gone");
         let reply = answered.blocking_recv().expect("the engine answers")?;
         Ok(serde_json::from_value(serde_json::to_value(&reply).expect("a reply")).expect("the reply's type"))
     }
 
     pub fn apply(&self, config: &Config) -> Result<Applied, ApiError> {
-        self.ask(Command::Apply(Box::new(ApplyRequest { config: Some(config.clone()), author: "test".into(), ..Default::default() })))
+        self.ask(Command::Apply(Box::new(ApplyRequest {
+            config: Some(config.clone()),
+            author: "test".into(),
+            ..Default::default()
+        })))
     }
 
     pub fn put(&self, config: &Config) -> Result<CandidateView, ApiError> {
@@ -79,7 +83,7 @@ impl Rig {
         self.wait("probes", |_| !self.probes.lock().expect("the probes").is_empty());
         for probe in self.probes.lock().expect("the probes").drain(..) {
             let outcome = outcome(&probe);
-            self.events.send(Event::Probed { key: probe.key, outcome }).ok().expect("the engine runs");
+            assert!(self.events.send(Event::Probed { key: probe.key, outcome }).is_ok(), "the engine is gone");
         }
     }
 

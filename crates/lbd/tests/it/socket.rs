@@ -65,7 +65,14 @@ fn candidate_apply_and_status_over_the_socket() {
     let config = guide_unchecked();
     let put = PutCandidate { config: config.clone(), base: None, etag: None, author: "test".into() };
     assert!(!client.put_candidate(&put).expect("a candidate").changes.is_empty());
-    assert!(client.plan(&Default::default()).expect("a plan").actions.iter().any(|a| a.contains("add service tcp 10.0.0.21:80")));
+    assert!(
+        client
+            .plan(&Default::default())
+            .expect("a plan")
+            .actions
+            .iter()
+            .any(|a| a.contains("add service tcp 10.0.0.21:80"))
+    );
     assert_eq!(client.apply(&ApplyRequest::default()).expect("applied").revision.number, 1);
     let status = client.status().expect("the status");
     assert_eq!((status.revision, status.virtual_servers.len(), status.pending_changes), (1, 1, 0));
@@ -94,7 +101,8 @@ fn nonsense_is_refused_with_the_field_and_the_reason() {
     lbd.client();
     let refused = |method: &str, path: &str, body: &str| -> lb_api::ApiError {
         let answer = raw(&lbd.socket(), method, path, body);
-        serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body")).unwrap_or_else(|e| panic!("{e}: {answer}"))
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body"))
+            .unwrap_or_else(|e| panic!("{e}: {answer}"))
     };
     let colour = refused("POST", "/v1/apply", r#"{"colour": 1}"#);
     assert!(colour.code == ErrorCode::BadRequest && colour.message.contains("colour"), "{colour}");
@@ -131,7 +139,8 @@ fn a_client_without_a_server_says_what_to_do() {
 fn raw(socket: &PathBuf, method: &str, path: &str, body: &str) -> String {
     use std::io::{Read, Write};
     let mut stream = std::os::unix::net::UnixStream::connect(socket).expect("connecting");
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     stream.write_all(format!("{head}{body}").as_bytes()).expect("asking");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("the answer");

@@ -1,6 +1,8 @@
 //! Stand-ins for lbd: one to call, and one that listens on a socket.
 
-use lb_api::{ApiError, Applied, ApplyRequest, ClientError, ErrorCode, PlanRequest, PlanView, RevisionView, Running, route};
+use lb_api::{
+    ApiError, Applied, ApplyRequest, ClientError, ErrorCode, PlanRequest, PlanView, RevisionView, Running, route,
+};
 use lb_model::{Config, changes, problems};
 use lbwizard::session::Unit;
 use serde::Serialize;
@@ -25,7 +27,11 @@ pub struct State {
 impl FakeUnit {
     pub fn new(config: Config) -> FakeUnit {
         let revision = RevisionView { number: 0, time: 0, author: "factory".into(), comment: String::new() };
-        FakeUnit(Arc::new(Mutex::new(State { running: Running { revision, config }, applies: Vec::new(), refuse: None })))
+        FakeUnit(Arc::new(Mutex::new(State {
+            running: Running { revision, config },
+            applies: Vec::new(),
+            refuse: None,
+        })))
     }
 
     pub fn applies(&self) -> Vec<ApplyRequest> {
@@ -110,7 +116,10 @@ impl FakeUnit {
             },
             other => panic!("the wizard asked for {other}"),
         };
-        let head = format!("HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", answer.len());
+        let head = format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        );
         (&stream).write_all(&[head.into_bytes(), answer].concat()).expect("answer");
     }
 }

@@ -160,19 +160,29 @@ fn unattended() {
     assert!(out.contains("This was a dry run. Nothing was changed."), "{out}");
     assert!(unit.applies().is_empty());
 
-    let done = program(&socket).arg("--answers").arg(&answers).env("LOGNAME", "root").env_remove("SUDO_USER").output().expect("run");
+    let done = program(&socket)
+        .arg("--answers")
+        .arg(&answers)
+        .env("LOGNAME", "root")
+        .env_remove("SUDO_USER")
+        .output()
+        .expect("run");
     assert!(done.status.success(), "{}", text(&done).1);
     assert_eq!(unit.applies().len(), 1);
     assert_eq!(unit.applies()[0].author, "lbwizard (root)");
     assert_eq!(unit.applies()[0].comment, "setup wizard: two-arm NAT, 10.0.0.21:80");
 
     for (change, message) in [
-        (("10.0.0.31  # IP address of the default", "10.9.0.31  # IP address of the default"), "outside eth0's subnet 10.0.0.0/24"),
+        (
+            ("10.0.0.31  # IP address of the default", "10.9.0.31  # IP address of the default"),
+            "outside eth0's subnet 10.0.0.0/24",
+        ),
         (("192.168.2.50", "10.0.0.50"), "line 11: the answer \"10.0.0.50\""),
         (("80  #", "# no port\n#"), "is not a port"),
     ] {
         let wrong = dir.path().join("wrong.txt");
-        fs::write(&wrong, fs::read_to_string(&answers).expect("answers").replacen(change.0, change.1, 1)).expect("answers");
+        fs::write(&wrong, fs::read_to_string(&answers).expect("answers").replacen(change.0, change.1, 1))
+            .expect("answers");
         let refused = program(&socket).arg("--answers").arg(&wrong).output().expect("run");
         assert_eq!(refused.status.code(), Some(1));
         let err = text(&refused).1;
@@ -186,7 +196,10 @@ fn a_file_with_too_many_or_too_few_answers() {
     let dir = tempfile::tempdir().expect("dir");
     let unit = FakeUnit::new(factory());
     let socket = unit.listen(dir.path());
-    for (answers, message) in [("n\nn\n", "there is no answer to \"IP address for interface eth0\""), ("n\ny\n\n\n\n\n\n\nmore\n", "line 9: \"more\"")] {
+    for (answers, message) in [
+        ("n\nn\n", "there is no answer to \"IP address for interface eth0\""),
+        ("n\ny\n\n\n\n\n\n\nmore\n", "line 9: \"more\""),
+    ] {
         let path = dir.path().join("answers.txt");
         fs::write(&path, answers).expect("answers");
         let out = program(&socket).arg("--answers").arg(&path).output().expect("run");
@@ -225,7 +238,10 @@ fn what_lbd_refuses() {
     assert_eq!(out.status.code(), Some(1));
     let (seen, err) = text(&out);
     assert!(!seen.contains("Done."), "{seen}");
-    assert!(err.contains("changed meanwhile") && err.contains("hint: start again") && err.contains("Nothing was changed."), "{err}");
+    assert!(
+        err.contains("changed meanwhile") && err.contains("hint: start again") && err.contains("Nothing was changed."),
+        "{err}"
+    );
 
     let nobody = program(&dir.path().join("nobody")).output().expect("run");
     assert_eq!(nobody.status.code(), Some(1));

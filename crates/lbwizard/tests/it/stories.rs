@@ -60,7 +60,9 @@ fn stories() {
 #[test]
 fn questions_fit_on_a_line() {
     use Question::*;
-    for question in [HaPair, OneArm, Eth0Address, Eth0Netmask, Eth1Address, Eth1Netmask, Gateway, Nameserver, Port, RealServer] {
+    for question in
+        [HaPair, OneArm, Eth0Address, Eth0Netmask, Eth1Address, Eth1Netmask, Gateway, Nameserver, Port, RealServer]
+    {
         assert!(question.text().len() <= 65, "{}", question.text());
         assert!(question.help().lines().all(|l| l.len() <= 78), "{}", question.help());
     }

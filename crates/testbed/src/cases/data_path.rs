@@ -92,7 +92,8 @@ pub fn ipv6() -> Result<()> {
     let mut config = guide(ForwardingMethod::Dr, SERVERS);
     config.node.interfaces[0].addresses.push("fd00:a::20/64".parse()?);
     let vs = &mut config.virtual_servers[0];
-    vs.service = Service::Address { address: "fd00:a::21".parse()?, protocol: Default::default(), ports: 80.into(), mark: None };
+    vs.service =
+        Service::Address { address: "fd00:a::21".parse()?, protocol: Default::default(), ports: 80.into(), mark: None };
     for (rs, address) in vs.real_servers.iter_mut().zip(["fd00:a::50", "fd00:a::51"]) {
         rs.address = address.parse()?;
     }
@@ -108,7 +109,12 @@ pub fn udp() -> Result<()> {
     udp_server(&lab.rs2, "0.0.0.0:53", "rs2")?;
     let mut config = guide_nat();
     let vs = &mut config.virtual_servers[0];
-    vs.service = Service::Address { address: "10.0.0.21".parse()?, protocol: lb_model::Protocol::Udp, ports: 53.into(), mark: None };
+    vs.service = Service::Address {
+        address: "10.0.0.21".parse()?,
+        protocol: lb_model::Protocol::Udp,
+        ports: 53.into(),
+        mark: None,
+    };
     vs.one_packet = true;
     vs.check.method = lb_model::CheckMethod::Ping;
     let appliance = Appliance::start(&lab.lb)?;
@@ -193,7 +199,8 @@ fn from_address(client: &Netns, from: &str) -> Result<String> {
             os::fd::AsRawFd,
         };
         let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None)?;
-        let address = |ip: &str, port: u16| -> Result<SockaddrIn> { Ok(std::net::SocketAddrV4::new(ip.parse()?, port).into()) };
+        let address =
+            |ip: &str, port: u16| -> Result<SockaddrIn> { Ok(std::net::SocketAddrV4::new(ip.parse()?, port).into()) };
         bind(fd.as_raw_fd(), &address(&from.to_string(), 0)?)?;
         connect(fd.as_raw_fd(), &address("10.0.0.21", 80)?)?;
         let mut stream = std::net::TcpStream::from(fd);

@@ -36,7 +36,9 @@ fn one_selftest(method: &str, flag: &str) -> Result<()> {
     director.ip("addr add 10.1.0.1/24 dev eth1")?;
     server.ip("addr add 10.1.0.2/24 dev eth1")?;
     server.ip("addr add 10.0.0.20/24 dev eth0")?;
-    for (ns, interface) in [(&client, "eth0"), (&director, "eth0"), (&director, "eth1"), (&server, "eth0"), (&server, "eth1")] {
+    for (ns, interface) in
+        [(&client, "eth0"), (&director, "eth0"), (&director, "eth1"), (&server, "eth0"), (&server, "eth1")]
+    {
         ns.ip(&format!("link set {interface} up"))?;
     }
     client.ip(&format!("route add {VIP} via 10.0.0.10 dev eth0"))?;
@@ -95,8 +97,16 @@ pub fn matrix() -> Result<()> {
         let (a, b) = (output(&ours, OURS, &args)?, output(&theirs, C_TOOL, &args)?);
         tried += 1;
         if a.status.code() != b.status.code() {
-            let said = |o: &std::process::Output| String::from_utf8_lossy(&o.stderr).lines().next().unwrap_or_default().to_owned();
-            differences.push(format!("{line}: ours {:?} {}, C tool {:?} {}", a.status.code(), said(&a), b.status.code(), said(&b)));
+            let said = |o: &std::process::Output| {
+                String::from_utf8_lossy(&o.stderr).lines().next().unwrap_or_default().to_owned()
+            };
+            differences.push(format!(
+                "{line}: ours {:?} {}, C tool {:?} {}",
+                a.status.code(),
+                said(&a),
+                b.status.code(),
+                said(&b)
+            ));
         }
         let thresholds = args.iter().any(|a| a.starts_with("-x") || a.starts_with("-y") || a.contains("thresh"));
         let (a, b) = (state(&ours, thresholds)?, state(&theirs, thresholds)?);

@@ -48,7 +48,9 @@ impl Netns {
     pub fn sysctl(&self, name: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
         let value = value.to_owned();
-        self.thread(move || std::fs::write(&path, value).with_context(|| format!("writing {path}")))?.join().unwrap_or_else(|_| bail!("panicked"))
+        self.thread(move || std::fs::write(&path, value).with_context(|| format!("writing {path}")))?
+            .join()
+            .unwrap_or_else(|_| bail!("panicked"))
     }
 
     /// A thread that lives inside.

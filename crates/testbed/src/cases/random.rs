@@ -1,6 +1,6 @@
 //! Random configurations on the fake and on the real kernel, which must end equal.
 
-use super::net::{Netns, switch, plug};
+use super::net::{Netns, plug, switch};
 use anyhow::{Result, ensure};
 use lb_kernel::{Fake, Kernel, Linux, Paths};
 use lb_model::{problems, sample, sample::Random};
@@ -31,13 +31,20 @@ pub fn fake_and_real() -> Result<()> {
             let mut random = Random(seed);
             for vs in &config.virtual_servers {
                 for rs in &vs.real_servers {
-                    health.set(&vs.label, &rs.label, random.pick(&[Fitness::Fit, Fitness::Fit, Fitness::Unfit, Fitness::Unknown]));
+                    health.set(
+                        &vs.label,
+                        &rs.label,
+                        random.pick(&[Fitness::Fit, Fitness::Fit, Fitness::Unfit, Fitness::Unknown]),
+                    );
                 }
             }
             let wanted = desired(&config, &health);
             let refused_real = converge(&mut real, &wanted)?;
             let refused_fake = converge(&mut fake, &wanted)?;
-            ensure!(refused_real.is_empty() && refused_fake.is_empty(), "seed {seed}: real {refused_real:?}, fake {refused_fake:?}");
+            ensure!(
+                refused_real.is_empty() && refused_fake.is_empty(),
+                "seed {seed}: real {refused_real:?}, fake {refused_fake:?}"
+            );
             let (a, b) = (real.observe(&wanted)?, fake.observe(&wanted)?);
             ensure!(a.services == b.services, "seed {seed}: real {:#?}\nfake {:#?}", a.services, b.services);
             ensure!(a.ruleset == b.ruleset && a.timeouts == b.timeouts, "seed {seed}: rules or time-outs differ");

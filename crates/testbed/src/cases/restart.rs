@@ -63,7 +63,7 @@ pub fn by_hand() -> Result<()> {
     lab.lb.run("nft", &["delete", "table", "inet", "steelyard"])?;
     wait("the firewall rules", || lab.lb.run("nft", &["list", "ruleset"]), |t| t.contains("masquerade"))?;
     lab.lb.sysctl("net.ipv4.ip_forward", "0")?;
-    let forward = || Ok(lab.lb.run("cat", &["/proc/sys/net/ipv4/ip_forward"])?);
+    let forward = || lab.lb.run("cat", &["/proc/sys/net/ipv4/ip_forward"]);
     wait("forwarding", forward, |t| t.trim() == "1")?;
 
     hand("-A -t 10.0.0.21:2222 -s rr")?;

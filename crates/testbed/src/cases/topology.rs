@@ -132,7 +132,11 @@ impl Appliance {
         let wanted = lb_plan::desired(config, &lb_plan::Health::default());
         let table = self.table()?;
         let services = table.lines().filter(|l| l.starts_with("-A")).count();
-        anyhow::ensure!(services == wanted.services.len(), "{services} services, {} meant:\n{table}", wanted.services.len());
+        anyhow::ensure!(
+            services == wanted.services.len(),
+            "{services} services, {} meant:\n{table}",
+            wanted.services.len()
+        );
         for (key, service) in &wanted.services {
             let name = match key {
                 lb_plan::ServiceKey::Address { protocol, address, port } => {
@@ -184,7 +188,10 @@ pub fn table(ns: &Netns, tool: &str) -> Result<String> {
 /// The guide's two-arm NAT: 10.0.0.21:80 to the servers inside.
 pub fn guide_nat() -> Config {
     let mut config = guide(ForwardingMethod::Nat, ["192.168.2.50", "192.168.2.51"]);
-    config.node.interfaces.extend(serde_json::from_str::<lb_model::Interface>(r#"{"name":"eth1","addresses":["192.168.2.21/24"]}"#));
+    config
+        .node
+        .interfaces
+        .extend(serde_json::from_str::<lb_model::Interface>(r#"{"name":"eth1","addresses":["192.168.2.21/24"]}"#));
     config.globals.masquerade = true;
     config
 }

@@ -32,7 +32,8 @@ impl Server {
 
     pub fn with_status(ns: &Netns, address: &str, name: &str, status: u16) -> Result<Server> {
         let address: SocketAddr = address.parse().with_context(|| format!("{address} is no address"))?;
-        let listener = ns.inside(move || TcpListener::bind(address).with_context(|| format!("listening on {address}")))?;
+        let listener =
+            ns.inside(move || TcpListener::bind(address).with_context(|| format!("listening on {address}")))?;
         let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (stopped, count, name) = (stop.clone(), served.clone(), name.to_owned());
         let thread = ns.thread(move || {
@@ -82,7 +83,8 @@ impl Drop for Server {
 
 /// One request, from the calling thread's namespace; the body of the answer.
 pub fn get(address: SocketAddr) -> Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("connecting to {address}"))?;
+    let mut stream =
+        TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("connecting to {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
@@ -140,7 +142,8 @@ impl Load {
     /// How many requests were answered, and what went wrong with the others.
     pub fn stop(self) -> (u64, Vec<String>) {
         self.stop.store(true, Ordering::SeqCst);
-        let failures = self.threads.into_iter().flat_map(|t| t.join().unwrap_or_else(|_| vec!["panicked".into()])).collect();
+        let failures =
+            self.threads.into_iter().flat_map(|t| t.join().unwrap_or_else(|_| vec!["panicked".into()])).collect();
         (self.done.load(Ordering::SeqCst), failures)
     }
 }

@@ -31,15 +31,34 @@ const LINKS: &[(&str, &str)] = &[
 ];
 
 /// Folders that are mount points or must be there empty.
-const FOLDERS: &[&str] = &["dev", "proc", "sys", "run", "tmp", "data", "root", "mnt", "var/empty", "var/tmp", "boot", "usr/lib64"];
+const FOLDERS: &[&str] =
+    &["dev", "proc", "sys", "run", "tmp", "data", "root", "mnt", "var/empty", "var/tmp", "boot", "usr/lib64"];
 
 /// Files whose mode git cannot keep.
 const MODES: &[(&str, u32)] = &[("etc/shadow", 0o600), ("root", 0o700), ("tmp", 0o1777), ("var/tmp", 0o1777)];
 
 /// Terminals that people have.
-const TERMINALS: &[&str] = &["d/dumb", "l/linux", "s/screen", "s/screen-256color", "t/tmux", "v/vt100", "v/vt102", "v/vt220", "x/xterm", "x/xterm-256color"];
+const TERMINALS: &[&str] = &[
+    "d/dumb",
+    "l/linux",
+    "s/screen",
+    "s/screen-256color",
+    "t/tmux",
+    "v/vt100",
+    "v/vt102",
+    "v/vt220",
+    "x/xterm",
+    "x/xterm-256color",
+];
 
-pub(super) fn root(folders: &Folders, stage: &Stage, kernel: &Kernel, initrd: &Path, bins: &Path, root: &Path) -> Result<()> {
+pub(super) fn root(
+    folders: &Folders,
+    stage: &Stage,
+    kernel: &Kernel,
+    initrd: &Path,
+    bins: &Path,
+    root: &Path,
+) -> Result<()> {
     fresh(root)?;
     for folder in FOLDERS {
         fs::create_dir_all(root.join(folder))?;
@@ -56,7 +75,10 @@ pub(super) fn root(folders: &Folders, stage: &Stage, kernel: &Kernel, initrd: &P
     busybox_names(stage, root)?;
     for terminal in TERMINALS {
         let from = stage.find(&format!("usr/lib/terminfo/{terminal}"));
-        pick::copy(&from.with_context(|| format!("no terminfo for {terminal}"))?, &root.join("usr/lib/terminfo").join(terminal))?;
+        pick::copy(
+            &from.with_context(|| format!("no terminfo for {terminal}"))?,
+            &root.join("usr/lib/terminfo").join(terminal),
+        )?;
     }
     completions(bins, root);
     let mut modules = words(&folders.workspace.join("rootfs-overlay/etc/modules"))?;
@@ -66,7 +88,8 @@ pub(super) fn root(folders: &Folders, stage: &Stage, kernel: &Kernel, initrd: &P
     pick::copy(&kernel.vmlinuz, &root.join("boot/vmlinuz"))?;
     pick::copy(initrd, &root.join("boot/initrd"))?;
     for (path, mode) in MODES {
-        fs::set_permissions(root.join(path), fs::Permissions::from_mode(*mode)).with_context(|| format!("setting the mode of {path}"))?;
+        fs::set_permissions(root.join(path), fs::Permissions::from_mode(*mode))
+            .with_context(|| format!("setting the mode of {path}"))?;
     }
     Ok(())
 }
@@ -100,7 +123,11 @@ pub(super) fn guest(folders: &Folders, stage: &Stage, kernel: &Kernel, scripts: 
     modules.extend(folders.list("modules-rootfs")?);
     report_unknown(&kernel.install(&modules, tree)?);
     fs::write(tree.join("etc/modules"), modules.join("\n"))?;
-    for (name, text) in [("passwd", "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n"), ("group", "root:x:0:\nnogroup:x:65534:\n"), ("hosts", "127.0.0.1 localhost\n")] {
+    for (name, text) in [
+        ("passwd", "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n"),
+        ("group", "root:x:0:\nnogroup:x:65534:\n"),
+        ("hosts", "127.0.0.1 localhost\n"),
+    ] {
         fs::write(tree.join("etc").join(name), text)?;
     }
     let init = tree.join("usr/sbin/init");
@@ -135,7 +162,9 @@ fn link_to(link: &Path, target: &str) -> Result<()> {
 /// Gives busybox the names of its programs, except those another program has already, in whatever folder.
 fn busybox_names(stage: &Stage, tree: &Path) -> Result<()> {
     let busybox = stage.find("/bin/busybox").context("no busybox-static")?;
-    let taken = |name: &str| ["usr/bin", "usr/sbin"].iter().any(|folder| tree.join(folder).join(name).symlink_metadata().is_ok());
+    let taken = |name: &str| {
+        ["usr/bin", "usr/sbin"].iter().any(|folder| tree.join(folder).join(name).symlink_metadata().is_ok())
+    };
     for path in run_text(Command::new(&busybox).arg("--list-full"))?.lines() {
         let name = path.rsplit('/').next().unwrap_or(path);
         // Package tools of other worlds would only mislead on an appliance.
@@ -152,7 +181,9 @@ fn busybox_names(stage: &Stage, tree: &Path) -> Result<()> {
 fn completions(bins: &Path, root: &Path) {
     let printed = host::run_text(Command::new(bins.join("lbctl")).args(["completions", "bash"])).unwrap_or_default();
     let file: PathBuf = root.join("usr/share/bash-completion/completions/lbctl");
-    let written = printed.contains("complete").then(|| fs::create_dir_all(file.parent().unwrap_or(root)).and_then(|()| fs::write(&file, printed)));
+    let written = printed
+        .contains("complete")
+        .then(|| fs::create_dir_all(file.parent().unwrap_or(root)).and_then(|()| fs::write(&file, printed)));
     if !matches!(written, Some(Ok(()))) {
         say("    note: lbctl prints no completions");
     }

@@ -45,12 +45,21 @@ pub(super) fn fetch(folders: &Folders) -> Result<Kernel> {
     let modules = only(&tree.join("lib/modules"), "")?;
     let version = modules.file_name().context("the modules have no version")?.to_string_lossy().into_owned();
     let age = fs::metadata(&vmlinux).and_then(|about| about.modified()).context("looking at vmlinux")?;
-    Ok(Kernel { vmlinux, vmlinuz: only(&tree.join("boot"), "vmlinuz-")?, key: format!("{version} {age:?}"), modules, version })
+    Ok(Kernel {
+        vmlinux,
+        vmlinuz: only(&tree.join("boot"), "vmlinuz-")?,
+        key: format!("{version} {age:?}"),
+        modules,
+        version,
+    })
 }
 
 fn download(tree: &Path) -> Result<()> {
     let depends = run_text(Command::new("apt-cache").args(["depends", META]))?;
-    let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).filter(|name| name.starts_with("linux-image-"));
+    let package = depends
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Depends: "))
+        .filter(|name| name.starts_with("linux-image-"));
     let package = package.with_context(|| format!("apt knows no {META}\nhint: apt-get update"))?;
     let parent = tree.parent().context("the kernel's folder has no parent")?;
     let scratch = tempfile::tempdir_in(parent).context("making a folder for the download")?;
@@ -64,7 +73,8 @@ fn download(tree: &Path) -> Result<()> {
 fn only(folder: &Path, prefix: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
     let names = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut fitting = names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
+    let mut fitting =
+        names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
     fitting.next().with_context(|| format!("{} has no {prefix}…", folder.display()))
 }
 
@@ -91,7 +101,12 @@ fn unpack(image: &[u8]) -> Result<Vec<u8>> {
     let scratch = tempfile::NamedTempFile::new().context("making a scratch file")?;
     fs::write(scratch.path(), packed)?;
     let input = fs::File::open(scratch.path())?;
-    let done = host::tool(tool).arg("-dc").stdin(input).stderr(Stdio::null()).output().with_context(|| format!("starting {tool}"))?;
+    let done = host::tool(tool)
+        .arg("-dc")
+        .stdin(input)
+        .stderr(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {tool}"))?;
     if !done.stdout.starts_with(b"\x7fELF") {
         bail!("{tool} did not find an ELF kernel in vmlinuz");
     }
@@ -108,8 +123,11 @@ impl Kernel {
             run(host::tool("depmod").arg("-b").arg(tree).arg(&self.version))?;
         }
         let text = fs::read_to_string(&index).context("reading modules.dep")?;
-        let depends: BTreeMap<&str, Vec<&str>> =
-            text.lines().filter_map(|line| line.split_once(':')).map(|(file, needs)| (file, needs.split_whitespace().collect())).collect();
+        let depends: BTreeMap<&str, Vec<&str>> = text
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(file, needs)| (file, needs.split_whitespace().collect()))
+            .collect();
         let by_name: BTreeMap<String, &str> = depends.keys().map(|file| (module_name(file), *file)).collect();
 
         let mut unknown = Vec::new();

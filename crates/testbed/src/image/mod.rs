@@ -83,7 +83,9 @@ impl Folders {
 
     fn lock(&self) -> Result<Flock<fs::File>> {
         let file = fs::File::create(self.out.join("lock")).context("making the lock file of the image build")?;
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context("waiting for another image build")
+        Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| errno)
+            .context("waiting for another image build")
     }
 
     fn stamp(&self, name: &str) -> Stamp {
@@ -141,14 +143,20 @@ pub fn build() -> Result<Appliance> {
     inputs.push(digest(&[Path::new(&std::env::current_exe()?)])?);
     folders.stamp("slot").unless_done(&inputs, &[&slot], || {
         step("root file system", || assemble::root(&folders, &stage, &kernel, &initrd, &bins, &root))?;
-        step("slot (squashfs)", || squash(&root, &slot, &["-comp", "gzip", "-action", "uncompressed@name(vmlinuz)", "-action", "uncompressed@name(initrd)"]))
+        step("slot (squashfs)", || {
+            squash(
+                &root,
+                &slot,
+                &["-comp", "gzip", "-action", "uncompressed@name(vmlinuz)", "-action", "uncompressed@name(initrd)"],
+            )
+        })
     })?;
 
     let disk = folders.out.join("steelyard.img");
     let table = folders.workspace.join("image/genimage.cfg");
-    folders.stamp("disk").unless_done(&[digest(&[&slot, &table])?], &[&disk], || {
-        step("disk image", || genimage(&folders, &table))
-    })?;
+    folders
+        .stamp("disk")
+        .unless_done(&[digest(&[&slot, &table])?], &[&disk], || step("disk image", || genimage(&folders, &table)))?;
     Ok(Appliance { vmlinux: kernel.vmlinux, vmlinuz: kernel.vmlinuz, initrd, disk, slot })
 }
 
@@ -187,7 +195,8 @@ pub fn parts() -> Result<Parts> {
 /// Size in bytes of the disk image compressed as it would be shipped, and the file.
 pub fn compress(appliance: &Appliance) -> Result<(u64, PathBuf)> {
     let file = appliance.disk.with_extension("img.xz");
-    let newer = |a: &Path, b: &Path| Ok::<_, std::io::Error>(fs::metadata(a)?.modified()? >= fs::metadata(b)?.modified()?);
+    let newer =
+        |a: &Path, b: &Path| Ok::<_, std::io::Error>(fs::metadata(a)?.modified()? >= fs::metadata(b)?.modified()?);
     if !newer(&file, &appliance.disk).unwrap_or(false) {
         step("compressed image (xz)", || run(host::tool("xz").args(["-T0", "-3", "-k", "-f"]).arg(&appliance.disk)))?;
     }
@@ -198,7 +207,13 @@ fn fetch(folders: &Folders) -> Result<(stage::Stage, kernel::Kernel)> {
     Ok((stage::fetch(folders)?, kernel::fetch(folders)?))
 }
 
-fn initramfs(folders: &Folders, stage: &stage::Stage, kernel: &kernel::Kernel, name: &str, init: &Path) -> Result<PathBuf> {
+fn initramfs(
+    folders: &Folders,
+    stage: &stage::Stage,
+    kernel: &kernel::Kernel,
+    name: &str,
+    init: &Path,
+) -> Result<PathBuf> {
     let file = folders.out.join(name);
     let list = folders.list("modules-initramfs")?;
     let inputs = [stage.key.clone(), kernel.key.clone(), digest(&[init])?, list.join(" ")];
@@ -207,7 +222,10 @@ fn initramfs(folders: &Folders, stage: &stage::Stage, kernel: &kernel::Kernel, n
             let tree = folders.out.join(format!("{name}-tree"));
             assemble::initramfs(stage, kernel, &list, init, &tree)?;
             let find = "find . | LC_ALL=C sort | cpio -o -H newc --quiet --owner=+0:+0 --reproducible";
-            let packed = host::pipe(Command::new("sh").args(["-c", find]).current_dir(&tree), host::tool("lz4").args(["-l", "-9", "-c"]))?;
+            let packed = host::pipe(
+                Command::new("sh").args(["-c", find]).current_dir(&tree),
+                host::tool("lz4").args(["-l", "-9", "-c"]),
+            )?;
             fs::write(&file, packed).with_context(|| format!("writing {}", file.display()))?;
             fs::remove_dir_all(&tree).context("removing the initramfs's tree")
         })
@@ -218,7 +236,16 @@ fn initramfs(folders: &Folders, stage: &stage::Stage, kernel: &kernel::Kernel, n
 /// Packs `folder` into a squashfs, every file owned by root and of the same age.
 pub(crate) fn squash(folder: &Path, file: &Path, options: &[&str]) -> Result<()> {
     let mut pack = host::tool("mksquashfs");
-    pack.arg(folder).arg(file).args(["-noappend", "-all-root", "-no-progress", "-quiet", "-mkfs-time", "0", "-all-time", "0"]);
+    pack.arg(folder).arg(file).args([
+        "-noappend",
+        "-all-root",
+        "-no-progress",
+        "-quiet",
+        "-mkfs-time",
+        "0",
+        "-all-time",
+        "0",
+    ]);
     run(pack.args(options)).map(drop)
 }
 
@@ -230,10 +257,16 @@ fn genimage(folders: &Folders, table: &Path) -> Result<()> {
     make.arg("--config").arg(table).arg("--rootpath").arg(&empty).arg("--tmppath").arg(scratch.path().join("tmp"));
     make.arg("--inputpath").arg(&folders.out).arg("--outputpath").arg(scratch.path());
     run(&mut make)?;
-    fs::rename(scratch.path().join("steelyard.img"), folders.out.join("steelyard.img")).context("keeping the disk image")
+    fs::rename(scratch.path().join("steelyard.img"), folders.out.join("steelyard.img"))
+        .context("keeping the disk image")
 }
 
 fn words(file: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_string).collect())
+    Ok(text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_string)
+        .collect())
 }

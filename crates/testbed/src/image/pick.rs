@@ -42,7 +42,8 @@ pub(super) fn pick(stage: &Stage, wanted: &[String], own: &[PathBuf], root: &Pat
             if libraries.contains_key(&name) || missing.contains(&name) {
                 continue;
             }
-            let found = LIBRARY_FOLDERS.iter().find_map(|folder| Some((*folder, stage.find(&format!("{folder}/{name}"))?)));
+            let found =
+                LIBRARY_FOLDERS.iter().find_map(|folder| Some((*folder, stage.find(&format!("{folder}/{name}"))?)));
             if let Some((folder, library)) = found {
                 copy(&library, &root.join(folder).join(&name))?;
                 queue.push(library.clone());

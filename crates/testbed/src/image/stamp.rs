@@ -22,7 +22,12 @@ impl Stamp {
     }
 
     /// Does `work` unless it was done with these inputs and all `outputs` are there.
-    pub(super) fn unless_done(&self, inputs: &[String], outputs: &[&Path], work: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub(super) fn unless_done(
+        &self,
+        inputs: &[String],
+        outputs: &[&Path],
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let key = inputs.join("\n");
         if fs::read_to_string(&self.file).is_ok_and(|old| old == key) && outputs.iter().all(|file| file.exists()) {
             return Ok(());

@@ -68,7 +68,9 @@ fn wizard(shell: &mut Console, questions: &[Question]) -> Result<()> {
     shell.expect_match("(?i-u)press enter to continue", limits::QUESTION).context("no welcome from lbwizard")?;
     shell.send_line("")?;
     for (question, answer) in questions {
-        shell.expect_match(&format!("(?i-u){}", question.replace("?", "\\?")), limits::QUESTION).with_context(|| format!("lbwizard did not ask: {question}"))?;
+        shell
+            .expect_match(&format!("(?i-u){}", question.replace("?", "\\?")), limits::QUESTION)
+            .with_context(|| format!("lbwizard did not ask: {question}"))?;
         shell.send_line(answer)?;
     }
     let (_, end) = shell.expect_match(r"wizard-end:\d+:\n", limits::CONVERGE)?;

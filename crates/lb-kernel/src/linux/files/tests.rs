@@ -7,7 +7,10 @@ fn files(dir: &Path) -> Files {
 #[test]
 fn a_slash_in_a_sysctl_is_the_dot_of_a_vlan() {
     let path = |name| files(Path::new("/proc/sys")).sysctl(name).map(|p| p.display().to_string());
-    assert_eq!(path("net.ipv4.conf.eth0/100.arp_ignore").as_deref(), Some("/proc/sys/net/ipv4/conf/eth0.100/arp_ignore"));
+    assert_eq!(
+        path("net.ipv4.conf.eth0/100.arp_ignore").as_deref(),
+        Some("/proc/sys/net/ipv4/conf/eth0.100/arp_ignore")
+    );
     assert_eq!(path("net.ipv4.ip_forward").as_deref(), Some("/proc/sys/net/ipv4/ip_forward"));
     assert_eq!(path("net.//.secret"), None);
     assert_eq!(path("net..secret"), None);

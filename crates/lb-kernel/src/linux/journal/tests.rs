@@ -1,7 +1,8 @@
 use super::*;
 
 fn keys() -> Vec<ServiceKey> {
-    let address = |a: &str, protocol, port| ServiceKey::Address { protocol, address: a.parse().expect("an address"), port };
+    let address =
+        |a: &str, protocol, port| ServiceKey::Address { protocol, address: a.parse().expect("an address"), port };
     vec![
         address("10.0.0.1", Protocol::Tcp, 80),
         address("2001:db8::1", Protocol::Udp, 53),

@@ -64,7 +64,9 @@ pub(super) fn request(action: &Action) -> Option<Request> {
         Action::DelService(key) => Request::DelService(id(key)?),
         Action::AddDest { service, key, dest } => Request::AddDest(id(service)?, to_dest(key, dest)),
         Action::SetDest { service, key, dest } => Request::SetDest(id(service)?, to_dest(key, dest)),
-        Action::DelDest { service, key } => Request::DelDest(id(service)?, DestId { address: key.address, port: key.port }),
+        Action::DelDest { service, key } => {
+            Request::DelDest(id(service)?, DestId { address: key.address, port: key.port })
+        }
         _ => return None,
     })
 }

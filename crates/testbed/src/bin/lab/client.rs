@@ -96,7 +96,9 @@ fn request(to: SocketAddr, timeout: Duration) -> Result<String> {
     stream.read_to_end(&mut answer).context("receive")?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").context("no whole answer")?;
-    let promised = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").and_then(|n| n.trim().parse::<usize>().ok()));
+    let promised = head.lines().find_map(|line| {
+        line.to_ascii_lowercase().strip_prefix("content-length:").and_then(|n| n.trim().parse::<usize>().ok())
+    });
     if promised.is_some_and(|length| length != body.len()) {
         anyhow::bail!("answer cut short");
     }

@@ -47,7 +47,10 @@ fn serve(stream: &TcpStream, name: &str, body: &str) -> std::io::Result<()> {
             }
             close |= line.to_ascii_lowercase().starts_with("connection: close");
         }
-        let head = format!("HTTP/1.1 200 OK\r\nServer: {name}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nServer: {name}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n",
+            body.len()
+        );
         let connection = if close { "Connection: close\r\n\r\n" } else { "\r\n" };
         let body = if first.starts_with("HEAD") { "" } else { body };
         writer.write_all([head.as_str(), connection, body].concat().as_bytes())?;

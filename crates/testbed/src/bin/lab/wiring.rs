@@ -84,7 +84,9 @@ fn own_vip(name: &str, topology: Topology) -> Result<()> {
         // tunl0 is there in every namespace as soon as ipip is loaded. Packets come out of it that by the routing table
         // belong to eth0: no reverse-path filter.
         inside(name, &["link", "set", "tunl0", "up"])?;
-        ["all", "eth0", "tunl0"].iter().try_for_each(|card| setting(name, &format!("net.ipv4.conf.{card}.rp_filter=0")))?;
+        ["all", "eth0", "tunl0"]
+            .iter()
+            .try_for_each(|card| setting(name, &format!("net.ipv4.conf.{card}.rp_filter=0")))?;
     }
     Ok(())
 }
@@ -107,7 +109,12 @@ pub fn start_server(name: &str) -> Result<()> {
     // `ip netns exec` becomes the server: the number is the server's.
     fs::write(pid_file(name), child.id().to_string()).context("noting the server's process")?;
     let end = Instant::now() + Duration::from_secs(20);
-    while !Command::new("/sbin/ip").args(["netns", "exec", name, "ss", "-Hltn", "sport", "=", ":80"]).output()?.stdout.starts_with(b"LISTEN") {
+    while !Command::new("/sbin/ip")
+        .args(["netns", "exec", name, "ss", "-Hltn", "sport", "=", ":80"])
+        .output()?
+        .stdout
+        .starts_with(b"LISTEN")
+    {
         if Instant::now() > end {
             bail!("{name} does not listen: {}", fs::read_to_string(format!("/run/lab/{name}.log")).unwrap_or_default());
         }
