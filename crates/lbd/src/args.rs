@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[derive(Parser)]
 #[command(version)]
 pub struct Args {
-    /// Directory of the configuration store
-    #[arg(long, default_value = "/data/lb")]
+    /// Directory of the configuration store; its readable copies are written beside it
+    #[arg(long, default_value = "/data/lb/store")]
     pub state: PathBuf,
     /// Directory for what lasts until the next boot
     #[arg(long, default_value = "/run/lb")]

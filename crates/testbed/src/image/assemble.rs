@@ -85,6 +85,8 @@ pub(super) fn root(
     modules.extend(folders.list("modules-rootfs")?);
     report_unknown(&kernel.install(&modules, root)?);
     run(Command::new("cp").arg("-a").arg(folders.workspace.join("rootfs-overlay/.")).arg(root))?;
+    // The administrator's guide, to be read on the console too.
+    run(Command::new("cp").arg("-r").arg(folders.workspace.join("docs/guide")).arg(root.join("usr/share/steelyard")))?;
     pick::copy(&kernel.vmlinuz, &root.join("boot/vmlinuz"))?;
     pick::copy(initrd, &root.join("boot/initrd"))?;
     for (path, mode) in MODES {

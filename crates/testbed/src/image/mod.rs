@@ -136,7 +136,7 @@ pub fn build() -> Result<Appliance> {
     let root = folders.out.join("root");
     let slot = folders.out.join("rootfs.squashfs");
     let mut inputs = vec![stage.key.clone(), kernel.key.clone(), digest(&[&initrd])?];
-    for folder in ["rootfs-overlay", "image/quick"] {
+    for folder in ["rootfs-overlay", "image/quick", "docs/guide"] {
         inputs.push(digest(&[&folders.workspace.join(folder)])?);
     }
     inputs.push(digest(&PROGRAMS.iter().map(|(_, program, _)| bins.join(program)).collect::<Vec<_>>())?);
