@@ -23,6 +23,8 @@ struct Note {
     confirm_within: Option<u64>,
     clear_candidate: bool,
     may_use_reserve: bool,
+    /// The configuration as it is stored already, where it is.
+    document: Option<String>,
 }
 
 impl<K: Kernel> Engine<K> {
@@ -105,18 +107,24 @@ impl<K: Kernel> Engine<K> {
     }
 
     pub(super) fn apply(&mut self, request: ApplyRequest, now: Now) -> Result<Applied, ApiError> {
-        let note = Note {
+        let mut note = Note {
             author: request.author,
             comment: request.comment,
             confirm_within: request.confirm_within,
             clear_candidate: request.config.is_none(),
-            may_use_reserve: false,
+            ..Note::default()
         };
         let (base, config) = match request.config {
             Some(config) => (request.base, config),
             None => match self.store(now)?.candidate() {
                 None => return Ok(self.nothing()),
-                Some(stored) => (Some(stored.base), self.candidate_of(&stored)?),
+                Some(stored) => {
+                    let config = self.candidate_of(&stored)?;
+                    // What this lbd wrote need not be written again; what an older one wrote must be.
+                    let own = self.candidate.as_ref().is_some_and(|(etag, _)| *etag == stored.etag);
+                    note.document = own.then(|| stored.document.to_string());
+                    (Some(stored.base), config)
+                }
             },
         };
         if let Some(base) = base.filter(|b| *b != self.revision.number) {
@@ -137,8 +145,8 @@ impl<K: Kernel> Engine<K> {
             author: request.author,
             comment,
             confirm_within: request.confirm_within,
-            clear_candidate: false,
             may_use_reserve: true,
+            ..Note::default()
         };
         self.commit(config, note, now)
     }
@@ -207,7 +215,7 @@ impl<K: Kernel> Engine<K> {
         let new = NewRevision {
             author: note.author,
             comment: note.comment,
-            document: write(&config)?,
+            document: note.document.map_or_else(|| write(&config), Ok)?,
             confirm,
             clear_candidate: note.clear_candidate,
             may_use_reserve: note.may_use_reserve,
