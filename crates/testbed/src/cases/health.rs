@@ -33,8 +33,8 @@ pub fn stop_and_start() -> Result<()> {
     drop(rs1);
     let stopped = Instant::now();
     appliance.wait_for(&["non-active", "active"])?;
-    // Interval 1 s, time-out 2 s; the rest is this emulated machine.
-    ensure!(stopped.elapsed().as_secs() < 10, "noticed after {:?}", stopped.elapsed());
+    // Interval 1 s, time-out 2 s; the rest is what an emulated machine on a busy host may take.
+    ensure!(stopped.elapsed().as_secs() < 30, "noticed after {:?}", stopped.elapsed());
     let before = rs2.count();
     ensure!(fetch(&lab.client, "10.0.0.21:80", 10)? == only("rs2", 10), "a request went elsewhere");
     ensure!(rs2.count() == before + 10);

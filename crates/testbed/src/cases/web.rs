@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An HTTP server in a namespace. Stops listening when it is dropped.
 pub struct Server {
