@@ -110,8 +110,8 @@ pub struct Engine<K> {
     running: Config,
     revision: RevisionView,
     alarms: Vec<String>,
-    /// The stored candidate as it was put, by its etag: an apply does not read it again.
-    candidate: Option<(u64, Config)>,
+    /// The stored candidate as it was put: an apply neither reads nor judges it again.
+    candidate: Option<commands::Kept>,
     /// What the kernel had when it was last read, with what we did since; `None` until it was read.
     observed: Option<Observed>,
     pending: Vec<Pending>,

@@ -10,9 +10,9 @@ use lb_api::{
     RollbackRequest, Running, StateRequest,
 };
 use lb_kernel::Kernel;
-use lb_model::{Config, RequestedState, changes, factory, migrate, problems};
+use lb_model::{Config, Problem, RequestedState, changes, factory, migrate, problems};
 use lb_plan::{Drift, desired, plan};
-use lb_store::{Candidate, CommitError, Confirm, NewCandidate, NewRevision, Store};
+use lb_store::{CommitError, Confirm, NewCandidate, NewRevision, Store};
 use std::time::Duration;
 
 /// What goes into one commit, besides the configuration.
@@ -23,8 +23,15 @@ struct Note {
     confirm_within: Option<u64>,
     clear_candidate: bool,
     may_use_reserve: bool,
-    /// The configuration as it is stored already, where it is.
+    /// The configuration's text, where it stands in the store already; it has no problems then.
     document: Option<String>,
+}
+
+/// A candidate that this lbd put into the store under this etag, and what was found wrong with it.
+pub(super) struct Kept {
+    etag: u64,
+    config: Config,
+    problems: Vec<Problem>,
 }
 
 impl<K: Kernel> Engine<K> {
@@ -34,19 +41,22 @@ impl<K: Kernel> Engine<K> {
 
     pub(super) fn candidate(&self) -> Result<CandidateView, ApiError> {
         let stored = self.store.as_ref().and_then(Store::candidate);
-        let (base, etag, config) = match stored {
-            None => (self.revision.number, 0, self.running.clone()),
-            Some(c) => (c.base, c.etag, self.candidate_of(&c)?),
+        let (base, etag, config, problems) = match stored {
+            None => (self.revision.number, 0, self.running.clone(), problems(&self.running)),
+            Some(stored) => {
+                let (config, problems) = match self.candidate.as_ref().filter(|kept| kept.etag == stored.etag) {
+                    Some(kept) => (kept.config.clone(), kept.problems.clone()),
+                    None => {
+                        let config = read(&stored.document)?;
+                        let problems = problems(&config);
+                        (config, problems)
+                    }
+                };
+                (stored.base, stored.etag, config, problems)
+            }
         };
         let changes = changes(&self.running, &config);
-        Ok(CandidateView { base, etag, problems: problems(&config), changes, config })
-    }
-
-    fn candidate_of(&self, stored: &Candidate) -> Result<Config, ApiError> {
-        match &self.candidate {
-            Some((etag, config)) if *etag == stored.etag => Ok(config.clone()),
-            _ => read(&stored.document),
-        }
+        Ok(CandidateView { base, etag, problems, changes, config })
     }
 
     pub(super) fn put_candidate(&mut self, request: PutCandidate, now: Now) -> Result<CandidateView, ApiError> {
@@ -73,7 +83,7 @@ impl<K: Kernel> Engine<K> {
         } else {
             let new = NewCandidate { base, author: request.author, document: write(&config)? };
             let stored = store.set_candidate(new, Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
-            self.candidate = Some((stored.etag, config));
+            self.candidate = Some(Kept { etag: stored.etag, problems: problems(&config), config });
         }
         self.candidate()
     }
@@ -118,13 +128,14 @@ impl<K: Kernel> Engine<K> {
             Some(config) => (request.base, config),
             None => match self.store(now)?.candidate() {
                 None => return Ok(self.nothing()),
-                Some(stored) => {
-                    let config = self.candidate_of(&stored)?;
-                    // What this lbd wrote need not be written again; what an older one wrote must be.
-                    let own = self.candidate.as_ref().is_some_and(|(etag, _)| *etag == stored.etag);
-                    note.document = own.then(|| stored.document.to_string());
-                    (Some(stored.base), config)
-                }
+                Some(stored) => match self.candidate.take().filter(|kept| kept.etag == stored.etag) {
+                    // What this lbd wrote and judged need not be written and judged again.
+                    Some(kept) if kept.problems.is_empty() => {
+                        note.document = Some(stored.document.to_string());
+                        (Some(stored.base), kept.config)
+                    }
+                    _ => (Some(stored.base), read(&stored.document)?),
+                },
             },
         };
         if let Some(base) = base.filter(|b| *b != self.revision.number) {
@@ -202,8 +213,10 @@ impl<K: Kernel> Engine<K> {
 
     /// Validate, store, execute; the one way by which the running configuration changes.
     fn commit(&mut self, mut config: Config, note: Note, now: Now) -> Result<Applied, ApiError> {
-        config.assign_marks();
-        valid(&config)?;
+        if note.document.is_none() {
+            config.assign_marks();
+            valid(&config)?;
+        }
         let changes = changes(&self.running, &config);
         if changes.is_empty() {
             if note.clear_candidate {
