@@ -26,6 +26,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("xz", "xz-utils"),
     ("readelf", "binutils"),
     ("setpriv", "util-linux"),
+    // The tests of the kernel's interfaces, in a namespace of this machine.
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
 ];
 
 /// The folder of the workspace.

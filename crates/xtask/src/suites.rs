@@ -13,6 +13,7 @@ const CASES: Duration = Duration::from_secs(1500);
 
 /// Everything, or what needs no QEMU; with `wanted`, only VM cases and suites of that name.
 pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
+    host::install_missing_tools()?;
     if wanted.is_empty() {
         suite("tidy", crate::tidy::tidy)?;
         suite("format", || cargo(&["fmt", "--check"]))?;
@@ -35,7 +36,6 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     if fast {
         return Ok(());
     }
-    host::require_tools()?;
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
     let of_cases: Vec<_> =
         wanted.iter().filter(|word| !["machines", "powercut", "demo"].contains(&word.as_str())).cloned().collect();
