@@ -1,141 +1,86 @@
-//! A blocking client over the Unix socket.
+//! The calls, one method a route, for async programs and for command lines.
 
 use crate::{
-    ApiError, Applied, ApplyRequest, CandidateView, ConfirmRequest, ConfirmView, PlanRequest, PlanView, PutCandidate,
-    ReconcileView, RevisionView, RollbackRequest, Running, StateRequest, Status, route,
+    Applied, ApplyRequest, CandidateView, ClientError, ConfirmRequest, ConfirmView, ConnectionQuery, ConnectionsView,
+    Done, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView, PutCandidate, ReconcileView, RevisionView,
+    RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView, Transport, UnitRequest, route,
 };
-use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, body::Bytes};
-use hyper_util::rt::TokioIo;
-use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-/// Why there was no answer, or that the answer was no.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    #[error("cannot reach lbd at {path}: {source}\nhint: is it running (sv status lbd), and may you use its socket?")]
-    Connect { path: PathBuf, source: io::Error },
-    #[error("lbd gave no answer within {0:?}")]
-    Timeout(Duration),
-    #[error("the connection to lbd broke: {0}")]
-    Broken(#[from] hyper::Error),
-    #[error("lbd's answer could not be read: {0}")]
-    Answer(#[from] serde_json::Error),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("{0}")]
-    Refused(ApiError),
-}
+use hyper::Method;
+use std::path::Path;
 
 /// Speaks to one lbd. Every call opens a connection of its own.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
-    timeout: Duration,
+    transport: Transport,
+}
+
+/// The same for programs without a runtime.
+#[derive(Debug, Clone)]
+pub struct BlockingClient {
+    client: Client,
 }
 
 impl Client {
     pub fn new(socket: impl AsRef<Path>) -> Self {
-        Client { socket: socket.as_ref().to_owned(), timeout: Duration::from_secs(60) }
+        Client::over(Transport::unix(socket))
     }
 
-    pub fn running(&self) -> Result<Running, ClientError> {
-        self.call(Method::GET, route::RUNNING, &())
+    pub fn over(transport: Transport) -> Self {
+        Client { transport }
+    }
+}
+
+impl BlockingClient {
+    pub fn new(socket: impl AsRef<Path>) -> Self {
+        BlockingClient { client: Client::new(socket) }
     }
 
-    pub fn factory(&self) -> Result<lb_model::Config, ClientError> {
-        self.call(Method::GET, route::FACTORY, &())
+    pub fn over(transport: Transport) -> Self {
+        BlockingClient { client: Client::over(transport) }
     }
+}
 
-    pub fn candidate(&self) -> Result<CandidateView, ClientError> {
-        self.call(Method::GET, route::CANDIDATE, &())
-    }
-
-    pub fn put_candidate(&self, body: &PutCandidate) -> Result<CandidateView, ClientError> {
-        self.call(Method::PUT, route::CANDIDATE, body)
-    }
-
-    /// Gives up all pending changes.
-    pub fn discard(&self) -> Result<CandidateView, ClientError> {
-        self.call(Method::DELETE, route::CANDIDATE, &())
-    }
-
-    pub fn plan(&self, body: &PlanRequest) -> Result<PlanView, ClientError> {
-        self.call(Method::POST, route::PLAN, body)
-    }
-
-    pub fn apply(&self, body: &ApplyRequest) -> Result<Applied, ClientError> {
-        self.call(Method::POST, route::APPLY, body)
-    }
-
-    pub fn confirm(&self, body: &ConfirmRequest) -> Result<ConfirmView, ClientError> {
-        self.call(Method::POST, route::CONFIRM, body)
-    }
-
-    pub fn history(&self, limit: usize) -> Result<Vec<RevisionView>, ClientError> {
-        self.call(Method::GET, &format!("{}?limit={limit}", route::HISTORY), &())
-    }
-
-    pub fn revision(&self, number: u64) -> Result<Running, ClientError> {
-        self.call(Method::GET, &route::revision(number), &())
-    }
-
-    pub fn rollback(&self, body: &RollbackRequest) -> Result<Applied, ClientError> {
-        self.call(Method::POST, route::ROLLBACK, body)
-    }
-
-    pub fn status(&self) -> Result<Status, ClientError> {
-        self.call(Method::GET, route::STATUS, &())
-    }
-
-    pub fn set_state(&self, body: &StateRequest) -> Result<Applied, ClientError> {
-        self.call(Method::POST, route::STATE, body)
-    }
-
-    pub fn reconcile(&self) -> Result<ReconcileView, ClientError> {
-        self.call(Method::POST, route::RECONCILE, &())
-    }
-
-    fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
-        let body = match method {
-            Method::GET | Method::DELETE => Vec::new(),
-            _ => serde_json::to_vec(body)?,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (status, answer) = runtime.block_on(async {
-            tokio::time::timeout(self.timeout, self.exchange(method, path, body))
-                .await
-                .unwrap_or(Err(ClientError::Timeout(self.timeout)))
-        })?;
-        if (200..300).contains(&status) {
-            Ok(serde_json::from_slice(&answer)?)
-        } else {
-            Err(ClientError::Refused(serde_json::from_slice(&answer)?))
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $answer:ty = $method:ident $path:expr $(, $body:expr)?;)+) => {
+        impl Client {
+            $($(#[$doc])* pub async fn $name(&self $(, $arg: $type)*) -> Result<$answer, ClientError> {
+                self.transport.call(Method::$method, &$path, calls!(@body $($body)?)).await
+            })+
         }
-    }
 
-    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(u16, Bytes), ClientError> {
-        let stream = tokio::net::UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| ClientError::Connect { path: self.socket.clone(), source })?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "lbd")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|e| io::Error::other(e.to_string()))?;
-        let response = sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        let answer = response.into_body().collect().await?.to_bytes();
-        drop(sender);
-        connection.abort();
-        Ok((status, answer))
-    }
+        impl BlockingClient {
+            $($(#[$doc])* pub fn $name(&self $(, $arg: $type)*) -> Result<$answer, ClientError> {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(self.client.$name($($arg),*))
+            })+
+        }
+    };
+    (@body) => { None::<&()> };
+    (@body $body:expr) => { Some($body) };
+}
+
+calls! {
+    summary() -> Summary = GET route::SUMMARY;
+    running() -> Running = GET route::RUNNING;
+    factory() -> lb_model::Config = GET route::FACTORY;
+    candidate() -> CandidateView = GET route::CANDIDATE;
+    put_candidate(body: &PutCandidate) -> CandidateView = PUT route::CANDIDATE, body;
+    /// Gives up all pending changes.
+    discard() -> CandidateView = DELETE route::CANDIDATE;
+    plan(body: &PlanRequest) -> PlanView = POST route::PLAN, body;
+    apply(body: &ApplyRequest) -> Applied = POST route::APPLY, body;
+    confirm(body: &ConfirmRequest) -> ConfirmView = POST route::CONFIRM, body;
+    history(limit: usize) -> Vec<RevisionView> = GET format!("{}?limit={limit}", route::HISTORY);
+    revision(number: u64) -> Running = GET route::revision(number);
+    rollback(body: &RollbackRequest) -> Applied = POST route::ROLLBACK, body;
+    status() -> Status = GET route::STATUS;
+    set_state(body: &StateRequest) -> Applied = POST route::STATE, body;
+    reconcile() -> ReconcileView = POST route::RECONCILE;
+    connections(query: &ConnectionQuery) -> ConnectionsView = GET route::with_query(route::CONNECTIONS, query);
+    network() -> NetworkView = GET route::NETWORK;
+    system() -> SystemView = GET route::SYSTEM;
+    log(name: LogName, query: &LogQuery) -> LogView = GET route::with_query(&route::log(name), query);
+    services() -> Vec<ServiceView> = GET route::SERVICES;
+    restart_service(name: &str) -> Done = POST route::restart_service(name);
+    unit(body: &UnitRequest) -> Done = POST route::UNIT, body;
 }

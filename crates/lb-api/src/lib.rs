@@ -1,17 +1,21 @@
 //! The words spoken on `/run/lbd.sock`: HTTP/1.1 with JSON bodies.
 //!
 //! Owns the request and answer types ([`types`]), the shape of an error ([`ApiError`]), the table of
-//! routes ([`route`]) and a blocking [`Client`] for the command-line programs. Unknown fields in
+//! routes ([`route`]), and the client: [`Client`] for async programs, [`BlockingClient`] for command lines. Unknown fields in
 //! bodies are refused. Tested by round trips here and against lbd in its component tests.
 
 mod client;
 mod error;
 pub mod route;
+mod transport;
 mod types;
+mod unit;
 
-pub use client::{Client, ClientError};
+pub use client::{BlockingClient, Client};
 pub use error::{ApiError, ErrorCode};
+pub use transport::{ClientError, Transport};
 pub use types::*;
+pub use unit::*;
 
 /// Where lbd listens unless told otherwise. Mode 0660, group `lb`.
 pub const SOCKET: &str = "/run/lbd.sock";

@@ -25,7 +25,48 @@ pub const STATE: &str = "/v1/real-servers/state";
 /// POST, empty body: [`crate::ReconcileView`]. Compares with the kernel now.
 pub const RECONCILE: &str = "/v1/reconcile";
 
+/// GET: [`crate::Summary`]. Cheap at any size.
+pub const SUMMARY: &str = "/v1/summary";
+/// GET with [`crate::ConnectionQuery`] as query: [`crate::ConnectionsView`]
+pub const CONNECTIONS: &str = "/v1/connections";
+/// GET: [`crate::NetworkView`]
+pub const NETWORK: &str = "/v1/network";
+/// GET: [`crate::SystemView`]
+pub const SYSTEM: &str = "/v1/system";
+/// GET with [`crate::LogQuery`] as query: [`crate::LogView`]; `{name}` is a [`crate::LogName`].
+pub const LOG: &str = "/v1/logs/{name}";
+/// GET: `Vec<`[`crate::ServiceView`]`>`
+pub const SERVICES: &str = "/v1/services";
+/// POST, empty body: [`crate::Done`]
+pub const RESTART_SERVICE: &str = "/v1/services/{name}/restart";
+/// POST [`crate::UnitRequest`]: [`crate::Done`]. Halts or restarts the unit.
+pub const UNIT: &str = "/v1/unit";
+
 /// `/v1/history/{number}` with its number.
 pub fn revision(number: u64) -> String {
     REVISION.replace("{number}", &number.to_string())
+}
+
+/// `/v1/logs/{name}` with its name.
+pub fn log(name: crate::LogName) -> String {
+    let name = match name {
+        crate::LogName::LoadBalancer => "load-balancer",
+        crate::LogName::Ldirectord => "ldirectord",
+        crate::LogName::System => "system",
+    };
+    LOG.replace("{name}", name)
+}
+
+/// `/v1/services/{name}/restart` with its name, which may be what somebody typed.
+pub fn restart_service(name: &str) -> String {
+    let safe: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+    RESTART_SERVICE.replace("{name}", &safe)
+}
+
+/// `path` with the parts of `query` that are set.
+pub(crate) fn with_query(path: &str, query: &impl serde::Serialize) -> String {
+    match serde_urlencoded::to_string(query) {
+        Ok(text) if !text.is_empty() => format!("{path}?{text}"),
+        _ => path.to_owned(),
+    }
 }

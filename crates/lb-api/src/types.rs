@@ -37,6 +37,12 @@ pub struct CandidateView {
     pub base: u64,
     /// Names this state of the candidate; send it back with the next edit. 0: there is no candidate, this is what runs.
     pub etag: u64,
+    /// Who edited it last; empty when there is no candidate.
+    #[serde(default)]
+    pub author: String,
+    /// When it was edited last; 0 when there is no candidate.
+    #[serde(default)]
+    pub time: u64,
     pub config: Config,
     /// Against the running configuration; empty: nothing is pending.
     pub changes: Vec<Change>,
@@ -84,6 +90,9 @@ pub struct ApplyRequest {
     /// With `config`: the revision that it was made from. Left out: whatever runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<u64>,
+    /// Without `config`: the [`CandidateView`] that was looked at; a conflict when the candidate has changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<u64>,
     #[serde(default)]
     pub author: String,
     #[serde(default)]

@@ -74,6 +74,7 @@ impl Session {
     pub fn apply(&self, options: &ApplyOptions, config: Option<Config>, base: Option<u64>) -> Result<Applied, Error> {
         let request = ApplyRequest {
             base,
+            etag: None,
             author: self.author.clone(),
             comment: options.comment.clone().unwrap_or_default(),
             confirm_within: options.confirm,

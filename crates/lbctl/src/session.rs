@@ -7,7 +7,7 @@ use crate::{
     error::{DONE, Error},
     text,
 };
-use lb_api::{ApiError, Client, ErrorCode};
+use lb_api::{ApiError, BlockingClient, ErrorCode};
 use lb_model::{Config, changes};
 use serde::Serialize;
 use std::{
@@ -18,7 +18,7 @@ use std::{
 
 /// One run of lbctl.
 pub struct Session {
-    pub client: Client,
+    pub client: BlockingClient,
     /// Who is recorded in the history.
     pub author: String,
 }

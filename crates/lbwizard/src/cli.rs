@@ -6,7 +6,7 @@ use crate::{
     signals::Guard,
 };
 use clap::Parser;
-use lb_api::Client;
+use lb_api::BlockingClient;
 use std::{
     io::{self, IsTerminal},
     path::PathBuf,
@@ -59,7 +59,7 @@ pub struct Cli {
 
 impl Cli {
     pub fn run(&self, guard: &Guard) -> Result<(), WizardError> {
-        let client = Client::new(&self.socket);
+        let client = BlockingClient::new(&self.socket);
         let stdin = io::stdin();
         let mut prompter: Box<dyn Prompter> = match &self.answers {
             Some(file) => Box::new(AnswersFile::open(file.clone(), io::stdout())?),

@@ -7,7 +7,7 @@ use crate::{
     signals::Guard,
     text,
 };
-use lb_api::{Applied, ApplyRequest, Client, ClientError, PlanRequest, PlanView, Running};
+use lb_api::{Applied, ApplyRequest, BlockingClient, ClientError, PlanRequest, PlanView, Running};
 use lb_model::Config;
 
 /// The unit that is set up: lbd, or a test's stand-in.
@@ -17,17 +17,17 @@ pub trait Unit {
     fn apply(&self, request: &ApplyRequest) -> Result<Applied, ClientError>;
 }
 
-impl Unit for Client {
+impl Unit for BlockingClient {
     fn running(&self) -> Result<Running, ClientError> {
-        Client::running(self)
+        BlockingClient::running(self)
     }
 
     fn plan(&self, config: &Config) -> Result<PlanView, ClientError> {
-        Client::plan(self, &PlanRequest { config: Some(config.clone()) })
+        BlockingClient::plan(self, &PlanRequest { config: Some(config.clone()) })
     }
 
     fn apply(&self, request: &ApplyRequest) -> Result<Applied, ClientError> {
-        Client::apply(self, request)
+        BlockingClient::apply(self, request)
     }
 }
 
@@ -71,6 +71,7 @@ pub fn run(
     let request = ApplyRequest {
         config: Some(config),
         base: Some(running.revision.number),
+        etag: None,
         author: author.to_owned(),
         comment: comment(&settings),
         confirm_within: None,

@@ -9,7 +9,7 @@ use crate::cases::{
     topology::{C_TOOL, guide},
 };
 use anyhow::{Context, Result, ensure};
-use lb_api::{ApplyRequest, Client, PutCandidate};
+use lb_api::{ApplyRequest, BlockingClient, PutCandidate};
 use lb_model::{CheckMethod, Config, ForwardingMethod, RealServer, Service, VirtualServer};
 use std::{
     fmt::Write as _,
@@ -179,7 +179,7 @@ pub fn programming() -> Result<()> {
 
 struct Lbd {
     child: std::process::Child,
-    client: Client,
+    client: BlockingClient,
     _dir: tempfile::TempDir,
 }
 
@@ -193,7 +193,7 @@ impl Lbd {
         command.arg("--etc").arg(dir.join("etc")).arg("--socket").arg(dir.join("lbd.sock"));
         let child =
             command.stdin(Stdio::null()).stderr(File::create(dir.join("log"))?).spawn().context("starting lbd")?;
-        let client = Client::new(dir.join("lbd.sock"));
+        let client = BlockingClient::new(dir.join("lbd.sock"));
         crate::cases::wait("lbd answers", || Ok(client.status()?), |_| true)?;
         Ok(Lbd { child, client, _dir: kept })
     }

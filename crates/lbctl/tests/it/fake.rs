@@ -150,7 +150,15 @@ impl Fake {
         let running = self.running();
         let (base, etag, config) =
             self.candidate.clone().unwrap_or((running.revision.number, 0, running.config.clone()));
-        CandidateView { base, etag, changes: changes(&running.config, &config), problems: problems(&config), config }
+        CandidateView {
+            base,
+            etag,
+            author: String::new(),
+            time: 0,
+            changes: changes(&running.config, &config),
+            problems: problems(&config),
+            config,
+        }
     }
 
     fn put(&mut self, request: PutCandidate) -> Result<CandidateView, ApiError> {

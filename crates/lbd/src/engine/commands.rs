@@ -41,6 +41,7 @@ impl<K: Kernel> Engine<K> {
 
     pub(super) fn candidate(&self) -> Result<CandidateView, ApiError> {
         let stored = self.store.as_ref().and_then(Store::candidate);
+        let (author, time) = stored.as_ref().map_or_else(Default::default, |c| (c.author.clone(), c.time));
         let (base, etag, config, problems) = match stored {
             None => (self.revision.number, 0, self.running.clone(), problems(&self.running)),
             Some(stored) => {
@@ -56,7 +57,7 @@ impl<K: Kernel> Engine<K> {
             }
         };
         let changes = changes(&self.running, &config);
-        Ok(CandidateView { base, etag, problems, changes, config })
+        Ok(CandidateView { base, etag, author, time, problems, changes, config })
     }
 
     pub(super) fn put_candidate(&mut self, request: PutCandidate, now: Now) -> Result<CandidateView, ApiError> {
@@ -71,12 +72,8 @@ impl<K: Kernel> Engine<K> {
         let store = self.store(now)?;
         let there = store.candidate();
         let etag = there.as_ref().map_or(0, |c| c.etag);
-        if let Some(wanted) = request.etag.filter(|e| *e != etag) {
-            let who =
-                there.map_or_else(|| "it was applied or discarded".to_owned(), |c| format!("{} changed it", c.author));
-            let message = format!("the pending configuration is no longer the one you edited (state {wanted}): {who}");
-            return Err(ApiError::new(ErrorCode::Conflict, message)
-                .hint("read it again and repeat your change; nothing was lost"));
+        if request.etag.is_some_and(|seen| seen != etag) {
+            return Err(changed_since(there.as_ref()));
         }
         if config == self.running && base == number {
             store.clear_candidate(Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
@@ -127,6 +124,9 @@ impl<K: Kernel> Engine<K> {
         let (base, config) = match request.config {
             Some(config) => (request.base, config),
             None => match self.store(now)?.candidate() {
+                stored if request.etag.is_some_and(|seen| seen != stored.as_ref().map_or(0, |c| c.etag)) => {
+                    return Err(changed_since(stored.as_ref()));
+                }
                 None => return Ok(self.nothing()),
                 Some(stored) => match self.candidate.take().filter(|kept| kept.etag == stored.etag) {
                     // What this lbd wrote and judged need not be written and judged again.
@@ -388,6 +388,13 @@ fn set_state(config: &mut Config, vs: &str, rs: &str, state: RequestedState) -> 
         }
         None => false,
     }
+}
+
+/// Somebody else edited, applied or discarded what was looked at.
+fn changed_since(now: Option<&lb_store::Candidate>) -> ApiError {
+    let who = now.map_or_else(|| "it was applied or discarded".to_owned(), |c| format!("{} changed it", c.author));
+    let message = format!("the pending configuration is no longer the one you looked at: {who}");
+    ApiError::new(ErrorCode::Conflict, message).hint("read it again and repeat your change; nothing was lost")
 }
 
 fn valid(config: &Config) -> Result<(), ApiError> {

@@ -2,7 +2,7 @@
 //!
 //! `LBD_KILLS` says how often (200 before a release), `SEED` repeats a run.
 
-use lb_api::{ApplyRequest, Client, PutCandidate};
+use lb_api::{ApplyRequest, BlockingClient, PutCandidate};
 use lb_model::Config;
 use std::{
     process::{Child, Command, Stdio},
@@ -85,7 +85,7 @@ struct Life {
 }
 
 /// Waits for lbd, holds what runs against what was applied, then applies until lbd is dead.
-fn apply_until(dead: &AtomicBool, client: &Client, is_up: &mpsc::Sender<()>) -> Life {
+fn apply_until(dead: &AtomicBool, client: &BlockingClient, is_up: &mpsc::Sender<()>) -> Life {
     let mut life = Life::default();
     let end = Instant::now() + LIMIT;
     let status = loop {
@@ -143,7 +143,7 @@ fn kills_at_random_moments_lose_nothing_that_was_acknowledged() {
     println!("SEED={seed}");
     let mut random = Random(seed | 1);
     let dir = tempfile::tempdir().expect("a directory");
-    let client = Client::new(dir.path().join("lbd.sock"));
+    let client = BlockingClient::new(dir.path().join("lbd.sock"));
     let started = Instant::now();
     let mut last = 0;
     let (mut applies, mut before_open, mut in_flight) = (0, 0, 0);

@@ -1,7 +1,7 @@
 //! The program itself, over its socket.
 
 use crate::rig::guide_unchecked;
-use lb_api::{ApplyRequest, Client, ClientError, ErrorCode, PutCandidate};
+use lb_api::{ApplyRequest, BlockingClient, ClientError, ErrorCode, PutCandidate};
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -23,8 +23,8 @@ impl Lbd {
         self.dir.path().join("lbd.sock")
     }
 
-    fn client(&self) -> Client {
-        let client = Client::new(self.socket());
+    fn client(&self) -> BlockingClient {
+        let client = BlockingClient::new(self.socket());
         let end = Instant::now() + Duration::from_secs(20);
         while client.status().is_err() {
             assert!(Instant::now() < end, "lbd does not answer");
@@ -131,7 +131,7 @@ fn a_second_lbd_does_not_touch_the_store_of_the_first() {
 
 #[test]
 fn a_client_without_a_server_says_what_to_do() {
-    let error = Client::new("/nonexistent/lbd.sock").status().expect_err("nobody is there");
+    let error = BlockingClient::new("/nonexistent/lbd.sock").status().expect_err("nobody is there");
     assert!(matches!(error, ClientError::Connect { .. }));
     assert!(error.to_string().contains("hint:"), "{error}");
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::{Child, Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
-use lb_api::{ApplyRequest, Client, PutCandidate};
+use lb_api::{ApplyRequest, BlockingClient, PutCandidate};
 use lb_model::Config;
 use testbed::limits::{BOOT, wait_until};
 
@@ -34,7 +34,7 @@ fn run(lbd: &str, state: &str) -> Result<std::convert::Infallible> {
         .env("RUST_LOG", "warn")
         .spawn()
         .context("starting lbd")?;
-    let client = Client::new(SOCKET);
+    let client = BlockingClient::new(SOCKET);
     let status = wait_until("lbd's answer", BOOT, || {
         ensure!(alive(&mut child)?, "lbd has ended");
         Ok(client.status().ok())
@@ -60,7 +60,7 @@ fn run(lbd: &str, state: &str) -> Result<std::convert::Infallible> {
 }
 
 /// The number of the running revision, after a look at it and at some before it.
-fn whole(client: &Client) -> Result<u64> {
+fn whole(client: &BlockingClient) -> Result<u64> {
     let running = client.running()?;
     let number = running.revision.number;
     if running.config != document(number)? {

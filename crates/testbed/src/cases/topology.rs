@@ -5,7 +5,7 @@ use super::{
     wait,
 };
 use anyhow::{Context, Result};
-use lb_api::{Applied, ApplyRequest, Client};
+use lb_api::{Applied, ApplyRequest, BlockingClient};
 use lb_model::{Config, ForwardingMethod};
 use std::process::{Child, Command, Stdio};
 
@@ -73,7 +73,7 @@ pub struct Appliance {
     ns: Netns,
     dir: tempfile::TempDir,
     child: Child,
-    pub client: Client,
+    pub client: BlockingClient,
 }
 
 impl Appliance {
@@ -81,7 +81,7 @@ impl Appliance {
         let dir = tempfile::tempdir()?;
         std::fs::create_dir(dir.path().join("etc"))?;
         let child = spawn(ns, &dir)?;
-        let client = Client::new(dir.path().join("lbd.sock"));
+        let client = BlockingClient::new(dir.path().join("lbd.sock"));
         let appliance = Appliance { ns: ns.clone(), dir, child, client };
         appliance.answers()?;
         Ok(appliance)

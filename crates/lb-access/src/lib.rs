@@ -1,0 +1,2 @@
+//! Who may do what: users, roles, sessions, tokens, audit log.
+#![forbid(unsafe_code)]

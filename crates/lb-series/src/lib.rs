@@ -1,0 +1,2 @@
+//! What was measured, in bounded files.
+#![forbid(unsafe_code)]

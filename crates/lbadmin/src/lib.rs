@@ -1,0 +1,4 @@
+//! The web interface and the native API under it.
+#![forbid(unsafe_code)]
+
+pub mod forms;

@@ -1,0 +1,2 @@
+//! The web interface of the load balancer.
+fn main() {}
