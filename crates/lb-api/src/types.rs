@@ -6,6 +6,7 @@ use std::fmt;
 
 /// A revision with its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Running {
     pub revision: RevisionView,
     pub config: Config,
@@ -13,6 +14,7 @@ pub struct Running {
 
 /// A revision without its configuration. Revision 0 is the factory settings, which are never stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RevisionView {
     pub number: u64,
     pub time: u64,
@@ -32,6 +34,7 @@ impl fmt::Display for RevisionView {
 
 /// What is being edited, and how it differs from what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CandidateView {
     /// The revision that the candidate began as.
     pub base: u64,
@@ -50,6 +53,7 @@ pub struct CandidateView {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PutCandidate {
     pub config: Config,
@@ -64,6 +68,7 @@ pub struct PutCandidate {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanRequest {
     /// Left out: the candidate.
@@ -73,6 +78,7 @@ pub struct PlanRequest {
 
 /// What an apply would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PlanView {
     pub changes: Vec<Change>,
     /// One line an action.
@@ -82,6 +88,7 @@ pub struct PlanView {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRequest {
     /// Applied in one step, past the candidate. Left out: the candidate.
@@ -99,10 +106,12 @@ pub struct ApplyRequest {
     pub comment: String,
     /// Undo it by itself after so many seconds (5..=3600) unless it is confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 5, maximum = 3600))]
     pub confirm_within: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Applied {
     pub revision: RevisionView,
     /// Empty: there was nothing to apply, and nothing was done.
@@ -120,12 +129,14 @@ pub struct Applied {
 
 /// An action that did not work, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Pending {
     pub action: String,
     pub error: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmRequest {
     /// Left out: whichever waits.
@@ -134,11 +145,13 @@ pub struct ConfirmRequest {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ConfirmView {
     pub revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
     pub revision: u64,
@@ -147,10 +160,12 @@ pub struct RollbackRequest {
     #[serde(default)]
     pub comment: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 5, maximum = 3600))]
     pub confirm_within: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StateRequest {
     pub virtual_server: Label,
@@ -161,6 +176,7 @@ pub struct StateRequest {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReconcileView {
     /// What was done; empty: all was as it should be.
     pub plan: Vec<String>,
@@ -172,6 +188,7 @@ pub struct ReconcileView {
 
 /// The state of the unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Status {
     pub version: String,
     pub hostname: String,
@@ -189,6 +206,7 @@ pub struct Status {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AwaitingConfirm {
     pub revision: u64,
     pub before: u64,
@@ -196,6 +214,7 @@ pub struct AwaitingConfirm {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct VirtualServerStatus {
     pub label: String,
     /// `tcp 10.0.0.21:80`
@@ -209,6 +228,7 @@ pub struct VirtualServerStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RealServerStatus {
     pub label: String,
     /// `192.168.2.50:80`
@@ -226,12 +246,14 @@ pub struct RealServerStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CheckStatus {
     pub text: String,
     pub since: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ActualState {
     Active,
@@ -255,6 +277,7 @@ impl fmt::Display for ActualState {
 
 /// The kernel's counters since the service was made, and its rates per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Counters {
     pub connections: u64,
     pub packets_in: u64,

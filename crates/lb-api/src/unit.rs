@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Cheap at any size of configuration: tells whether what a reader keeps is still current.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Summary {
     pub version: String,
     pub hostname: String,
@@ -23,10 +24,12 @@ pub struct Summary {
 
 /// Which connections; every part that is left out matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectionQuery {
     /// `connections` (default) or `persistent`: the templates that bind a client to a server.
     pub kind: ConnectionKind,
+    #[cfg_attr(feature = "schema", param(value_type = Option<lb_model::schema::IpAddress>))]
     pub client: Option<IpAddr>,
     /// `ADDRESS` or `ADDRESS:PORT` of the virtual server.
     pub virtual_server: Option<String>,
@@ -36,10 +39,12 @@ pub struct ConnectionQuery {
     pub state: Option<String>,
     pub offset: usize,
     /// 1..=1000; 0: 100.
+    #[cfg_attr(feature = "schema", param(maximum = 1000))]
     pub limit: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionKind {
     #[default]
@@ -49,6 +54,7 @@ pub enum ConnectionKind {
 
 /// A page of the kernel's connection table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ConnectionsView {
     /// Entries that match, all pages together.
     pub matching: usize,
@@ -60,17 +66,22 @@ pub struct ConnectionsView {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StateCount {
     pub state: String,
     pub count: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Connection {
     /// `TCP`, `UDP`, `SCTP`, or `IP` for a template of a firewall mark.
     pub protocol: String,
+    #[cfg_attr(feature = "schema", schema(value_type = String, examples("192.0.2.7:50123", "[2001:db8::7]:50123")))]
     pub client: SocketAddr,
+    #[cfg_attr(feature = "schema", schema(value_type = String, examples("192.0.2.7:50123", "[2001:db8::7]:50123")))]
     pub virtual_server: SocketAddr,
+    #[cfg_attr(feature = "schema", schema(value_type = String, examples("192.0.2.7:50123", "[2001:db8::7]:50123")))]
     pub real_server: SocketAddr,
     pub state: String,
     /// Seconds until it goes unless a packet comes.
@@ -79,6 +90,7 @@ pub struct Connection {
 
 /// What the kernel has: cards, addresses, routes, firewall.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NetworkView {
     pub interfaces: Vec<InterfaceView>,
     pub routes: Vec<RouteView>,
@@ -87,6 +99,7 @@ pub struct NetworkView {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct InterfaceView {
     pub name: String,
     pub up: bool,
@@ -99,6 +112,7 @@ pub struct InterfaceView {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AddressView {
     /// With its prefix length.
     pub address: String,
@@ -109,6 +123,7 @@ pub struct AddressView {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RouteView {
     /// `default` or a network.
     pub to: String,
@@ -121,6 +136,7 @@ pub struct RouteView {
 
 /// Load of the machine. Counters run since boot; rates are the reader's to make.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SystemView {
     pub time: u64,
     /// Seconds since boot.
@@ -142,6 +158,7 @@ pub struct SystemView {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct InterfaceCounters {
     pub name: String,
     pub bytes_in: u64,
@@ -154,6 +171,7 @@ pub struct InterfaceCounters {
 
 /// Logs that lbd can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum LogName {
     /// Every change: who, when, what it did.
@@ -165,6 +183,7 @@ pub enum LogName {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields, default)]
 pub struct LogQuery {
     /// Only lines that contain this, upper and lower case alike.
@@ -174,11 +193,13 @@ pub struct LogQuery {
     /// Only lines after (newer than) this cursor: what following asks for.
     pub after: Option<String>,
     /// 1..=1000; 0: 200.
+    #[cfg_attr(feature = "schema", param(maximum = 1000))]
     pub limit: usize,
 }
 
 /// Lines of a log, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LogView {
     pub lines: Vec<LogLine>,
     /// There are older ones: ask again with `before` the last line's cursor.
@@ -186,6 +207,7 @@ pub struct LogView {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LogLine {
     /// Names the place in the log; sorts as the lines do.
     pub cursor: String,
@@ -196,6 +218,7 @@ pub struct LogLine {
 
 /// A supervised program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ServiceView {
     pub name: String,
     pub description: String,
@@ -207,6 +230,7 @@ pub struct ServiceView {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnitRequest {
     pub action: UnitAction,
@@ -215,6 +239,7 @@ pub struct UnitRequest {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitAction {
     /// Switch off.
@@ -224,6 +249,7 @@ pub enum UnitAction {
 
 /// Something was asked for and is under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Done {
     pub message: String,
 }

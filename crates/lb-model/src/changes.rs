@@ -6,6 +6,7 @@ use std::{collections::HashMap, fmt};
 
 /// One difference. `impact` says whom it hurts, where it hurts somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Change {
     pub text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,23 +9,29 @@ use std::{fmt, str::FromStr};
 
 /// The health check of a virtual server. What is left out comes from the global settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     pub method: CheckMethod,
     /// Port to ask on the real server; left out: the real server's own port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 65535))]
     pub port: Option<u16>,
     /// Seconds between two checks, 1..=3600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 3600))]
     pub interval: Option<u32>,
     /// Seconds that one check may take, 1..=300.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 300))]
     pub timeout: Option<u32>,
     /// Failures in a row that take a server out, 1..=100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100))]
     pub fall: Option<u32>,
     /// Successes in a row that take it back, 1..=100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100))]
     pub rise: Option<u32>,
 }
 
@@ -36,7 +42,7 @@ impl Default for Check {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "kebab-case", from = "CheckMethodFields")]
 pub enum CheckMethod {
     /// Never asked, always active.
     On,
@@ -51,18 +57,44 @@ pub enum CheckMethod {
     Negotiate(Negotiate),
 }
 
+/// What is read: variants with braces refuse fields that a bare one would skip.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+enum CheckMethodFields {
+    On {},
+    Off {},
+    Connect {},
+    Ping {},
+    Negotiate(Negotiate),
+}
+
+impl From<CheckMethodFields> for CheckMethod {
+    fn from(method: CheckMethodFields) -> Self {
+        match method {
+            CheckMethodFields::On {} => CheckMethod::On,
+            CheckMethodFields::Off {} => CheckMethod::Off,
+            CheckMethodFields::Connect {} => CheckMethod::Connect,
+            CheckMethodFields::Ping {} => CheckMethod::Ping,
+            CheckMethodFields::Negotiate(negotiate) => CheckMethod::Negotiate(negotiate),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Negotiate {
     pub service: NegotiateService,
     /// The path asked for; begins with `/`.
     #[serde(default = "slash")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^/[!-~]*$", default = "/"))]
     pub request: String,
     /// Regular expression that must match somewhere in the first 64 KiB of the answer's body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Pattern>,
     /// The Host header, and for HTTPS the server name; left out: the real server's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = r"^[A-Za-z0-9._:\[\]-]+$", min_length = 1, max_length = 253))]
     pub virtual_host: Option<String>,
     /// Status codes that count as fit.
     #[serde(default)]
@@ -74,6 +106,7 @@ fn slash() -> String {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NegotiateService {
     Http,
@@ -160,7 +193,11 @@ impl Default for StatusCodes {
 impl FromStr for StatusCodes {
     type Err = NameError;
     fn from_str(s: &str) -> Result<Self, NameError> {
-        let code = |t: &str| t.trim().parse::<u16>().ok().filter(|c| (100..=599).contains(c));
+        let code = |t: &str| {
+            let digits = t.trim_matches(' ');
+            let plain = digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit());
+            plain.then(|| digits.parse::<u16>().ok()).flatten().filter(|c| (100..=599).contains(c))
+        };
         let mut codes = Vec::new();
         for part in s.split(',') {
             let (a, b) = part.split_once('-').unwrap_or((part, part));

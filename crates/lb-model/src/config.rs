@@ -13,8 +13,10 @@ pub const DOCUMENT_VERSION: u32 = 1;
 
 /// The whole configuration of an appliance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1))]
     pub version: u32,
     pub node: Node,
     #[serde(default)]
@@ -25,41 +27,53 @@ pub struct Config {
 
 /// What stays with this unit when a pair shares its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Node {
     pub hostname: Hostname,
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<crate::schema::IpAddress>, max_items = 3))]
     pub nameservers: Vec<IpAddr>,
+    #[cfg_attr(feature = "schema", schema(min_items = 1))]
     pub interfaces: Vec<Interface>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::schema::Ipv4Address>))]
     pub gateway: Option<Ipv4Addr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::schema::Ipv6Address>))]
     pub gateway6: Option<Ipv6Addr>,
     #[serde(default)]
     pub routes: Vec<Route>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Interface {
     pub name: IfName,
     /// Addresses with their prefix length: `10.0.0.21/24`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<crate::schema::IpNetwork>))]
     pub addresses: Vec<IpNet>,
     /// Bytes, 576..=9216; left out: what the card has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 576, maximum = 9216))]
     pub mtu: Option<u32>,
 }
 
 /// A static route: `to` is reached through the router `via`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Route {
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::IpNetwork))]
     pub to: IpNet,
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::IpAddress))]
     pub via: IpAddr,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Globals {
     pub health: HealthDefaults,
@@ -83,12 +97,18 @@ impl Default for Globals {
 
 /// Health checks where a virtual server says nothing of its own. Units and ranges: [`crate::Check`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthDefaults {
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 3600, default = 10))]
     pub interval: u32,
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 300, default = 5))]
     pub timeout: u32,
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 300, default = 30))]
     pub negotiate_timeout: u32,
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, default = 1))]
     pub fall: u32,
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, default = 1))]
     pub rise: u32,
     /// A failed server keeps its place with weight 0 (true), or is removed (false).
     pub quiescent: bool,
@@ -102,10 +122,14 @@ impl Default for HealthDefaults {
 
 /// Seconds that the kernel remembers an idle layer 4 connection, 1..=31536000; its own defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 31536000, default = 900))]
     pub tcp: u32,
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 31536000, default = 120))]
     pub tcp_fin: u32,
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 31536000, default = 300))]
     pub udp: u32,
 }
 

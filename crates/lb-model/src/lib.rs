@@ -16,6 +16,8 @@ mod ports;
 mod problems;
 #[cfg(feature = "sample")]
 pub mod sample;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod service;
 
 pub use changes::{Change, changes};

@@ -61,8 +61,11 @@ impl From<u16> for Ports {
 }
 
 fn parse_port(s: &str) -> Result<u16, NameError> {
-    match s.trim().parse::<u16>() {
-        Ok(p) if p > 0 => Ok(p),
+    let digits = s.trim_matches(' ');
+    // `u16::from_str` takes `+80` and `0080` too.
+    let plain = digits.starts_with(|c: char| matches!(c, '1'..='9')) && digits.bytes().all(|b| b.is_ascii_digit());
+    match digits.parse::<u16>() {
+        Ok(p) if plain => Ok(p),
         _ => Err(NameError(format!(
             "\"{}\" is not a port; use 1 to 65535, for example 80 or 80,443 or 8000-8100",
             s.trim()
@@ -73,7 +76,7 @@ fn parse_port(s: &str) -> Result<u16, NameError> {
 impl FromStr for Ports {
     type Err = NameError;
     fn from_str(s: &str) -> Result<Self, NameError> {
-        if s.trim().eq_ignore_ascii_case("any") {
+        if s.trim_matches(' ').eq_ignore_ascii_case("any") {
             return Ok(Ports(vec![PortRange { first: 1, last: u16::MAX }]));
         }
         let mut ranges = Vec::new();

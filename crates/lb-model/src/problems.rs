@@ -15,6 +15,7 @@ mod virtual_servers;
 
 /// Why a configuration cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// JSON pointer (RFC 6901) to the field: `/virtual_servers/0/real_servers/1/port`.
     pub path: String,

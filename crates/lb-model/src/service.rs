@@ -10,6 +10,7 @@ use std::{
 
 /// A virtual server: what clients connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VirtualServer {
     pub label: Label,
@@ -106,21 +107,27 @@ impl fmt::Display for Service {
 
 /// A real server (backend).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RealServer {
     pub label: Label,
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::IpAddress))]
     pub address: IpAddr,
     /// Left out: the port that the client asked for. With DR and TUN it cannot be another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 65535))]
     pub port: Option<u16>,
     /// Share of the load, 0..=65535.
     #[serde(default = "one")]
+    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 65535, default = 1))]
     pub weight: u32,
     /// Connections below which a full server is given new ones again; 0 = as soon as it is below the maximum.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 2147483647, default = 0))]
     pub min_connections: u32,
     /// Connections at which a server is given no new ones; 0 = unrestricted.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 2147483647, default = 0))]
     pub max_connections: u32,
     pub forwarding: ForwardingMethod,
     /// How TUN wraps packets.
@@ -136,6 +143,7 @@ fn one() -> u32 {
 
 /// What the administrator wants of a real server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RequestedState {
     #[default]
@@ -158,13 +166,16 @@ impl fmt::Display for RequestedState {
 
 /// Stickiness by source address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Persistence {
     /// Seconds, 1..=2678400 (31 days).
     #[serde(default = "five_minutes")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 2678400, default = 300))]
     pub timeout: u32,
     /// Prefix length that makes clients one client: 1..=32 for IPv4, 1..=128 for IPv6; left out: each address for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 128))]
     pub granularity: Option<u8>,
 }
 
@@ -174,10 +185,13 @@ fn five_minutes() -> u32 {
 
 /// The server of last resort. On a loopback address it is the appliance's own fallback page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FallbackServer {
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::IpAddress))]
     pub address: IpAddr,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 65535))]
     pub port: Option<u16>,
     #[serde(default)]
     pub forwarding: ForwardingMethod,
@@ -209,6 +223,20 @@ macro_rules! words {
 
             pub fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $word),+ }
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                crate::schema::words($what, $name::ALL.iter().map(|v| v.as_str()), $name::default().as_str())
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
             }
         }
 
