@@ -1,0 +1,213 @@
+/*
+ * Enhancements only: every page works without this file. It owns four things, each found by an attribute in the page:
+ *
+ *   data-countdown="57"          seconds left of the confirm window; counts down, says when the time is up
+ *   form[data-guard]             asks before one leaves the page with edits that were not sent
+ *   form                         is sent once: its buttons are disabled until an answer is there (data-repeat: not so)
+ *   .chart[data-src="/lbadmin/…"] a graph from JSON, drawn by uPlot (loaded on the first page with a graph):
+ *        {"unit": "bytes/s", "times": [unix seconds], "series": [{"label": "in", "values": [number or null]}]}
+ *        data-refresh="30"       asks again every 30 s; what is inside the element stays (a table for those without graphs)
+ *
+ * Nothing here evaluates text, writes HTML or speaks to another host.
+ */
+(() => {
+  "use strict";
+  const uplotUrl = document.currentScript?.dataset.uplot;
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // ---- confirm window ----
+  const ends = new WeakMap();
+  const tick = () => {
+    for (const element of all("[data-countdown]")) {
+      if (!ends.has(element)) ends.set(element, Date.now() + 1000 * Number(element.dataset.countdown));
+      const left = Math.max(0, Math.ceil((ends.get(element) - Date.now()) / 1000));
+      element.textContent = left > 0 ? `${left} s` : "0 s: the change is being undone";
+    }
+  };
+
+  // ---- edited forms ----
+  let edited = null;
+  let leaving = false;
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest?.("form[data-guard]");
+    if (form) edited = form;
+  });
+  addEventListener("beforeunload", (event) => {
+    if (edited?.isConnected && !leaving) event.preventDefault();
+  });
+
+  // ---- send once ----
+  const release = (form) => {
+    for (const button of all("[data-sent]", form)) {
+      button.disabled = false;
+      delete button.dataset.sent;
+    }
+    form.removeAttribute("aria-busy");
+  };
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented && !form.matches("[hx-post], [hx-get], [hx-put], [hx-delete]")) return;
+    leaving = true;
+    if (form.matches("[data-repeat]")) return;
+    // After this turn: a disabled button would not send its own name and value.
+    setTimeout(() => {
+      leaving = false;
+      if (form === edited) edited = null;
+      form.setAttribute("aria-busy", "true");
+      for (const button of all("button:not([type=button]):not([disabled])", form)) {
+        button.dataset.sent = "";
+        button.disabled = true;
+      }
+      // A download does not leave the page.
+      setTimeout(() => release(form), 8000);
+    }, 0);
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const form = event.target.closest?.("form");
+    if (form) release(form);
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) all("form").forEach(release);
+  });
+
+  // ---- menus close by Escape and by a click elsewhere ----
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const open = document.querySelector("details.user[open]");
+    if (open) {
+      open.open = false;
+      open.querySelector("summary").focus();
+    } else if (location.hash === "#menu") {
+      location.hash = "";
+      document.querySelector(".menu-button")?.focus();
+    }
+  });
+  document.addEventListener("click", (event) => {
+    for (const open of all("details.user[open]")) if (!open.contains(event.target)) open.open = false;
+  });
+
+  // ---- logs that follow stay at their end, unless one has scrolled up ----
+  const follow = () => all("pre.log[data-follow]").forEach((log) => {
+    if (log.scrollHeight - log.scrollTop - log.clientHeight < 80 || !log.dataset.placed) log.scrollTop = log.scrollHeight;
+    log.dataset.placed = "1";
+  });
+
+  // ---- graphs ----
+  const plots = new Map();
+  let uplot = null;
+  const loadUplot = () => uplot ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = uplotUrl;
+    script.onload = resolve;
+    script.onerror = () => reject(new Error("the graph library did not load"));
+    document.head.append(script);
+  });
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const dashes = [[], [6, 3], [2, 3], [10, 4], [6, 3, 2, 3], [1, 4]];
+  const short = (value) => {
+    if (value === null || value === undefined) return "–";
+    const steps = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
+    for (const [size, letter] of steps) if (Math.abs(value) >= size) return `${Number((value / size).toPrecision(3))} ${letter}`;
+    return `${Number(value.toPrecision(3))}`;
+  };
+  const note = (chart, text) => {
+    let line = chart.querySelector(".chart-note");
+    if (!line) {
+      line = document.createElement("p");
+      line.className = "chart-note";
+      chart.append(line);
+    }
+    line.textContent = text;
+    line.hidden = text === "";
+  };
+  const draw = (chart, data) => {
+    const values = [data.times, ...data.series.map((one) => one.values)];
+    const known = plots.get(chart);
+    if (known && known.unit === data.unit && known.plot.series.length === values.length) {
+      known.data = data;
+      known.plot.setData(values);
+      return;
+    }
+    known?.plot.destroy();
+    known?.watch.disconnect();
+    let place = chart.querySelector(".chart-plot");
+    if (!place) {
+      place = document.createElement("div");
+      place.className = "chart-plot";
+      const heading = chart.querySelector("h2, h3");
+      heading ? heading.after(place) : chart.prepend(place);
+    }
+    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { stroke: colour("--grid"), width: 1 }, font: "12px system-ui" };
+    const unit = data.unit ?? "";
+    const plot = new window.uPlot({
+      width: Math.max(200, place.clientWidth),
+      height: 210,
+      cursor: { y: false, drag: { x: true, y: false } },
+      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1] } },
+      axes: [axis, { ...axis, size: 66, values: (_, ticks) => ticks.map(short), label: unit, labelSize: 16, labelFont: "12px system-ui" }],
+      series: [
+        { value: (_, time) => (time == null ? "–" : new Date(time * 1000).toLocaleString()) },
+        ...data.series.map((one, index) => ({
+          label: one.label,
+          stroke: colour(`--series-${1 + (index % 6)}`),
+          width: 1.6,
+          dash: dashes[index % dashes.length],
+          spanGaps: false,
+          points: { show: data.times.length < 3 },
+          value: (_, value) => (value == null ? "–" : `${short(value)} ${unit}`),
+        })),
+      ],
+    }, values, place);
+    const watch = new ResizeObserver(() => plot.setSize({ width: Math.max(200, place.clientWidth), height: 210 }));
+    watch.observe(place);
+    plots.set(chart, { plot, unit: data.unit, data, watch });
+  };
+  const fetchChart = async (chart) => {
+    try {
+      const [answer] = await Promise.all([fetch(chart.dataset.src, { headers: { Accept: "application/json" } }), loadUplot()]);
+      if (!answer.ok) throw new Error(`the load balancer answered ${answer.status}`);
+      const data = await answer.json();
+      const empty = !data.times.length || !data.series.length;
+      note(chart, empty ? "Nothing recorded in this period yet." : "");
+      if (!empty) draw(chart, data);
+    } catch (error) {
+      note(chart, `No graph: ${error.message}.`);
+    }
+  };
+  const startCharts = () => {
+    for (const [chart, { plot, watch }] of plots) {
+      if (chart.isConnected) continue;
+      watch.disconnect();
+      plot.destroy();
+      plots.delete(chart);
+    }
+    for (const chart of all(".chart[data-src]:not([data-started])")) {
+      chart.dataset.started = "";
+      fetchChart(chart);
+      const seconds = Number(chart.dataset.refresh);
+      if (!(seconds > 0)) continue;
+      const timer = setInterval(() => {
+        if (!chart.isConnected) clearInterval(timer);
+        else if (!document.hidden) fetchChart(chart);
+      }, 1000 * seconds);
+    }
+  };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const [chart, { plot, watch, data }] of [...plots]) {
+      watch.disconnect();
+      plot.destroy();
+      plots.delete(chart);
+      draw(chart, data);
+    }
+  });
+
+  const start = () => {
+    tick();
+    startCharts();
+    follow();
+  };
+  document.addEventListener("htmx:afterSettle", start);
+  document.addEventListener("htmx:sseMessage", follow);
+  document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", start) : start();
+  setInterval(tick, 500);
+})();
