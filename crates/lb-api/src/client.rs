@@ -1,9 +1,10 @@
 //! The calls, one method a route, for async programs and for command lines.
 
 use crate::{
-    Applied, ApplyRequest, CandidateView, ClientError, ConfirmRequest, ConfirmView, ConnectionQuery, ConnectionsView,
-    Done, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView, PutCandidate, ReconcileView, RevisionView,
-    RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView, Transport, UnitRequest, route,
+    Applied, ApplyRequest, ByRequest, CandidateView, ClientError, ConfirmRequest, ConfirmView, ConnectionQuery,
+    ConnectionsView, Done, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView, PutCandidate, ReconcileView,
+    RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView, Transport,
+    UnitRequest, route,
 };
 use hyper::Method;
 use std::path::Path;
@@ -66,7 +67,7 @@ calls! {
     candidate() -> CandidateView = GET route::CANDIDATE;
     put_candidate(body: &PutCandidate) -> CandidateView = PUT route::CANDIDATE, body;
     /// Gives up all pending changes.
-    discard() -> CandidateView = DELETE route::CANDIDATE;
+    discard(body: &ByRequest) -> CandidateView = DELETE route::CANDIDATE, body;
     plan(body: &PlanRequest) -> PlanView = POST route::PLAN, body;
     apply(body: &ApplyRequest) -> Applied = POST route::APPLY, body;
     confirm(body: &ConfirmRequest) -> ConfirmView = POST route::CONFIRM, body;
@@ -81,6 +82,6 @@ calls! {
     system() -> SystemView = GET route::SYSTEM;
     log(name: LogName, query: &LogQuery) -> LogView = GET route::with_query(&route::log(name), query);
     services() -> Vec<ServiceView> = GET route::SERVICES;
-    restart_service(name: &str) -> Done = POST route::restart_service(name);
+    restart_service(name: &str, body: &ByRequest) -> Done = POST route::restart_service(name), body;
     unit(body: &UnitRequest) -> Done = POST route::UNIT, body;
 }

@@ -12,7 +12,7 @@ mod types;
 mod unit;
 
 pub use client::{BlockingClient, Client};
-pub use error::{ApiError, ErrorCode};
+pub use error::{ApiError, ErrorCode, ProblemDetails};
 pub use transport::{ClientError, Transport};
 pub use types::*;
 pub use unit::*;

@@ -2,7 +2,7 @@
 
 /// GET: [`crate::Running`]
 pub const RUNNING: &str = "/v1/config/running";
-/// GET: [`crate::CandidateView`]; PUT [`crate::PutCandidate`]; DELETE discards it.
+/// GET: [`crate::CandidateView`]; PUT [`crate::PutCandidate`]; DELETE [`crate::ByRequest`] discards it.
 pub const CANDIDATE: &str = "/v1/config/candidate";
 /// GET: factory settings of the running version, a [`lb_model::Config`].
 pub const FACTORY: &str = "/v1/config/factory";
@@ -37,7 +37,7 @@ pub const SYSTEM: &str = "/v1/system";
 pub const LOG: &str = "/v1/logs/{name}";
 /// GET: `Vec<`[`crate::ServiceView`]`>`
 pub const SERVICES: &str = "/v1/services";
-/// POST, empty body: [`crate::Done`]
+/// POST [`crate::ByRequest`]: [`crate::Done`]
 pub const RESTART_SERVICE: &str = "/v1/services/{name}/restart";
 /// POST [`crate::UnitRequest`]: [`crate::Done`]. Halts or restarts the unit.
 pub const UNIT: &str = "/v1/unit";

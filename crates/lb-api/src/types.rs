@@ -142,6 +142,16 @@ pub struct ConfirmRequest {
     /// Left out: whichever waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+    #[serde(default)]
+    pub author: String,
+}
+
+/// Who asks for something that needs no further words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByRequest {
+    #[serde(default)]
+    pub author: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

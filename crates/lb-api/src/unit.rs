@@ -14,7 +14,8 @@ pub struct Summary {
     pub revision: u64,
     /// As in [`crate::CandidateView::etag`].
     pub candidate_etag: u64,
-    /// Changes whenever a status might: a health transition, an apply, a reconcile that did something.
+    /// Grows whenever a status might differ in more than counters: a health transition, an apply, an edit of the
+    /// candidate, a reconcile that did something. Grows over restarts too.
     pub generation: u64,
     pub alarms: Vec<String>,
     pub converged: bool,

@@ -23,7 +23,7 @@ mod text;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, ConfigCommand, RipCommand, Source, VipCommand};
 use error::Error;
-use lb_api::{BlockingClient, ConfirmRequest, PlanRequest, RollbackRequest};
+use lb_api::{BlockingClient, ByRequest, ConfirmRequest, PlanRequest, RollbackRequest};
 use lb_model::RequestedState;
 use session::{Answer, Session};
 use std::{
@@ -109,7 +109,7 @@ fn run(cli: Cli) -> Result<Answer, Error> {
             Answer::new(text::applied(&applied), &applied)
         }
         Command::Confirm { revision } => {
-            let view = s.client.confirm(&ConfirmRequest { revision })?;
+            let view = s.client.confirm(&ConfirmRequest { revision, author: s.author })?;
             Answer::new(format!("Revision {} stays.\n", view.revision), &view)
         }
         Command::Discard => discard(&s),
@@ -158,7 +158,7 @@ fn config(s: &Session, command: ConfigCommand) -> Result<Answer, Error> {
 
 fn discard(s: &Session) -> Result<Answer, Error> {
     let before = s.client.candidate()?;
-    let view = s.client.discard()?;
+    let view = s.client.discard(&ByRequest { author: s.author.clone() })?;
     let text = match before.changes.len() {
         0 => "Nothing was pending.\n".to_owned(),
         _ => format!("Gave up what was pending:\n{}", text::change_lines(&before.changes)),

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use lb_api::{ApiError, ErrorCode, route};
+use lb_api::{ApiError, ErrorCode, ProblemDetails, route};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::sync::mpsc;
 use tokio::{net::UnixListener, sync::oneshot};
@@ -31,7 +31,7 @@ fn router(events: mpsc::Sender<Event>) -> Router {
             route::CANDIDATE,
             get(|e: Engine| ask(e, Command::Candidate))
                 .put(|e: Engine, body: Bytes| ask_with(e, body, |b| Command::PutCandidate(Box::new(b))))
-                .delete(|e: Engine| ask(e, Command::Discard)),
+                .delete(|e: Engine, body: Bytes| ask_with(e, body, Command::Discard)),
         )
         .route(route::PLAN, post(|e: Engine, body: Bytes| ask_with(e, body, |b| Command::Plan(Box::new(b)))))
         .route(route::APPLY, post(|e: Engine, body: Bytes| ask_with(e, body, |b| Command::Apply(Box::new(b)))))
@@ -39,6 +39,7 @@ fn router(events: mpsc::Sender<Event>) -> Router {
         .route(route::HISTORY, get(history))
         .route(route::REVISION, get(revision))
         .route(route::ROLLBACK, post(|e: Engine, body: Bytes| ask_with(e, body, Command::Rollback)))
+        .route(route::SUMMARY, get(|e: Engine| ask(e, Command::Summary)))
         .route(route::STATUS, get(|e: Engine| ask(e, Command::Status)))
         .route(route::STATE, post(|e: Engine, body: Bytes| ask_with(e, body, Command::SetState)))
         .route(route::RECONCILE, post(|e: Engine| ask(e, Command::Reconcile)))
@@ -102,18 +103,16 @@ async fn ask(State(events): Engine, command: Command) -> Response {
 
 fn refusal(error: &ApiError) -> Response {
     let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    respond(status, serde_json::to_vec(error))
+    respond(status, ProblemDetails::CONTENT_TYPE, serde_json::to_vec(error))
 }
 
 fn json(status: StatusCode, reply: &Reply) -> Response {
-    respond(status, serde_json::to_vec(reply))
+    respond(status, "application/json", serde_json::to_vec(reply))
 }
 
-fn respond(status: StatusCode, body: serde_json::Result<Vec<u8>>) -> Response {
+fn respond(status: StatusCode, kind: &'static str, body: serde_json::Result<Vec<u8>>) -> Response {
     match body {
-        Ok(body) => {
-            (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
-        }
+        Ok(body) => (status, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
     }
 }

@@ -5,27 +5,32 @@
 //! pure crates (lb-model, lb-plan, lb-check); what it does is in [`commands`](self) and `reconcile`.
 //! Tested by `tests/` with the fake kernel over a real socket, and in a guest with the real one.
 
+mod candidate;
 mod commands;
 mod confirm;
 mod health;
 mod opening;
 mod reconcile;
+mod reply;
 mod status;
 
 pub use opening::Opening;
+pub use reply::Reply;
 
 use lb_api::{
-    ApiError, Applied, ApplyRequest, CandidateView, ConfirmRequest, ConfirmView, Pending, PlanRequest, PlanView,
-    PutCandidate, ReconcileView, RevisionView, RollbackRequest, Running, StateRequest, Status,
+    ApiError, ApplyRequest, ByRequest, ConfirmRequest, Pending, PlanRequest, PutCandidate, RevisionView,
+    RollbackRequest, StateRequest,
 };
 use lb_check::{Checker, Outcome, Probe, ProbeKey};
 use lb_kernel::Kernel;
 use lb_model::Config;
 use lb_plan::{Health, Observed};
 use lb_store::Store;
-use serde::Serialize;
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::oneshot;
@@ -50,31 +55,17 @@ pub enum Command {
     Factory,
     Candidate,
     PutCandidate(Box<PutCandidate>),
-    Discard,
+    Discard(ByRequest),
     Plan(Box<PlanRequest>),
     Apply(Box<ApplyRequest>),
     Confirm(ConfirmRequest),
     History { limit: usize },
     Revision(u64),
     Rollback(RollbackRequest),
+    Summary,
     Status,
     SetState(StateRequest),
     Reconcile,
-}
-
-/// The answers, each written as its own JSON.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub enum Reply {
-    Running(Box<Running>),
-    Config(Box<Config>),
-    Candidate(Box<CandidateView>),
-    Plan(PlanView),
-    Applied(Applied),
-    Confirm(ConfirmView),
-    History(Vec<RevisionView>),
-    Status(Box<Status>),
-    Reconcile(ReconcileView),
 }
 
 /// A moment: since lbd started, and by the wall clock (Unix seconds).
@@ -107,11 +98,14 @@ pub struct Engine<K> {
     store: Option<Store>,
     kernel: K,
     start_probe: Box<dyn Fn(Probe) + Send>,
-    running: Config,
+    /// Shared with whoever is being answered.
+    running: Arc<Config>,
     revision: RevisionView,
     alarms: Vec<String>,
-    /// The stored candidate as it was put: an apply neither reads nor judges it again.
-    candidate: Option<commands::Kept>,
+    /// The stored candidate, read and judged once.
+    candidate: Option<Arc<candidate::Judged>>,
+    /// See [`lb_api::Summary::generation`].
+    generation: u64,
     /// What the kernel had when it was last read, with what we did since; `None` until it was read.
     observed: Option<Observed>,
     pending: Vec<Pending>,
@@ -146,10 +140,12 @@ impl<K: Kernel> Engine<K> {
             store,
             kernel,
             start_probe,
-            running,
+            running: Arc::new(running),
             revision,
             alarms,
             candidate: None,
+            // Far above what the lbd before us can have counted to, and still a whole number in every JSON reader.
+            generation: now.unix.saturating_mul(1000),
             observed: None,
             pending: Vec::new(),
             drift: Vec::new(),
@@ -196,6 +192,11 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
+    /// A reader that keeps a status must ask again.
+    fn touch(&mut self) {
+        self.generation += 1;
+    }
+
     /// What time alone brings about.
     fn tick(&mut self, now: Now) {
         self.revert_if_unconfirmed(now);
@@ -216,17 +217,18 @@ impl<K: Kernel> Engine<K> {
 
     fn command(&mut self, command: Command, now: Now) -> Result<Reply, ApiError> {
         match command {
-            Command::Running => Ok(Reply::Running(Box::new(self.running_view()))),
+            Command::Running => Ok(Reply::Running(self.running_view())),
             Command::Factory => Ok(Reply::Config(Box::new(lb_model::factory()))),
-            Command::Candidate => self.candidate().map(|c| Reply::Candidate(Box::new(c))),
-            Command::PutCandidate(request) => self.put_candidate(*request, now).map(|c| Reply::Candidate(Box::new(c))),
-            Command::Discard => self.discard(now).map(|c| Reply::Candidate(Box::new(c))),
+            Command::Candidate => self.candidate().map(Reply::Candidate),
+            Command::PutCandidate(request) => self.put_candidate(*request, now).map(Reply::Candidate),
+            Command::Discard(request) => self.discard(&request, now).map(Reply::Candidate),
             Command::Plan(request) => self.plan(*request).map(Reply::Plan),
             Command::Apply(request) => self.apply(*request, now).map(Reply::Applied),
             Command::Confirm(request) => self.confirm(request, now).map(Reply::Confirm),
             Command::History { limit } => Ok(Reply::History(self.history(limit))),
-            Command::Revision(number) => self.revision(number).map(|r| Reply::Running(Box::new(r))),
+            Command::Revision(number) => self.revision(number).map(Reply::Running),
             Command::Rollback(request) => self.rollback(request, now).map(Reply::Applied),
+            Command::Summary => Ok(Reply::Summary(Box::new(self.summary(now)))),
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
             Command::SetState(request) => self.set_state(request, now).map(Reply::Applied),
             Command::Reconcile => Ok(Reply::Reconcile(self.reconcile(now))),

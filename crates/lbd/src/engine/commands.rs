@@ -1,19 +1,19 @@
-//! The life of a configuration: candidate, apply, history, rollback.
+//! The life of a configuration: apply, history, rollback.
 
 use super::{
     Engine, Now,
     opening::view,
     reconcile::{SHOWN, shown},
+    reply::RunningView,
 };
 use lb_api::{
-    ApiError, Applied, ApplyRequest, CandidateView, ErrorCode, PlanRequest, PlanView, PutCandidate, RevisionView,
-    RollbackRequest, Running, StateRequest,
+    ApiError, Applied, ApplyRequest, ErrorCode, PlanRequest, PlanView, RevisionView, RollbackRequest, StateRequest,
 };
 use lb_kernel::Kernel;
-use lb_model::{Config, Problem, RequestedState, changes, factory, migrate, problems};
+use lb_model::{Config, RequestedState, changes, factory, migrate, problems};
 use lb_plan::{Drift, desired, plan};
 use lb_store::{CommitError, Confirm, NewCandidate, NewRevision, Store};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// What goes into one commit, besides the configuration.
 #[derive(Default)]
@@ -27,76 +27,16 @@ struct Note {
     document: Option<String>,
 }
 
-/// A candidate that this lbd put into the store under this etag, and what was found wrong with it.
-pub(super) struct Kept {
-    etag: u64,
-    config: Config,
-    problems: Vec<Problem>,
-}
-
 impl<K: Kernel> Engine<K> {
-    pub(super) fn running_view(&self) -> Running {
-        Running { revision: self.revision.clone(), config: self.running.clone() }
-    }
-
-    pub(super) fn candidate(&self) -> Result<CandidateView, ApiError> {
-        let stored = self.store.as_ref().and_then(Store::candidate);
-        let (author, time) = stored.as_ref().map_or_else(Default::default, |c| (c.author.clone(), c.time));
-        let (base, etag, config, problems) = match stored {
-            None => (self.revision.number, 0, self.running.clone(), problems(&self.running)),
-            Some(stored) => {
-                let (config, problems) = match self.candidate.as_ref().filter(|kept| kept.etag == stored.etag) {
-                    Some(kept) => (kept.config.clone(), kept.problems.clone()),
-                    None => {
-                        let config = read(&stored.document)?;
-                        let problems = problems(&config);
-                        (config, problems)
-                    }
-                };
-                (stored.base, stored.etag, config, problems)
-            }
-        };
-        let changes = changes(&self.running, &config);
-        Ok(CandidateView { base, etag, author, time, problems, changes, config })
-    }
-
-    pub(super) fn put_candidate(&mut self, request: PutCandidate, now: Now) -> Result<CandidateView, ApiError> {
-        let mut config = request.config;
-        config.assign_marks();
-        let number = self.revision.number;
-        let base = request.base.unwrap_or(number);
-        if base > number {
-            let message = format!("revision {base} does not exist; the running one is {number}");
-            return Err(ApiError::new(ErrorCode::NotFound, message));
-        }
-        let store = self.store(now)?;
-        let there = store.candidate();
-        let etag = there.as_ref().map_or(0, |c| c.etag);
-        if request.etag.is_some_and(|seen| seen != etag) {
-            return Err(changed_since(there.as_ref()));
-        }
-        if config == self.running && base == number {
-            store.clear_candidate(Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
-        } else {
-            let new = NewCandidate { base, author: request.author, document: write(&config)? };
-            let stored = store.set_candidate(new, Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
-            self.candidate = Some(Kept { etag: stored.etag, problems: problems(&config), config });
-        }
-        self.candidate()
-    }
-
-    pub(super) fn discard(&mut self, now: Now) -> Result<CandidateView, ApiError> {
-        self.store(now)?.clear_candidate(None, now.unix).map_err(|e| self.commit_error(e))?;
-        self.candidate()
+    pub(super) fn running_view(&self) -> RunningView {
+        RunningView { revision: self.revision.clone(), config: self.running.clone() }
     }
 
     pub(super) fn plan(&mut self, request: PlanRequest) -> Result<PlanView, ApiError> {
-        let mut config = match request.config {
-            Some(config) => config,
-            None => self.candidate()?.config,
+        let config = match request.config {
+            Some(config) => prepared(config)?,
+            None => self.judged()?.applicable()?,
         };
-        config.assign_marks();
-        valid(&config)?;
         let wanted = desired(&config, &self.health);
         let mut observed =
             self.kernel.observe(&wanted).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
@@ -121,33 +61,36 @@ impl<K: Kernel> Engine<K> {
             clear_candidate: request.config.is_none(),
             ..Note::default()
         };
-        let (base, config) = match request.config {
-            Some(config) => (request.base, config),
+        let stored = match &request.config {
+            Some(_) => None,
             None => match self.store(now)?.candidate() {
                 stored if request.etag.is_some_and(|seen| seen != stored.as_ref().map_or(0, |c| c.etag)) => {
                     return Err(changed_since(stored.as_ref()));
                 }
                 None => return Ok(self.nothing()),
-                Some(stored) => match self.candidate.take().filter(|kept| kept.etag == stored.etag) {
-                    // What this lbd wrote and judged need not be written and judged again.
-                    Some(kept) if kept.problems.is_empty() => {
-                        note.document = Some(stored.document.to_string());
-                        (Some(stored.base), kept.config)
-                    }
-                    _ => (Some(stored.base), read(&stored.document)?),
-                },
+                stored => stored,
             },
         };
+        let base = stored.as_ref().map_or(request.base, |c| Some(c.base));
         if let Some(base) = base.filter(|b| *b != self.revision.number) {
             return Err(self.conflict(base));
         }
         self.refuse_while_unconfirmed(None)?;
+        let config = match request.config {
+            Some(config) => prepared(config)?,
+            None => {
+                let judged = self.judged()?;
+                // What this lbd wrote need not be written again; an older text becomes one of today.
+                note.document = stored.filter(|_| judged.written).map(|c| c.document.to_string());
+                judged.applicable()?
+            }
+        };
         self.commit(config, note, now)
     }
 
     pub(super) fn rollback(&mut self, request: RollbackRequest, now: Now) -> Result<Applied, ApiError> {
         self.refuse_while_unconfirmed(Some(request.revision))?;
-        let config = self.config_of(request.revision)?;
+        let config = prepared(self.config_of(request.revision)?)?;
         let comment = match request.comment.as_str() {
             "" => format!("Roll back to revision {}", request.revision),
             comment => comment.to_owned(),
@@ -164,7 +107,7 @@ impl<K: Kernel> Engine<K> {
 
     /// Undoes a revision that nobody confirmed.
     pub(super) fn revert(&mut self, revision: u64, now: Now) -> Result<Applied, ApiError> {
-        let config = self.config_of(revision)?;
+        let config = prepared(self.config_of(revision)?)?;
         let comment = format!("Not confirmed in time: back to revision {revision}");
         self.commit(config, Note { author: "lbd".into(), comment, may_use_reserve: true, ..Note::default() }, now)
     }
@@ -172,7 +115,7 @@ impl<K: Kernel> Engine<K> {
     /// At once, past the candidate, which gets the same change if it was made from what runs.
     pub(super) fn set_state(&mut self, request: StateRequest, now: Now) -> Result<Applied, ApiError> {
         self.refuse_while_unconfirmed(None)?;
-        let mut config = self.running.clone();
+        let mut config = Config::clone(&self.running);
         let StateRequest { virtual_server, real_server, state, author } = request;
         if !set_state(&mut config, virtual_server.as_str(), real_server.as_str(), state) {
             return Err(self.unknown_server(virtual_server.as_str(), real_server.as_str()));
@@ -184,12 +127,13 @@ impl<K: Kernel> Engine<K> {
             RequestedState::Drain => format!("Drain {real_server} in {virtual_server}"),
             RequestedState::Offline => format!("Take {real_server} in {virtual_server} offline"),
         };
-        let applied = self.commit(config, Note { author, comment, ..Note::default() }, now)?;
+        let applied = self.commit(prepared(config)?, Note { author, comment, ..Note::default() }, now)?;
         if let Some(candidate) = candidate.filter(|_| self.revision.number != base) {
             let mut config = read(&candidate.document)?;
             set_state(&mut config, virtual_server.as_str(), real_server.as_str(), state);
             let new = NewCandidate { base: self.revision.number, author: candidate.author, document: write(&config)? };
             self.store(now)?.set_candidate(new, None, now.unix).map_err(|e| self.commit_error(e))?;
+            self.touch();
         }
         Ok(applied)
     }
@@ -202,25 +146,22 @@ impl<K: Kernel> Engine<K> {
         list.iter().map(|m| view(Some(m))).collect()
     }
 
-    pub(super) fn revision(&self, number: u64) -> Result<Running, ApiError> {
+    pub(super) fn revision(&self, number: u64) -> Result<RunningView, ApiError> {
         let config = self.config_of(number)?;
         let revision = match number {
             0 => view(None),
             _ => self.history(usize::MAX).into_iter().find(|r| r.number == number).unwrap_or_else(|| view(None)),
         };
-        Ok(Running { revision, config })
+        Ok(RunningView { revision, config: Arc::new(config) })
     }
 
-    /// Validate, store, execute; the one way by which the running configuration changes.
-    fn commit(&mut self, mut config: Config, note: Note, now: Now) -> Result<Applied, ApiError> {
-        if note.document.is_none() {
-            config.assign_marks();
-            valid(&config)?;
-        }
+    /// Store and execute what was [`prepared`]; the one way by which the running configuration changes.
+    fn commit(&mut self, config: Arc<Config>, note: Note, now: Now) -> Result<Applied, ApiError> {
         let changes = changes(&self.running, &config);
         if changes.is_empty() {
             if note.clear_candidate {
                 self.store(now)?.clear_candidate(None, now.unix).map_err(|e| self.commit_error(e))?;
+                self.touch();
             }
             return Ok(self.nothing());
         }
@@ -243,6 +184,7 @@ impl<K: Kernel> Engine<K> {
         if changes.len() > SHOWN {
             tracing::info!("… and {} more changes", changes.len() - SHOWN);
         }
+        self.touch();
         let network = self.running.node != config.node;
         self.running = config;
         // The failsafe is over once something else runs.
@@ -391,25 +333,32 @@ fn set_state(config: &mut Config, vs: &str, rs: &str, state: RequestedState) -> 
 }
 
 /// Somebody else edited, applied or discarded what was looked at.
-fn changed_since(now: Option<&lb_store::Candidate>) -> ApiError {
+pub(super) fn changed_since(now: Option<&lb_store::Candidate>) -> ApiError {
     let who = now.map_or_else(|| "it was applied or discarded".to_owned(), |c| format!("{} changed it", c.author));
     let message = format!("the pending configuration is no longer the one you looked at: {who}");
     ApiError::new(ErrorCode::Conflict, message).hint("read it again and repeat your change; nothing was lost")
 }
 
-fn valid(config: &Config) -> Result<(), ApiError> {
-    match problems(config) {
-        none if none.is_empty() => Ok(()),
+/// With its marks and without problems.
+fn prepared(mut config: Config) -> Result<Arc<Config>, ApiError> {
+    config.assign_marks();
+    match problems(&config) {
+        none if none.is_empty() => Ok(Arc::new(config)),
         all => Err(ApiError::invalid(all)),
     }
 }
 
-fn read(document: &str) -> Result<Config, ApiError> {
+/// Whom the log names.
+pub(super) fn who(author: &str) -> &str {
+    if author.is_empty() { "somebody" } else { author }
+}
+
+pub(super) fn read(document: &str) -> Result<Config, ApiError> {
     migrate(document)
         .map_err(|e| ApiError::new(ErrorCode::Internal, format!("a stored configuration cannot be read: {e}")))
 }
 
-fn write(config: &Config) -> Result<String, ApiError> {
+pub(super) fn write(config: &Config) -> Result<String, ApiError> {
     serde_json::to_string(config)
         .map_err(|e| ApiError::new(ErrorCode::Internal, format!("writing the configuration: {e}")))
 }

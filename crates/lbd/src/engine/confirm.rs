@@ -1,6 +1,6 @@
 //! The confirm window: a revision that undoes itself unless somebody still reaches the unit to keep it.
 
-use super::{Engine, Now};
+use super::{Engine, Now, commands::who};
 use lb_api::{ApiError, ConfirmRequest, ConfirmView, ErrorCode};
 use lb_kernel::Kernel;
 use std::time::Duration;
@@ -24,7 +24,8 @@ impl<K: Kernel> Engine<K> {
         }
         store.confirm(pending.number, now.unix).map_err(|e| self.commit_error(e))?;
         self.revert_at = None;
-        tracing::info!("revision {} confirmed", pending.number);
+        self.touch();
+        tracing::info!("revision {} confirmed by {}", pending.number, who(&request.author));
         Ok(ConfirmView { revision: pending.number })
     }
 

@@ -45,6 +45,7 @@ impl<K: Kernel> Engine<K> {
                 Verdict::Fit => Fitness::Fit,
                 Verdict::Unfit => Fitness::Unfit,
             };
+            self.touch();
             let before = self.health.set(&transition.vs, &transition.rs, fitness);
             self.dirty |= before != fitness;
             match fitness {

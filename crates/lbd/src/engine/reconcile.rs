@@ -25,7 +25,11 @@ impl<K: Kernel> Engine<K> {
             }
             Err(error) => {
                 self.observed = None;
-                self.pending = vec![Pending { action: "read the kernel's state".into(), error: chain(&error) }];
+                let pending = vec![Pending { action: "read the kernel's state".into(), error: chain(&error) }];
+                if self.pending != pending {
+                    self.pending = pending;
+                    self.touch();
+                }
             }
         }
     }
@@ -47,6 +51,7 @@ impl<K: Kernel> Engine<K> {
     pub(super) fn converge(&mut self, now: Now) -> Vec<Action> {
         let mut done = Vec::new();
         self.dirty = false;
+        let before = (self.pending.clone(), self.drift.clone());
         if let Some(observed) = &mut self.observed {
             let wanted: Desired = desired(&self.running, &self.health);
             let plan = plan(&wanted, observed);
@@ -84,6 +89,9 @@ impl<K: Kernel> Engine<K> {
                 tracing::warn!("{new}");
             }
             self.drift = drift;
+        }
+        if !done.is_empty() || before != (self.pending.clone(), self.drift.clone()) {
+            self.touch();
         }
         self.failures = if self.pending.is_empty() { 0 } else { self.failures.saturating_add(1) };
         self.next_reconcile = now.since_start + self.pause();

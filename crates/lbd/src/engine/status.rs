@@ -1,10 +1,13 @@
 //! The state of the unit in the words that administrators know: requested, actual, connections.
 
-use super::Engine;
-use lb_api::{ActualState, AwaitingConfirm, CheckStatus, Counters, RealServerStatus, Status, VirtualServerStatus};
+use super::{Engine, Now};
+use lb_api::{
+    ActualState, AwaitingConfirm, CheckStatus, Counters, RealServerStatus, Status, Summary, VirtualServerStatus,
+};
 use lb_kernel::{DestCounters, Kernel, ServiceCounters, Totals};
 use lb_model::{CheckMethod, Label, RealServer, RequestedState, VirtualServer};
 use lb_plan::{Fitness, dest_key, service_key};
+use lb_store::Store;
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
@@ -14,13 +17,32 @@ use std::{
 pub type Since = HashMap<(Label, Label), u64>;
 
 impl<K: Kernel> Engine<K> {
+    pub(super) fn summary(&self, now: Now) -> Summary {
+        Summary {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hostname: self.running.node.hostname.to_string(),
+            time: now.unix,
+            revision: self.revision.number,
+            candidate_etag: self.store.as_ref().and_then(Store::candidate).map_or(0, |c| c.etag),
+            generation: self.generation,
+            alarms: self.alarms.clone(),
+            converged: self.pending.is_empty(),
+            confirm: self.awaiting_confirm(),
+        }
+    }
+
+    fn awaiting_confirm(&self) -> Option<AwaitingConfirm> {
+        let pending = self.store.as_ref().and_then(Store::pending_confirm)?;
+        Some(AwaitingConfirm { revision: pending.number, before: pending.deadline_unix, revert_to: pending.revert_to })
+    }
+
     pub(super) fn status(&mut self) -> Status {
         // Without counters the rest is still worth showing.
         let counters = self.kernel.counters().unwrap_or_else(|error| {
             tracing::warn!("reading counters: {error}");
             BTreeMap::new()
         });
-        let confirm = self.store.as_ref().and_then(|s| s.pending_confirm());
+        let pending_changes = self.judged().map_or(0, |judged| judged.changes.len());
         let virtual_servers = self
             .running
             .virtual_servers
@@ -35,12 +57,8 @@ impl<K: Kernel> Engine<K> {
             converged: self.pending.is_empty(),
             pending: self.pending.clone(),
             drift: self.drift.clone(),
-            confirm: confirm.map(|p| AwaitingConfirm {
-                revision: p.number,
-                before: p.deadline_unix,
-                revert_to: p.revert_to,
-            }),
-            pending_changes: self.candidate().map_or(0, |c| c.changes.len()),
+            confirm: self.awaiting_confirm(),
+            pending_changes,
             virtual_servers,
         }
     }

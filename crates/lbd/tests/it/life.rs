@@ -219,6 +219,65 @@ fn an_action_that_fails_stays_visible_and_is_tried_again() {
     assert_eq!(kernel.state().services.into_values().next().expect("the service").dests.len(), 2);
 }
 
+/// A reader that polls the summary misses nothing that a status would show, but for counters.
+#[test]
+fn the_generation_grows_with_every_change_and_only_then() {
+    let dir = dir();
+    let rig = Rig::start(dir.path());
+    let mut last = rig.summary().generation;
+    let mut grew = |what: &str, rig: &Rig| {
+        let now = rig.summary().generation;
+        assert!(now > last, "{what}");
+        last = now;
+    };
+    rig.put(&crate::rig::guide()).expect("a candidate");
+    grew("an edit of the candidate", &rig);
+    rig.ask::<Applied>(Command::Apply(Box::default())).expect("applied");
+    grew("an apply", &rig);
+    rig.answer_probes(|_| lb_check::Outcome::Fit);
+    rig.wait("both fit", |rig| rig.status().virtual_servers[0].active);
+    grew("a health transition", &rig);
+    rig.kernel.edit(|kernel| kernel.services.values_mut().for_each(|s| s.dests.clear()));
+    rig.ask::<lb_api::ReconcileView>(Command::Reconcile).expect("reconciled");
+    grew("a repair", &rig);
+    rig.put(&guide_unchecked()).expect("a candidate");
+    grew("another edit", &rig);
+    assert_eq!(rig.summary().candidate_etag, 2);
+    rig.ask::<lb_api::CandidateView>(Command::Discard(Default::default())).expect("discarded");
+    grew("giving it up", &rig);
+    let (before, summary) = (last, rig.summary());
+    rig.ask::<lb_api::ReconcileView>(Command::Reconcile).expect("reconciled");
+    rig.ask::<lb_api::CandidateView>(Command::Discard(Default::default())).expect("nothing to discard");
+    rig.status();
+    assert_eq!((rig.summary().generation, summary.candidate_etag, summary.converged), (before, 0, true));
+    assert_eq!(summary.revision, rig.status().revision);
+}
+
+/// It begins with the clock, so that a restarted lbd goes on above the one before it.
+#[test]
+fn the_generation_grows_over_a_restart() {
+    let dir = dir();
+    let before = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let summary = Rig::start(dir.path()).summary();
+    assert!((before * 1000..=summary.time * 1000 + 999).contains(&summary.generation), "{summary:?}");
+}
+
+/// What somebody else applied meanwhile changes what an edit amounts to.
+#[test]
+fn the_changes_of_a_candidate_are_told_anew_after_each_apply() {
+    let dir = dir();
+    let rig = Rig::start(dir.path());
+    let mut mine = guide_unchecked();
+    mine.globals.masquerade = false;
+    rig.put(&mine).expect("a candidate");
+    let alone = rig.status().pending_changes;
+    rig.apply(&guide_unchecked()).expect("somebody else's apply");
+    let candidate: lb_api::CandidateView = rig.ask(Command::Candidate).expect("the candidate");
+    assert_eq!(candidate.changes.iter().map(|c| c.text.as_str()).collect::<Vec<_>>(), ["Turn MASQUERADE off"]);
+    assert!(alone > 1);
+    assert_eq!((rig.status().pending_changes, candidate.base), (1, 0));
+}
+
 /// Every line of the configuration that changes is planned without reading the kernel's services again,
 /// and the full comparison that follows finds nothing to do.
 #[test]

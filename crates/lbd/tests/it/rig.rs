@@ -1,6 +1,6 @@
 //! An engine in a thread with a fake kernel, and commands to it.
 
-use lb_api::{ApiError, Applied, ApplyRequest, CandidateView, PutCandidate, Running, Status};
+use lb_api::{ApiError, Applied, ApplyRequest, CandidateView, PutCandidate, Running, Status, Summary};
 use lb_kernel::Fake;
 use lb_model::Config;
 use lbd::engine::{Clock, Command, Engine, Event, Opening};
@@ -72,6 +72,10 @@ impl Rig {
 
     pub fn running(&self) -> Running {
         self.ask(Command::Running).expect("what runs")
+    }
+
+    pub fn summary(&self) -> Summary {
+        self.ask(Command::Summary).expect("the summary")
     }
 
     pub fn status(&self) -> Status {

@@ -120,6 +120,18 @@ fn nonsense_is_refused_with_the_field_and_the_reason() {
 }
 
 #[test]
+fn a_refusal_is_problem_details() {
+    let lbd = Lbd::start();
+    lbd.client();
+    let answer = raw(&lbd.socket(), "GET", "/v1/history/99", "");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
+    assert!(head.starts_with("HTTP/1.1 404") && head.contains("content-type: application/problem+json"), "{head}");
+    let details: lb_api::ProblemDetails = serde_json::from_str(body).expect("problem details");
+    assert_eq!((details.kind.as_str(), details.status), ("urn:steelyard:problem:not-found", 404));
+    assert_eq!(details.detail, "revision 99 is not in the history");
+}
+
+#[test]
 fn a_second_lbd_does_not_touch_the_store_of_the_first() {
     let lbd = Lbd::start();
     let client = lbd.client();
