@@ -1,5 +1,28 @@
 //! The web interface and the native API under it.
+//!
+//! ```text
+//!  browser --http/https--> server (limits, TLS, headers) --> pages / api --Backend--> /run/lbd.sock
+//!                                                             |   |  \-- lb-access: users, sessions, audit
+//!                                        templates, forms <---+   \----- live: one poll of lbd for all viewers
+//! ```
+//! It sees the product through lb-api only, runs without root, and keeps nothing but its own state directory
+//! (users, certificate, graphs). [`app`] is what every request shares; [`pages`] holds a module for each page of the
+//! menu ([`menu`]); [`forms`] is pure. Tested by `tests/it`: a real lbd with the fake kernel, real sockets.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod args;
 pub mod assets;
+pub mod backend;
+pub mod confine;
 pub mod forms;
+pub mod frame;
+pub mod live;
+pub mod menu;
+pub mod pages;
+pub mod refusal;
+pub mod seat;
+pub mod server;
+pub mod tls;
+
+pub use app::{App, Shared};

@@ -1,0 +1,184 @@
+//! What is around every page: menu, breadcrumbs, the bar of pending changes, the confirm window, messages.
+
+use crate::{
+    app::{App, Flash, now},
+    menu::{self, Entry},
+    refusal::Refusal,
+    seat::{Scheme, Seat},
+};
+use askama::Template;
+use axum::{
+    http::StatusCode,
+    response::{Html, IntoResponse, Response},
+};
+use lb_access::Permission;
+use lb_api::{CandidateView, Summary};
+use lb_model::Change;
+use std::sync::Arc;
+
+/// Changes that the bar shows; the rest is on the page of pending changes.
+const IN_BAR: usize = 5;
+
+/// The frame of one page for one person. Templates extend `base.html` and call it `frame`.
+pub struct Frame {
+    pub title: String,
+    /// In capitals as in the guide: `EDIT CONFIGURATION`, `REAL SERVERS`.
+    pub crumbs: Vec<String>,
+    /// Below `/lbadmin/`; marks the menu's entry.
+    pub here: &'static str,
+    pub user: String,
+    pub role: String,
+    pub csrf: String,
+    pub hostname: String,
+    pub menu: Vec<(&'static str, Vec<&'static Entry>)>,
+    pub bar: Option<Bar>,
+    pub confirm: Option<ConfirmBar>,
+    pub alarms: Vec<String>,
+    pub flash: Option<Flash>,
+    /// Where this page's live values come from; empty: it has none.
+    pub live: String,
+    /// Without JavaScript the page is loaded again after so many seconds; 0: never.
+    pub refresh: u32,
+    pub may_configure: bool,
+    pub may_set_state: bool,
+    pub may_administer: bool,
+    pub secure: bool,
+    summary: Summary,
+    candidate: Arc<CandidateView>,
+}
+
+/// Changes that wait.
+pub struct Bar {
+    pub etag: u64,
+    pub author: String,
+    pub changes: Vec<Change>,
+    /// How many more there are.
+    pub more: usize,
+    pub problems: usize,
+    /// Whom it hurts, each sentence once.
+    pub impacts: Vec<String>,
+    /// It changes how this unit is reached: apply asks for a confirmation.
+    pub cuts_off: bool,
+}
+
+/// A revision that undoes itself.
+pub struct ConfirmBar {
+    pub revision: u64,
+    pub revert_to: u64,
+    pub seconds: u64,
+    pub before: u64,
+}
+
+impl Frame {
+    /// `crumbs` ends with the page itself, whose title it is too.
+    pub async fn load(app: &App, seat: &Seat, here: &'static str, crumbs: &[&str]) -> Result<Frame, Refusal> {
+        let summary = app.lbd.summary().await?;
+        let candidate = app.lbd.candidate_of(&summary).await?;
+        let role = seat.session.who.role;
+        Ok(Frame {
+            title: crumbs.last().copied().unwrap_or_default().to_owned(),
+            crumbs: crumbs.iter().map(|c| c.to_uppercase()).collect(),
+            here,
+            user: seat.session.who.user.clone(),
+            role: role.to_string(),
+            csrf: seat.session.csrf.clone(),
+            hostname: summary.hostname.clone(),
+            menu: menu::visible(role),
+            bar: bar(app, &candidate).await?,
+            confirm: summary.confirm.as_ref().map(|c| ConfirmBar {
+                revision: c.revision,
+                revert_to: c.revert_to,
+                seconds: c.before.saturating_sub(summary.time),
+                before: c.before,
+            }),
+            alarms: summary.alarms.clone(),
+            flash: app.told(&seat.session.id),
+            live: String::new(),
+            refresh: 0,
+            may_configure: seat.may(Permission::Configure),
+            may_set_state: seat.may(Permission::SetState),
+            may_administer: seat.may(Permission::Administer),
+            secure: seat.scheme == Scheme::Https,
+            summary,
+            candidate,
+        })
+    }
+
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// What is being edited: the candidate, or what runs when there is none.
+    pub fn candidate(&self) -> &Arc<CandidateView> {
+        &self.candidate
+    }
+
+    /// Values that update by themselves, from `/lbadmin/live/…`; without JavaScript the page is loaded again.
+    pub fn live(mut self, from: impl Into<String>, refresh: u32) -> Self {
+        self.live = from.into();
+        self.refresh = refresh;
+        self
+    }
+
+    /// Shown at once instead of on the next page.
+    pub fn flash(mut self, flash: Flash) -> Self {
+        self.flash = Some(flash);
+        self
+    }
+}
+
+async fn bar(app: &App, candidate: &CandidateView) -> Result<Option<Bar>, Refusal> {
+    if candidate.etag == 0 || (candidate.changes.is_empty() && candidate.problems.is_empty()) {
+        return Ok(None);
+    }
+    let mut impacts: Vec<String> = Vec::new();
+    for impact in candidate.changes.iter().filter_map(|c| c.impact.as_ref()) {
+        if !impacts.contains(impact) && impacts.len() < IN_BAR {
+            impacts.push(impact.clone());
+        }
+    }
+    Ok(Some(Bar {
+        etag: candidate.etag,
+        author: candidate.author.clone(),
+        changes: candidate.changes.iter().take(IN_BAR).cloned().collect(),
+        more: candidate.changes.len().saturating_sub(IN_BAR),
+        problems: candidate.problems.len(),
+        impacts,
+        cuts_off: app.lbd.cuts_off(candidate).await?,
+    }))
+}
+
+/// The page, with status 200.
+pub fn show(page: &impl Template) -> Result<Response, Refusal> {
+    Ok(Html(page.render()?).into_response())
+}
+
+/// A form that came back: 422.
+pub fn refused(page: &impl Template) -> Result<Response, Refusal> {
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(page.render()?)).into_response())
+}
+
+/// See the other page now (303), where the session is told `flash`.
+pub fn go(app: &App, seat: &Seat, to: &str, flash: Flash) -> Response {
+    app.tell(&seat.session.id, flash);
+    axum::response::Redirect::to(to).into_response()
+}
+
+/// `2026-11-21 07:13:20` (UTC), as lists show it.
+pub fn time(unix: u64) -> String {
+    i64::try_from(unix)
+        .ok()
+        .and_then(|s| jiff::Timestamp::from_second(s).ok())
+        .map_or_else(String::new, |t| t.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// `3 min ago`
+pub fn ago(unix: u64) -> String {
+    let seconds = now().saturating_sub(unix);
+    match seconds {
+        0..60 => format!("{seconds} s ago"),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..86400 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86400),
+    }
+}

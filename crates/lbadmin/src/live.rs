@@ -1,0 +1,241 @@
+//! Values that update by themselves: one poll of lbd for all viewers, one rendering a view, only what changed is sent.
+//!
+//! ```text
+//!  run: every 2 s --status--> each open view: cells -> difference -> broadcast --> its streams (server-sent events)
+//! ```
+//! A view is named by its place and query, so that everybody on the same page shares it. A cell is a `<span>` with an
+//! id that the page already has; htmx puts the new one in its place. Without JavaScript pages reload instead.
+
+use crate::{App, Shared, refusal::Refusal, seat::Seat};
+use axum::{
+    extract::{OriginalUri, Path, State},
+    http::StatusCode,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::{Stream, StreamExt, stream};
+use lb_api::Status;
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    fmt::Write,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
+
+/// Seconds between two polls, and between two reloads of a page without JavaScript.
+pub const PERIOD: u32 = 2;
+pub const RELOAD: u32 = 15;
+
+/// Streams at once.
+const VIEWERS: usize = 1000;
+/// Different views at once: each costs a rendering every period.
+const VIEWS_AT_ONCE: usize = 300;
+
+/// A value on a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    pub id: String,
+    /// Of the style sheet; not from users.
+    pub class: &'static str,
+    pub text: String,
+}
+
+impl Cell {
+    pub fn new(id: impl Into<String>, text: impl ToString) -> Self {
+        Cell { id: id.into(), class: "", text: text.to_string() }
+    }
+
+    pub fn class(mut self, class: &'static str) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// As it stands in the page; everything in it is escaped.
+    pub fn html(&self) -> String {
+        self.span("")
+    }
+
+    fn span(&self, swap: &str) -> String {
+        let mut html = String::from("<span id=\"");
+        escape(&self.id, &mut html);
+        // Writing to a string cannot fail.
+        let _ = write!(html, "\" class=\"{}\"{swap}>", self.class);
+        escape(&self.text, &mut html);
+        html.push_str("</span>");
+        html
+    }
+}
+
+fn escape(text: &str, into: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => into.push_str("&amp;"),
+            '<' => into.push_str("&lt;"),
+            '>' => into.push_str("&gt;"),
+            '"' => into.push_str("&quot;"),
+            '\'' => into.push_str("&#39;"),
+            c => into.push(c),
+        }
+    }
+}
+
+/// The cells of a view, from the state of the unit and the page's query.
+pub type Render = fn(&Status, query: &str) -> Vec<Cell>;
+
+/// The views by name. A page that has one says so by [`crate::frame::Frame::live`].
+pub const VIEWS: &[(&str, Render)] = &[("overview", crate::pages::overview::cells)];
+
+#[derive(Default)]
+pub struct Hub(Mutex<HashMap<String, View>>);
+
+struct View {
+    render: Render,
+    query: String,
+    last: HashMap<String, String>,
+    all: Arc<str>,
+    streams: broadcast::Sender<Arc<str>>,
+}
+
+impl View {
+    /// Renders again; the spans that changed.
+    fn update(&mut self, status: &Status) -> String {
+        let cells = (self.render)(status, &self.query);
+        let mut changed = String::new();
+        let mut all = String::new();
+        let mut last = HashMap::with_capacity(cells.len());
+        for cell in cells {
+            let html = cell.span(" hx-swap-oob=\"true\"");
+            if self.last.get(&cell.id) != Some(&html) {
+                changed.push_str(&html);
+            }
+            all.push_str(&html);
+            last.insert(cell.id, html);
+        }
+        self.last = last;
+        self.all = all.into();
+        changed
+    }
+}
+
+impl Hub {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, View>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All cells now, and what changes from then on; `None`: too many viewers.
+    fn join(
+        &self,
+        name: &str,
+        render: Render,
+        query: &str,
+        status: &Status,
+    ) -> Option<(Arc<str>, broadcast::Receiver<Arc<str>>)> {
+        let mut views = self.lock();
+        if views.values().map(|v| v.streams.receiver_count()).sum::<usize>() >= VIEWERS {
+            return None;
+        }
+        let key = format!("{name}?{query}");
+        if !views.contains_key(&key) {
+            if views.len() >= VIEWS_AT_ONCE {
+                return None;
+            }
+            let (streams, _) = broadcast::channel(8);
+            let mut view = View { render, query: query.to_owned(), last: HashMap::new(), all: Arc::from(""), streams };
+            view.update(status);
+            views.insert(key.clone(), view);
+        }
+        views.get(&key).map(|v| (v.all.clone(), v.streams.subscribe()))
+    }
+
+    fn update(&self, status: &Status) {
+        let mut views = self.lock();
+        views.retain(|_, v| v.streams.receiver_count() > 0);
+        for view in views.values_mut() {
+            let changed = view.update(status);
+            if !changed.is_empty() {
+                // Nobody left to hear it: the view goes at the next round.
+                let _ = view.streams.send(changed.into());
+            }
+        }
+    }
+
+    fn is_watched(&self) -> bool {
+        !self.lock().is_empty()
+    }
+}
+
+/// Polls lbd for as long as somebody looks.
+pub async fn run(app: Arc<App>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(PERIOD.into()));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if !app.live.is_watched() {
+            continue;
+        }
+        match app.lbd.status().await {
+            Ok(status) => app.live.update(&status),
+            Err(error) => tracing::warn!("live values: {error}"),
+        }
+    }
+}
+
+/// GET `/lbadmin/live/{view}?query`: the view's cells, then what changes. Ends when the session does.
+pub async fn stream(
+    State(app): State<Shared>,
+    seat: Seat,
+    Path(name): Path<String>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Refusal> {
+    let Some((name, render)) = VIEWS.iter().find(|(n, _)| *n == name) else {
+        return Err(Refusal::NotFound(format!("There is no view {name}.")));
+    };
+    let query = uri.query().unwrap_or_default();
+    if query.len() > 500 {
+        return Err(Refusal::Unreadable("the query is longer than 500 characters".into()));
+    }
+    let status = app.lbd.status().await?;
+    let Some((all, changes)) = app.live.join(name, *render, query, &status) else {
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, "Too many live views.\n").into_response());
+    };
+    let stream = events(all, changes);
+    let ended = ended(app, seat.cookie, seat.session.who.address);
+    Ok(Sse::new(stream.take_until(ended))
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+        .into_response())
+}
+
+fn events(
+    all: Arc<str>,
+    changes: broadcast::Receiver<Arc<str>>,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
+    let later = BroadcastStream::new(changes).filter_map(|change| async move {
+        match change {
+            Ok(html) => Some(html),
+            // A stream this slow gets the next change; ids repeat, so it comes right by itself.
+            Err(BroadcastStreamRecvError::Lagged(_)) => None,
+        }
+    });
+    let event = |html: Arc<str>| Ok(Event::default().event("cells").data(html.as_ref()));
+    stream::once(async move { all }).chain(later).map(event)
+}
+
+/// When the session has gone. Looking does not keep it: an idle administrator is logged out.
+async fn ended(app: Shared, cookie: String, _address: std::net::IpAddr) {
+    let mut tick = tokio::time::interval(Duration::from_secs(30));
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        if !app.access.is_session(&cookie, crate::app::now()) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+use super::*;
+
+fn status(connections: u32) -> Status {
+    Status {
+        version: String::new(),
+        hostname: connections.to_string(),
+        revision: 1,
+        alarms: Vec::new(),
+        converged: true,
+        pending: Vec::new(),
+        drift: Vec::new(),
+        confirm: None,
+        pending_changes: 0,
+        virtual_servers: Vec::new(),
+    }
+}
+
+fn cells(status: &Status, query: &str) -> Vec<Cell> {
+    vec![Cell::new("a", &status.hostname), Cell::new("b", query).class("good")]
+}
+
+#[test]
+fn only_what_changed_is_sent() {
+    let hub = Hub::default();
+    let (all, mut changes) = hub.join("view", cells, "q=1", &status(1)).expect("room");
+    assert_eq!(
+        &*all,
+        "<span id=\"a\" class=\"\" hx-swap-oob=\"true\">1</span><span id=\"b\" class=\"good\" hx-swap-oob=\"true\">q=1</span>"
+    );
+    hub.update(&status(1));
+    assert!(changes.try_recv().is_err(), "nothing changed");
+    hub.update(&status(2));
+    assert_eq!(&*changes.try_recv().expect("a change"), "<span id=\"a\" class=\"\" hx-swap-oob=\"true\">2</span>");
+}
+
+#[test]
+fn a_view_that_nobody_watches_goes() {
+    let hub = Hub::default();
+    let joined = hub.join("view", cells, "", &status(1));
+    assert!(hub.is_watched());
+    drop(joined);
+    hub.update(&status(1));
+    assert!(!hub.is_watched());
+}
+
+#[test]
+fn views_are_bounded() {
+    let hub = Hub::default();
+    let kept: Vec<_> = (0..VIEWS_AT_ONCE).map(|n| hub.join("view", cells, &n.to_string(), &status(1))).collect();
+    assert!(kept.iter().all(Option::is_some));
+    assert!(hub.join("view", cells, "one more", &status(1)).is_none());
+}
+
+#[test]
+fn what_users_wrote_is_escaped() {
+    let cell = Cell::new("a\"b", "<script>&'");
+    assert_eq!(cell.html(), "<span id=\"a&quot;b\" class=\"\">&lt;script&gt;&amp;&#39;</span>");
+}

@@ -1,0 +1,38 @@
+//! The menu, which is the route table: words, place, and who may go there.
+
+use lb_access::{Permission, Role};
+
+pub struct Group {
+    pub title: &'static str,
+    pub entries: &'static [Entry],
+}
+
+pub struct Entry {
+    pub title: &'static str,
+    /// Below `/lbadmin/`.
+    pub path: &'static str,
+    pub needs: Permission,
+}
+
+const fn look(title: &'static str, path: &'static str) -> Entry {
+    Entry { title, path, needs: Permission::Look }
+}
+
+const fn edit(title: &'static str, path: &'static str) -> Entry {
+    Entry { title, path, needs: Permission::Configure }
+}
+
+/// Every page that somebody can go to. A test asks for each of them.
+pub const MENU: &[Group] = &[
+    Group { title: "View Configuration", entries: &[look("System Overview", "")] },
+    Group {
+        title: "Maintenance",
+        entries: &[edit("Pending Changes", "changes"), look("Configuration History", "history")],
+    },
+];
+
+/// The groups that this role sees, with their entries.
+pub fn visible(role: Role) -> Vec<(&'static str, Vec<&'static Entry>)> {
+    let entries = |g: &'static Group| g.entries.iter().filter(|e| role.may(e.needs)).collect::<Vec<_>>();
+    MENU.iter().map(|g| (g.title, entries(g))).filter(|(_, e)| !e.is_empty()).collect()
+}

@@ -1,0 +1,22 @@
+//! The pages, a module each; this file is the route table. A page of the menu stands in [`crate::menu`] too.
+
+pub mod changes;
+pub mod history;
+pub mod login;
+pub mod overview;
+
+use crate::{Shared, live, refusal::Refusal};
+use axum::{Router, response::Redirect, routing::get};
+
+pub fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/lbadmin/") }))
+        .route("/lbadmin", get(|| async { Redirect::to("/lbadmin/") }))
+        .route("/lbadmin/live/{view}", get(live::stream))
+        .merge(crate::assets::routes())
+        .merge(login::routes())
+        .merge(overview::routes())
+        .merge(changes::routes())
+        .merge(history::routes())
+        .fallback(|| async { Refusal::NotFound("There is no such page.".into()) })
+}
