@@ -17,6 +17,7 @@ pub mod backend;
 pub mod confine;
 pub mod forms;
 pub mod frame;
+pub mod help;
 pub mod live;
 pub mod menu;
 pub mod pages;
