@@ -6,6 +6,8 @@
 
 mod client;
 mod error;
+#[cfg(feature = "tls")]
+mod https;
 pub mod route;
 mod transport;
 mod types;
@@ -13,6 +15,8 @@ mod unit;
 
 pub use client::{BlockingClient, Client};
 pub use error::{ApiError, ErrorCode, ProblemDetails};
+#[cfg(feature = "tls")]
+pub use https::{Fingerprint, Trust};
 pub use transport::{ClientError, Transport};
 pub use types::*;
 pub use unit::*;

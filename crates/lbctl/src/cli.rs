@@ -5,6 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use lb_api::Fingerprint;
 use lb_model::{ForwardingMethod, Label, Protocol, Scheduler, Tunnel};
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ Exit status:
   1  refused: nothing was changed, and the reason was printed
      (`status --check`: something is not as it should be)
   2  the command line or a file could not be read
-  3  lbd cannot be reached, or gave no answer
+  3  the load balancer cannot be reached or trusted, or gave no answer
 
 With --json standard output holds one JSON document: lbd's answer, or
 {\"error\": {\"code\", \"message\", \"hint\", \"problems\", \"between\"}}.
@@ -28,7 +29,8 @@ Examples:
   lbctl rip add HTTP_Cluster WebServer1 192.168.2.50:80 --apply
   lbctl config set virtual_servers.HTTP_Cluster.real_servers.WebServer1.weight 5
   lbctl diff
-  lbctl apply -m \"more for WebServer1\" --confirm 60";
+  lbctl apply -m \"more for WebServer1\" --confirm 60
+  lbctl --url https://192.168.2.21:9443 --token-file ~/.lb-token status";
 
 /// The command line of the load balancer
 #[derive(Debug, Parser)]
@@ -38,11 +40,44 @@ pub struct Cli {
     /// Where lbd listens
     #[arg(long, global = true, env = "LBD_SOCKET", hide_env_values = true, default_value = lb_api::SOCKET, value_name = "PATH", help_heading = "Global options")]
     pub socket: PathBuf,
+    #[command(flatten)]
+    pub remote: Remote,
     /// Print JSON: lbd's answer, or {"error": …}
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Another unit's native API instead of this unit's socket.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Over the network")]
+pub struct Remote {
+    /// Speak to the unit at this address instead: https://HOST:9443
+    #[arg(long, global = true, env = "LBCTL_URL", hide_env_values = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// The file that holds the API token, readable by you alone
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The API token itself; others may see it in the list of processes
+    #[arg(long, global = true, env = "LBCTL_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Trust certificates that an authority in this file (PEM) signed
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Trust the certificate with this SHA-256 fingerprint only
+    #[arg(
+        long,
+        global = true,
+        env = "LBCTL_FINGERPRINT",
+        hide_env_values = true,
+        value_name = "SHA256",
+        conflicts_with = "ca_file"
+    )]
+    pub fingerprint: Option<Fingerprint>,
+    /// Trust any certificate: whoever is in between can read and change all
+    #[arg(long, global = true, conflicts_with_all = ["ca_file", "fingerprint"])]
+    pub insecure: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -66,7 +66,7 @@ struct Body<'a> {
     error: Plain<'a>,
 }
 
-/// [`ApiError`] with codes of our own beside lbd's: `request`, `file`, `unreachable`, `output`.
+/// [`ApiError`] with codes of our own beside lbd's: `request`, `file`, `output`, and those of [`client_code`].
 #[derive(Serialize)]
 struct Plain<'a> {
     code: serde_json::Value,
@@ -100,6 +100,8 @@ impl Error {
         match self {
             Error::Refused(_) | Error::Request { .. } | Error::Document { .. } | Error::Editor { .. } => REFUSED,
             Error::File { .. } => USAGE,
+            Error::Client(ClientError::Unauthorized(_) | ClientError::Forbidden(_)) => REFUSED,
+            Error::Client(ClientError::Settings(_)) => USAGE,
             Error::Client(_) => UNREACHABLE,
             Error::Output(_) | Error::Json(_) => REFUSED,
         }
@@ -131,7 +133,7 @@ impl Error {
                 ("request".into(), &[][..], &[][..])
             }
             Error::File { .. } => ("file".into(), &[][..], &[][..]),
-            Error::Client(_) => ("unreachable".into(), &[][..], &[][..]),
+            Error::Client(error) => (client_code(error).into(), &[][..], &[][..]),
             Error::Output(_) | Error::Json(_) => ("output".into(), &[][..], &[][..]),
         };
         serde_json::to_string_pretty(&Body { error: Plain { code, message, hint, problems, between } })
@@ -149,6 +151,16 @@ impl Error {
                 }
             }
         }
+    }
+}
+
+fn client_code(error: &ClientError) -> &'static str {
+    match error {
+        ClientError::Unauthorized(_) => "unauthorized",
+        ClientError::Forbidden(_) => "forbidden",
+        ClientError::Certificate { .. } => "certificate",
+        ClientError::Settings(_) => "usage",
+        _ => "unreachable",
     }
 }
 

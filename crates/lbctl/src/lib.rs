@@ -1,7 +1,7 @@
 //! The command line of the load balancer: what `lbctl` does, as a library so that tests reach its parts.
 //!
 //! One command is one [`session::Answer`]: text for people, JSON for programs, an exit status. Only
-//! this file prints; only `lb_api::BlockingClient` speaks to lbd; nothing here decides what a configuration
+//! this file prints; only `lb_api::BlockingClient` speaks to lbd, on its socket or over HTTPS; nothing here decides what a configuration
 //! may be (that is `lb_model`). Tested by the stories in `tests/stories` against a small lbd in memory.
 
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ mod error;
 mod manual;
 mod parse;
 mod path;
+mod remote;
 mod servers;
 mod session;
 mod show;
@@ -23,7 +24,7 @@ mod text;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, ConfigCommand, RipCommand, Source, VipCommand};
 use error::Error;
-use lb_api::{BlockingClient, ByRequest, ConfirmRequest, PlanRequest, RollbackRequest};
+use lb_api::{ByRequest, ConfirmRequest, PlanRequest, RollbackRequest};
 use lb_model::RequestedState;
 use session::{Answer, Session};
 use std::{
@@ -68,7 +69,11 @@ fn print(mut to: impl Write, text: &str, exit: u8) -> u8 {
 
 fn run(cli: Cli) -> Result<Answer, Error> {
     let json = cli.json;
-    let s = Session { client: BlockingClient::new(&cli.socket), author: session::author() };
+    let (client, warnings) = remote::client(&cli.socket, &cli.remote)?;
+    for warning in warnings {
+        print(io::stderr(), &format!("warning: {warning}\n"), error::DONE);
+    }
+    let s = Session { client, author: session::author() };
     match cli.command {
         Command::Status(args) => s.status(&args, json),
         Command::Config(command) => config(&s, command),

@@ -1,12 +1,13 @@
 //! A small lbd in memory: keeps a candidate and a history with the model's own rules, answers over a
-//! Unix socket. No kernel, no store, a clock that stands still.
+//! Unix socket, or over TLS to those who have a token. No kernel, no store, a clock that stands still.
 
 use lb_api::*;
 use lb_model::{Config, RequestedState, changes, factory, problems};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    os::unix::net::{UnixListener, UnixStream},
+    net::TcpListener,
+    os::unix::net::UnixListener,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -33,16 +34,60 @@ pub fn serve(socket: &Path, fake: Arc<Mutex<Fake>>) {
     let listener = UnixListener::bind(socket).expect("bind");
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            answer(stream, &mut fake.lock().expect("lock"));
+            answer(stream, &mut fake.lock().expect("lock"), false);
         }
     });
 }
 
-fn answer(mut stream: UnixStream, fake: &mut Fake) {
-    let mut reader = BufReader::new(stream.try_clone().expect("clone"));
+/// A token with every right, and one that may only look.
+pub const TOKEN: &str = "lb_all";
+pub const LOOK_TOKEN: &str = "lb_look";
+
+/// The same below `/api` over TLS on a port of the system's choice: the port, and the certificate.
+pub fn serve_tls(fake: Arc<Mutex<Fake>>) -> (u16, rcgen::Certificate) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("certificate");
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("key");
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("configuration");
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = listener.local_addr().expect("address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).expect("connection");
+            // Whoever does not trust the certificate is gone before a word is said.
+            answer(rustls::StreamOwned::new(connection, stream), &mut fake.lock().expect("lock"), true);
+        }
+    });
+    (port, made.cert)
+}
+
+/// What lbadmin asks of a request before it passes it on.
+fn admitted<'a>(head: &str, method: &str, path: &'a str) -> Result<&'a str, (u16, ApiError)> {
+    let token = head.lines().find_map(|l| l.strip_prefix("authorization: Bearer "));
+    let refused = |status, message: &str| (status, ApiError::new(ErrorCode::BadRequest, message));
+    match token {
+        None => return Err(refused(401, "a token is needed")),
+        Some(TOKEN) => {}
+        Some(LOOK_TOKEN) if method == "GET" => {}
+        Some(LOOK_TOKEN) => return Err(refused(403, "the role report may look, and change nothing")),
+        Some(_) => return Err(refused(401, "this token is not known, or has expired")),
+    }
+    if matches!(method, "PUT" | "DELETE") && !head.contains("if-match: ") {
+        return Err(refused(428, "If-Match is missing"));
+    }
+    path.strip_prefix("/api").ok_or_else(|| refused(404, "there is nothing here"))
+}
+
+fn answer(stream: impl Read + Write, fake: &mut Fake, remote: bool) {
+    let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).expect("read") == 0 {
+        if reader.read_line(&mut head).unwrap_or(0) == 0 {
             return;
         }
     }
@@ -52,12 +97,16 @@ fn answer(mut stream: UnixStream, fake: &mut Fake) {
     reader.read_exact(&mut body).expect("body");
     let mut words = head.split_whitespace();
     let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let (status, json) = match fake.route(method, path, &body) {
+    let path = if remote { admitted(&head, method, path) } else { Ok(path) };
+    let answer = path.and_then(|path| fake.route(method, path, &body).map_err(|e| (e.code.http_status(), e)));
+    let (status, json) = match answer {
         Ok(json) => (200, json),
-        Err(e) => (e.code.http_status(), to_json(&e)),
+        Err((status, e)) => (status, to_json(&e)),
     };
     let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", json.len());
+    let stream = reader.get_mut();
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&json)).expect("write");
+    stream.flush().expect("flush");
 }
 
 fn to_json(value: &impl Serialize) -> Vec<u8> {

@@ -9,6 +9,7 @@ use std::{
     fmt::Write,
     fs,
     io::{BufRead, BufReader, Write as _},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex},
@@ -30,10 +31,13 @@ fn story(file: &Path) -> Option<String> {
     let folder = tempfile::tempdir().expect("folder");
     let fake = Arc::new(Mutex::new(Fake::default()));
     fake::serve(&folder.path().join("lbd.sock"), Arc::clone(&fake));
+    let names = if want.contains("$URL") { served(folder.path(), &fake) } else { Vec::new() };
     let mut got = String::new();
     for line in want.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
-            let answer = lbctl(command, folder.path());
+            let command = names.iter().fold(command.to_owned(), |c, (name, value)| c.replace(name, value));
+            let answer = lbctl(&command, folder.path());
+            let answer = names.iter().fold(answer, |a, (name, value)| a.replace(value, name));
             let _ = writeln!(got, "{line}{}{answer}", if answer.is_empty() { "" } else { "\n" });
         } else if let Some(event) = line.strip_prefix("% ") {
             happen(event, &mut fake.lock().expect("lock"));
@@ -56,6 +60,21 @@ fn story(file: &Path) -> Option<String> {
         .unwrap_or(want.lines().count().min(got.lines().count()));
     let at = |text: &str| text.lines().nth(line).unwrap_or("(end)").to_owned();
     Some(format!("{}:{}\n  want: {}\n  got:  {}", file.display(), line + 1, at(&want), at(&got)))
+}
+
+/// What differs from run to run where the lbd is reached over TLS, and its name in a story.
+fn served(folder: &Path, fake: &Arc<Mutex<Fake>>) -> Vec<(&'static str, String)> {
+    let (port, certificate) = fake::serve_tls(Arc::clone(fake));
+    let fingerprint = lb_api::Fingerprint::of(certificate.der()).to_string();
+    fs::write(folder.join("ca.pem"), certificate.pem()).expect("certificate");
+    for (name, token, mode) in
+        [("token", fake::TOKEN, 0o600), ("look-token", fake::LOOK_TOKEN, 0o600), ("open-token", fake::TOKEN, 0o644)]
+    {
+        let file = folder.join(name);
+        fs::write(&file, format!("{token}\n")).expect("token");
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("mode");
+    }
+    vec![("$URL", format!("https://127.0.0.1:{port}")), ("$PORT", port.to_string()), ("$FINGERPRINT", fingerprint)]
 }
 
 fn happen(event: &str, fake: &mut Fake) {
