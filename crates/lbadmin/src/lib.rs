@@ -15,6 +15,7 @@ pub mod args;
 pub mod assets;
 pub mod backend;
 pub mod confine;
+pub mod form_view;
 pub mod forms;
 pub mod frame;
 pub mod help;

@@ -1,0 +1,127 @@
+//! Global Settings: what holds where a virtual server says nothing of its own.
+
+use super::{
+    edit::{Object, Standing, Typed, Values},
+    form::{Field, Section},
+};
+use lb_model::{Config, ForwardingMethod};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GlobalsForm;
+
+const YEAR: u32 = 31_536_000;
+
+impl Object for GlobalsForm {
+    fn title(&self) -> String {
+        "Global Settings".into()
+    }
+
+    fn name(&self) -> String {
+        self.title()
+    }
+
+    fn standing(&self, config: &Config) -> Standing {
+        let on = |b: bool| if b { "on".to_owned() } else { String::new() };
+        let (health, globals) = (&config.globals.health, &config.globals);
+        Standing::There(Values::from([
+            ("interval", health.interval.to_string()),
+            ("timeout", health.timeout.to_string()),
+            ("negotiate_timeout", health.negotiate_timeout.to_string()),
+            ("fall", health.fall.to_string()),
+            ("rise", health.rise.to_string()),
+            ("quiescent", on(health.quiescent)),
+            ("default_forwarding", globals.default_forwarding.to_string()),
+            ("masquerade", on(globals.masquerade)),
+            ("tcp", globals.timeouts.tcp.to_string()),
+            ("tcp_fin", globals.timeouts.tcp_fin.to_string()),
+            ("udp", globals.timeouts.udp.to_string()),
+        ]))
+    }
+
+    fn sections(&self, _: &Config, _: &Values) -> Vec<Section> {
+        let methods = [
+            (ForwardingMethod::Dr, "DR - Direct Routing (one arm)"),
+            (ForwardingMethod::Nat, "NAT - Network Address Translation (two arms)"),
+            (ForwardingMethod::Tun, "TUN - IP encapsulation"),
+        ];
+        vec![
+            Section::new(
+                "Health checks",
+                vec![
+                    Field::number("interval", "Check interval", "check-interval", 1, 3600).unit("seconds"),
+                    Field::number("timeout", "Check timeout", "check-timeout", 1, 300)
+                        .unit("seconds")
+                        .hint("Of connect and ping"),
+                    Field::number("negotiate_timeout", "Negotiate timeout", "check-negotiate-timeout", 1, 300)
+                        .unit("seconds"),
+                    Field::number("fall", "Failure count", "check-fall", 1, 100)
+                        .hint("Failures in a row that take a server out"),
+                    Field::number("rise", "Success count", "check-rise", 1, 100)
+                        .hint("Successes in a row that take it back"),
+                    Field::checkbox("quiescent", "Quiescent", "quiescent")
+                        .hint("A failed server stays with weight 0; off: it is removed, and its connections are cut"),
+                ],
+            ),
+            Section::new(
+                "Forwarding",
+                vec![
+                    Field::select(
+                        "default_forwarding",
+                        "Default forwarding method",
+                        "default-forwarding-method",
+                        methods,
+                    )
+                    .hint("What the form of a new real server offers"),
+                    Field::checkbox("masquerade", "Auto-NAT (MASQUERADE)", "masquerade")
+                        .hint("Real servers behind the other cards reach out under this unit's address"),
+                ],
+            ),
+            Section::new(
+                "Idle connections are forgotten after",
+                vec![
+                    Field::number("tcp", "TCP", "connection-timeouts", 1, YEAR).unit("seconds"),
+                    Field::number("tcp_fin", "TCP, after FIN", "connection-timeouts", 1, YEAR).unit("seconds"),
+                    Field::number("udp", "UDP", "connection-timeouts", 1, YEAR).unit("seconds"),
+                ],
+            ),
+        ]
+    }
+
+    fn pointer(&self, _: &Config) -> Option<String> {
+        Some("/globals".into())
+    }
+
+    fn write(&self, config: &mut Config, typed: &mut Typed) -> String {
+        let globals = &mut config.globals;
+        let health = &mut globals.health;
+        typed.put_number("interval", &mut health.interval);
+        typed.put_number("timeout", &mut health.timeout);
+        typed.put_number("negotiate_timeout", &mut health.negotiate_timeout);
+        typed.put_number("fall", &mut health.fall);
+        typed.put_number("rise", &mut health.rise);
+        health.quiescent = typed.on("quiescent");
+        typed.put("default_forwarding", &mut globals.default_forwarding, str::parse::<ForwardingMethod>);
+        globals.masquerade = typed.on("masquerade");
+        typed.put_number("tcp", &mut globals.timeouts.tcp);
+        typed.put_number("tcp_fin", &mut globals.timeouts.tcp_fin);
+        typed.put_number("udp", &mut globals.timeouts.udp);
+        "/globals".into()
+    }
+
+    fn field_at(&self, tail: &str) -> Option<&'static str> {
+        Some(match tail {
+            "/health/interval" => "interval",
+            "/health/timeout" => "timeout",
+            "/health/negotiate_timeout" => "negotiate_timeout",
+            "/health/fall" => "fall",
+            "/health/rise" => "rise",
+            "/health/quiescent" => "quiescent",
+            "/default_forwarding" => "default_forwarding",
+            "/masquerade" => "masquerade",
+            "/timeouts/tcp" => "tcp",
+            "/timeouts/tcp_fin" => "tcp_fin",
+            "/timeouts/udp" => "udp",
+            _ => return None,
+        })
+    }
+}
