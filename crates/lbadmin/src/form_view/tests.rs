@@ -31,7 +31,7 @@ fn every_field_is_labelled_and_described() {
     for field in form.fields() {
         assert!(text.contains(&format!("<label for=\"f-{0}\">", field.name)), "{}", field.name);
         assert!(text.contains(&format!(" id=\"f-{0}\"", field.name)), "{}", field.name);
-        assert!(text.contains(&format!("href=\"/lbadmin/help/{}\"", field.help)), "{}", field.name);
+        assert!(text.contains(&format!("href=\"/lbadmin/help/field/{}\"", field.help)), "{}", field.name);
     }
     for ids in text.split("aria-describedby=\"").skip(1) {
         for id in ids.split('"').next().unwrap_or_default().split(' ') {
