@@ -1,6 +1,6 @@
 //! What every request shares.
 
-use crate::{args::Args, backend::Backend, live::Hub, tls::Tls};
+use crate::{args::Args, backend::Backend, live::Hub, sampler::History, tls::Tls};
 use anyhow::Context;
 use lb_access::Access;
 use std::{
@@ -16,6 +16,7 @@ pub struct App {
     pub lbd: Backend,
     pub access: Access,
     pub live: Hub,
+    pub history: History,
     pub tls: Tls,
     pub state: PathBuf,
     /// The port that http is redirected to.
@@ -57,6 +58,7 @@ impl App {
             lbd: Backend::new(&args.socket),
             access,
             live: Hub::default(),
+            history: History::open(&args.state, lb_series::LIMIT),
             tls,
             state: args.state.clone(),
             https_port: args.https.port(),
@@ -67,6 +69,7 @@ impl App {
     /// Starts what runs beside the requests.
     pub fn start(self: &Arc<Self>) {
         tokio::spawn(crate::live::run(self.clone()));
+        tokio::spawn(crate::sampler::run(self.clone()));
     }
 
     /// Says `flash` on the next page of the session.

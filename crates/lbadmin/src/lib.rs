@@ -23,6 +23,7 @@ pub mod live;
 pub mod menu;
 pub mod pages;
 pub mod refusal;
+pub mod sampler;
 pub mod seat;
 pub mod server;
 pub mod tls;
