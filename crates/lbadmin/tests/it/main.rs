@@ -1,0 +1,5 @@
+//! The web interface as a browser meets it: a real lbd with the fake kernel, real sockets, real forms.
+
+mod changes;
+mod rig;
+mod session;
