@@ -24,6 +24,7 @@ pub struct ApiError {
 
 /// An [`ApiError`] as it is written: the members of RFC 9457, section 3.1, and ours behind them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ProblemDetails {
     /// `urn:steelyard:problem:` and the code.
     #[serde(rename = "type", default)]
@@ -71,6 +72,7 @@ impl From<ProblemDetails> for ApiError {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// 400: the request could not be read.

@@ -148,6 +148,7 @@ pub struct ConfirmRequest {
 
 /// Who asks for something that needs no further words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ByRequest {
     #[serde(default)]

@@ -349,7 +349,7 @@ fn ipvs_repeated(kernel: &mut dyn Kernel) {
         assert_eq!(is.services[&mark], service("rr"));
         assert_eq!(is.owned, [key(80), mark].into());
     }
-    let counters = kernel.counters().unwrap_or_else(|e| panic!("{}", chain(&e)));
+    let counters = kernel.inspector().counters().unwrap_or_else(|e| panic!("{}", chain(&e)));
     assert_eq!(counters[&key(80)].dests[&dest_key()], Default::default());
     let del =
         [Action::DelDest { service: key(80), key: dest_key() }, Action::DelService(key(80)), Action::DelService(mark)];

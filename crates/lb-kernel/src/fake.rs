@@ -1,9 +1,13 @@
 //! A kernel in memory, with the real one's semantics as far as plans can meet them.
 //!
 //! Clones share one state, so that a test keeps a clone and looks at it, changes it by hand as an
-//! administrator would ([`Fake::edit`]), or makes actions fail ([`Fake::fail_next`]).
+//! administrator would ([`Fake::edit`]), or makes actions fail ([`Fake::fail_next`]). For demonstrations it can have
+//! [traffic](Fake::with_traffic) and a full [connection table](Fake::with_connections).
 
-use crate::{Cause, DestCounters, Kernel, KernelError, ServiceCounters};
+mod inspect;
+mod traffic;
+
+use crate::{Cause, Counters, Inspect, Kernel, KernelError};
 use ipnet::IpNet;
 use lb_model::{Family, IfName, Scheduler, Timeouts};
 use lb_plan::{
@@ -15,6 +19,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// What the fake holds. Everything may be changed through [`Fake::edit`].
@@ -32,8 +37,8 @@ pub struct FakeState {
     pub timeouts: Timeouts,
     pub services: BTreeMap<ServiceKey, Service>,
     pub owned: BTreeSet<ServiceKey>,
-    /// What [`Kernel::counters`] says; services and destinations that are not here count 0.
-    pub counters: BTreeMap<ServiceKey, ServiceCounters>,
+    /// What [`Inspect::counters`] says; services and destinations that are not here count 0. Traffic is added to it.
+    pub counters: Counters,
     /// Names of the schedulers that the kernel has.
     pub schedulers: BTreeSet<String>,
 }
@@ -63,6 +68,9 @@ struct Inner {
     route_links: HashMap<Route, IfName>,
     failures: Vec<(String, usize)>,
     log: Vec<String>,
+    traffic: Option<traffic::Traffic>,
+    /// Entries in the connection table; `None`: as many as the traffic makes.
+    connections: Option<usize>,
 }
 
 /// A kernel in memory; see the module.
@@ -124,7 +132,27 @@ impl Fake {
             counters: BTreeMap::new(),
             schedulers: Scheduler::ALL.iter().map(|s| s.as_str().to_owned()).collect(),
         };
-        Fake(Arc::new(Mutex::new(Inner { state, route_links: HashMap::new(), failures: Vec::new(), log: Vec::new() })))
+        Fake(Arc::new(Mutex::new(Inner {
+            state,
+            route_links: HashMap::new(),
+            failures: Vec::new(),
+            log: Vec::new(),
+            traffic: None,
+            connections: None,
+        })))
+    }
+
+    /// Gives every service with a usable destination clients, from now on, by `clock`: what it has carried and how
+    /// many are connected follows from the time and from its name alone.
+    pub fn with_traffic(self, clock: impl Fn() -> Duration + Send + 'static) -> Fake {
+        self.lock().traffic = Some(traffic::Traffic::new(clock));
+        self
+    }
+
+    /// Fills the connection table with so many entries, as long as there is a service with a usable destination.
+    pub fn with_connections(self, entries: usize) -> Fake {
+        self.lock().connections = Some(entries);
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -138,7 +166,9 @@ impl Fake {
 
     /// Changes the kernel behind lbd's back, as an administrator by hand.
     pub fn edit(&self, f: impl FnOnce(&mut FakeState)) {
-        f(&mut self.lock().state);
+        let mut inner = self.lock();
+        inner.carry();
+        f(&mut inner.state);
     }
 
     /// The next `times` actions whose text contains `matching` fail. The texts of the reading calls are
@@ -168,7 +198,8 @@ impl Kernel for Fake {
 
     fn execute(&mut self, actions: &[Action]) -> Vec<Result<(), KernelError>> {
         let mut inner = self.lock();
-        actions
+        inner.carry();
+        let results = actions
             .iter()
             .map(|action| {
                 let text = action.to_string();
@@ -179,24 +210,25 @@ impl Kernel for Fake {
                 });
                 result.map_err(|cause| KernelError::new(text, cause))
             })
-            .collect()
+            .collect();
+        // New services have clients from this moment on.
+        inner.carry();
+        results
     }
 
-    fn counters(&mut self) -> Result<BTreeMap<ServiceKey, ServiceCounters>, KernelError> {
-        let mut inner = self.lock();
-        inner.told_to_fail("counters").map_err(|cause| KernelError::new("read the IPVS counters", cause))?;
-        let FakeState { services, counters, .. } = &inner.state;
-        let of = |(key, service): (&ServiceKey, &Service)| {
-            let said = counters.get(key);
-            let dest = |k: &DestKey| said.and_then(|c| c.dests.get(k)).copied().unwrap_or_else(DestCounters::default);
-            let dests = service.dests.keys().map(|k| (*k, dest(k))).collect();
-            (*key, ServiceCounters { totals: said.map(|c| c.totals).unwrap_or_default(), dests })
-        };
-        Ok(services.iter().map(of).collect())
+    fn inspector(&self) -> Arc<dyn Inspect> {
+        Arc::new(self.clone())
     }
 }
 
 impl Inner {
+    /// Counts what was carried since the last time, by the destinations as they are now.
+    fn carry(&mut self) {
+        if let Some(traffic) = &mut self.traffic {
+            traffic.carry(&self.state.services);
+        }
+    }
+
     fn told_to_fail(&mut self, text: &str) -> Result<(), Cause> {
         let Some(at) =
             self.failures.iter().position(|(matching, times)| *times > 0 && text.contains(matching.as_str()))

@@ -2,7 +2,7 @@
 //!
 //! Owns every call by which the product reads or changes the network: links, addresses and routes
 //! (rtnetlink), IPVS (`ipvs-rs`), our nftables table, sysctls, the host name and `resolv.conf`, and the
-//! announcements of new addresses. It decides nothing: [`lb_plan`] says what to do, and one [`Action`]
+//! announcements of new addresses; and reads what people want to see ([`Inspect`]). It decides nothing: [`lb_plan`] says what to do, and one [`Action`]
 //! done twice is the same as done once. It never flushes, and touches nothing that is not in an action.
 //!
 //! [`Linux`] is the kernel of the calling thread's network namespace; [`Fake`] has the same semantics in
@@ -11,17 +11,23 @@
 
 mod error;
 mod fake;
+mod inspect;
 mod linux;
+mod table;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
 pub use error::{Cause, KernelError};
 pub use fake::{Fake, FakeState};
+pub use inspect::{
+    AddressOwner, CardSeen, Connection, Counters, DestCounters, Inspect, Network, RouteOrigin, RouteSeen,
+    ServiceCounters, Totals,
+};
 pub use linux::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, Linux, ROUTE_OWNER};
 
-use lb_plan::{Action, Desired, DestKey, Observed, ServiceKey};
-use std::{collections::BTreeMap, path::PathBuf};
+use lb_plan::{Action, Desired, Observed};
+use std::{path::PathBuf, sync::Arc};
 
 /// What lbd does everything through. Synchronous: lbd calls it on one thread of its own.
 pub trait Kernel: Send {
@@ -32,37 +38,8 @@ pub trait Kernel: Send {
     /// does not stop the rest; what depended on it fails with an error of its own.
     fn execute(&mut self, actions: &[Action]) -> Vec<Result<(), KernelError>>;
 
-    /// Counters and numbers of connections of every service and destination, whoever made them.
-    fn counters(&mut self) -> Result<BTreeMap<ServiceKey, ServiceCounters>, KernelError>;
-}
-
-/// The counters of one service.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ServiceCounters {
-    pub totals: Totals,
-    pub dests: BTreeMap<DestKey, DestCounters>,
-}
-
-/// The counters of one destination. The first three are numbers of connections at this moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DestCounters {
-    pub active: u32,
-    pub inactive: u32,
-    /// Templates that bind a client to this destination.
-    pub persistent: u32,
-    pub totals: Totals,
-}
-
-/// Counted since the object was added or its counters were zeroed; the last one is the kernel's estimate,
-/// an average over about 8 s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
-    pub connections: u64,
-    pub packets_in: u64,
-    pub packets_out: u64,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub connections_per_second: u64,
+    /// Eyes on the same kernel, for other threads.
+    fn inspector(&self) -> Arc<dyn Inspect>;
 }
 
 /// Where [`Linux`] finds and keeps its files.

@@ -7,19 +7,21 @@
 mod announce;
 mod files;
 mod firewall;
+mod inspector;
 mod journal;
 mod net;
 mod services;
 
-use crate::{Cause, Kernel, KernelError, Paths, ServiceCounters};
+use crate::{Cause, Inspect, Kernel, KernelError, Paths};
 use announce::Announcer;
 use files::Files;
 use firewall::Firewall;
-use lb_plan::{Action, Desired, Observed, ServiceKey};
+use inspector::Inspector;
+use lb_plan::{Action, Desired, Observed};
 use net::Net;
 pub use net::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, ROUTE_OWNER};
 use services::Services;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Linux, as root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN for the host name).
 pub struct Linux {
@@ -28,6 +30,7 @@ pub struct Linux {
     net: Net,
     announcer: Announcer,
     services: Services,
+    inspector: Arc<Inspector>,
 }
 
 impl Linux {
@@ -46,6 +49,9 @@ impl Linux {
             net: Net::open().map_err(|cause| KernelError::new("open rtnetlink", cause))?,
             announcer: Announcer::open().map_err(|cause| KernelError::new("open a packet socket", cause))?,
             files: Files::new(paths),
+            inspector: Arc::new(
+                Inspector::open().map_err(|cause| KernelError::new("open rtnetlink for reading", cause))?,
+            ),
         })
     }
 
@@ -119,10 +125,7 @@ impl Kernel for Linux {
         actions.iter().zip(results).map(named).collect()
     }
 
-    fn counters(&mut self) -> Result<BTreeMap<ServiceKey, ServiceCounters>, KernelError> {
-        match self.services.counters() {
-            Err(Cause::NoIpvs) => Ok(BTreeMap::new()),
-            other => other.map_err(|cause| KernelError::new("read the IPVS counters", cause)),
-        }
+    fn inspector(&self) -> Arc<dyn Inspect> {
+        self.inspector.clone()
     }
 }

@@ -1,8 +1,16 @@
 //! The fake passes the stories, and what tests do with it works.
 
-use lb_kernel::{Fake, Kernel, conformance};
-use lb_model::factory;
-use lb_plan::{Drift, Health, ObservedAddress, desired, plan};
+use lb_kernel::{Counters, Fake, Inspect, Kernel, conformance};
+use lb_model::{Protocol, factory};
+use lb_plan::{Action, Dest, DestKey, Drift, Forward, Health, ObservedAddress, Service, ServiceKey, desired, plan};
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 #[test]
 fn the_fake_passes_the_stories() {
@@ -58,4 +66,107 @@ fn a_new_prefix_length_keeps_the_default_route() {
         kernel.execute(&todo.actions).into_iter().for_each(|r| r.expect("works"));
         assert_eq!(plan(&wanted, &kernel.observe(&wanted).expect("observed")).to_string(), "", "{net}");
     }
+}
+
+fn ip(text: &str) -> std::net::IpAddr {
+    text.parse().expect("an address")
+}
+
+fn http() -> ServiceKey {
+    ServiceKey::Address { protocol: Protocol::Tcp, address: ip("10.0.0.21"), port: 80 }
+}
+
+fn server(n: u8) -> DestKey {
+    DestKey { address: ip(&format!("192.168.2.{n}")), port: 80 }
+}
+
+fn dest(weight: u32) -> Dest {
+    Dest { forward: Forward::Nat, weight, upper: 0, lower: 0 }
+}
+
+/// A fake with a service and two servers of weights 3 and 1, and the clock of its traffic.
+fn with_clients() -> (Fake, Arc<AtomicU64>) {
+    let clock = Arc::new(AtomicU64::new(0));
+    let hand = clock.clone();
+    let mut fake = Fake::new(&["eth0"]).with_traffic(move || Duration::from_secs(hand.load(Ordering::SeqCst)));
+    let service = Service {
+        scheduler: "wlc".into(),
+        persistence: None,
+        one_packet: false,
+        scheduler_flags: 0,
+        dests: Default::default(),
+    };
+    let add = |n, weight| Action::AddDest { service: http(), key: server(n), dest: dest(weight) };
+    for done in fake.execute(&[Action::AddService { key: http(), service }, add(50, 3), add(51, 1)]) {
+        done.expect("added");
+    }
+    (fake, clock)
+}
+
+fn connections(counters: &Counters, n: u8) -> u64 {
+    counters[&http()].dests[&server(n)].totals.connections
+}
+
+#[test]
+fn traffic_is_shared_by_weight_and_depends_on_the_time_alone() {
+    let (often, clock) = with_clients();
+    for second in 1..=600 {
+        clock.store(second, Ordering::SeqCst);
+        often.counters().expect("counters");
+    }
+    let (once, clock) = with_clients();
+    clock.store(600, Ordering::SeqCst);
+    let (often, once) = (often.counters().expect("counters"), once.counters().expect("counters"));
+    assert_eq!(often, once);
+    let all = once[&http()].totals;
+    assert!(all.connections > 600 && all.bytes_out > all.bytes_in && all.packets_in > 0, "{all:?}");
+    assert_eq!(all.connections, connections(&once, 50) + connections(&once, 51));
+    assert!((connections(&once, 50)).abs_diff(3 * connections(&once, 51)) <= 3, "{once:?}");
+    let (big, small) = (once[&http()].dests[&server(50)], once[&http()].dests[&server(51)]);
+    assert!(big.active > small.active && small.active > 0 && small.inactive > 0, "{once:?}");
+}
+
+#[test]
+fn a_drained_server_gets_no_new_clients_and_loses_those_it_has() {
+    let (mut fake, clock) = with_clients();
+    clock.store(100, Ordering::SeqCst);
+    let before = fake.counters().expect("counters");
+    let drain = Action::SetDest { service: http(), key: server(50), dest: dest(0) };
+    fake.execute(&[drain]).remove(0).expect("drained");
+    clock.store(130, Ordering::SeqCst);
+    let between = fake.counters().expect("counters");
+    assert_eq!(connections(&between, 50), connections(&before, 50));
+    assert!(connections(&between, 51) > connections(&before, 51));
+    let active = |counters: &Counters| counters[&http()].dests[&server(50)].active;
+    assert!(active(&between) > 0 && active(&between) < active(&before), "{between:?}");
+    clock.store(161, Ordering::SeqCst);
+    assert_eq!(active(&fake.counters().expect("counters")), 0);
+    // What a removed server has carried stays in the service's count.
+    let all = |counters: &Counters| counters[&http()].totals.connections;
+    let kept = all(&fake.counters().expect("counters"));
+    fake.execute(&[Action::DelDest { service: http(), key: server(50) }]).remove(0).expect("removed");
+    assert_eq!(all(&fake.counters().expect("counters")), kept);
+}
+
+fn table(fake: &Fake) -> Vec<String> {
+    let mut lines = Vec::new();
+    let whole = fake.connections(&mut |c| {
+        lines.push(format!("{} {} {} {}", c.client, c.virtual_server, c.real_server, c.state));
+        ControlFlow::Continue(())
+    });
+    assert!(whole.expect("the table").is_continue());
+    lines
+}
+
+#[test]
+fn the_connection_table_has_as_many_entries_as_told_all_different() {
+    assert!(table(&Fake::new(&["eth0"]).with_connections(10)).is_empty(), "nobody to connect to");
+    let (fake, clock) = with_clients();
+    assert!(!table(&fake).is_empty());
+    let lines = table(&fake.clone().with_connections(100_000));
+    let different: std::collections::HashSet<_> = lines.iter().collect();
+    assert_eq!((lines.len(), different.len()), (100_000, 100_000));
+    assert!(lines.iter().any(|l| l.ends_with("10.0.0.21:80 192.168.2.51:80 SYN_RECV")), "{:?}", &lines[..30]);
+    clock.store(1000, Ordering::SeqCst);
+    assert_eq!(table(&fake), lines, "and they stay");
 }

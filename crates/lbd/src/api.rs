@@ -1,29 +1,42 @@
-//! HTTP on the Unix socket: each request becomes one command to the engine, its answer one response.
+//! HTTP on the Unix socket: a request that changes something, or asks for the configuration, becomes one command to
+//! the engine. What the kernel and the machine have is read beside the engine, on threads that may wait: [`look`].
 
-use crate::engine::{Command, Event, Reply};
+mod answer;
+mod look;
+
+use crate::engine::{Command, Event};
+use answer::{json, refusal};
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    extract::{DefaultBodyLimit, FromRef, Path, Query, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::Response,
     routing::{get, post},
 };
-use lb_api::{ApiError, ErrorCode, ProblemDetails, route};
+use lb_api::{ApiError, ErrorCode, route};
+use lb_kernel::Inspect;
 use serde::{Deserialize, de::DeserializeOwned};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use tokio::{net::UnixListener, sync::oneshot};
 
 /// A document of 10,000 virtual servers is about 5 MB.
 const BODY_LIMIT: usize = 32 << 20;
 
-type Engine = State<mpsc::Sender<Event>>;
-
-pub async fn serve(listener: UnixListener, events: mpsc::Sender<Event>) -> std::io::Result<()> {
-    axum::serve(listener, router(events)).await
+/// Where requests are answered from.
+#[derive(Clone, FromRef)]
+pub struct Served {
+    pub events: mpsc::Sender<Event>,
+    pub inspector: Arc<dyn Inspect>,
 }
 
-fn router(events: mpsc::Sender<Event>) -> Router {
+type Engine = State<mpsc::Sender<Event>>;
+
+pub async fn serve(listener: UnixListener, served: Served) -> std::io::Result<()> {
+    axum::serve(listener, router(served)).await
+}
+
+fn router(served: Served) -> Router {
     Router::new()
         .route(route::RUNNING, get(|e: Engine| ask(e, Command::Running)))
         .route(route::FACTORY, get(|e: Engine| ask(e, Command::Factory)))
@@ -40,7 +53,7 @@ fn router(events: mpsc::Sender<Event>) -> Router {
         .route(route::REVISION, get(revision))
         .route(route::ROLLBACK, post(|e: Engine, body: Bytes| ask_with(e, body, Command::Rollback)))
         .route(route::SUMMARY, get(|e: Engine| ask(e, Command::Summary)))
-        .route(route::STATUS, get(|e: Engine| ask(e, Command::Status)))
+        .route(route::STATUS, get(look::status))
         .route(route::STATE, post(|e: Engine, body: Bytes| ask_with(e, body, Command::SetState)))
         .route(route::RECONCILE, post(|e: Engine| ask(e, Command::Reconcile)))
         .fallback(|| async { refusal(&ApiError::new(ErrorCode::NotFound, "there is no such route")) })
@@ -48,7 +61,7 @@ fn router(events: mpsc::Sender<Event>) -> Router {
             refusal(&ApiError::new(ErrorCode::BadRequest, "this route does not take that method"))
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(events)
+        .with_state(served)
 }
 
 #[derive(Deserialize)]
@@ -57,7 +70,7 @@ struct Limit {
     limit: Option<usize>,
 }
 
-async fn history(engine: Engine, query: Result<Query<Limit>, axum::extract::rejection::QueryRejection>) -> Response {
+async fn history(engine: Engine, query: Result<Query<Limit>, QueryRejection>) -> Response {
     match query {
         Ok(Query(Limit { limit })) => ask(engine, Command::History { limit: limit.unwrap_or(50) }).await,
         Err(e) => refusal(&ApiError::new(ErrorCode::BadRequest, e.to_string()).hint("for example ?limit=20")),
@@ -98,21 +111,5 @@ async fn ask(State(events): Engine, command: Command) -> Response {
         Ok(Ok(reply)) => json(StatusCode::OK, &reply),
         Ok(Err(error)) => refusal(&error),
         Err(_) => refusal(&ApiError::new(ErrorCode::Internal, "lbd is stopping")),
-    }
-}
-
-fn refusal(error: &ApiError) -> Response {
-    let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    respond(status, ProblemDetails::CONTENT_TYPE, serde_json::to_vec(error))
-}
-
-fn json(status: StatusCode, reply: &Reply) -> Response {
-    respond(status, "application/json", serde_json::to_vec(reply))
-}
-
-fn respond(status: StatusCode, kind: &'static str, body: serde_json::Result<Vec<u8>>) -> Response {
-    match body {
-        Ok(body) => (status, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response(),
-        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
     }
 }

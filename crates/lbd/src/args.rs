@@ -27,6 +27,12 @@ pub struct Args {
     /// Configure a kernel that exists in memory only (for trying things out)
     #[arg(long)]
     pub fake_kernel: bool,
+    /// Give the services of a fake kernel made-up clients
+    #[arg(long, requires = "fake_kernel")]
+    pub fake_traffic: bool,
+    /// Put so many made-up entries into a fake kernel's connection table
+    #[arg(long, requires = "fake_kernel", value_name = "N")]
+    pub fake_connections: Option<usize>,
 }
 
 impl Args {
@@ -35,6 +41,19 @@ impl Args {
             state: self.state.clone(),
             socket: self.socket.clone(),
             reconcile_every: std::time::Duration::from_secs(self.reconcile_every.max(1)),
+        }
+    }
+
+    /// The kernel in memory, with what it was asked to make up.
+    pub fn fake(&self) -> lb_kernel::Fake {
+        let mut fake = lb_kernel::Fake::new(&["eth0", "eth1"]);
+        if self.fake_traffic {
+            let started = std::time::Instant::now();
+            fake = fake.with_traffic(move || started.elapsed());
+        }
+        match self.fake_connections {
+            Some(entries) => fake.with_connections(entries),
+            None => fake,
         }
     }
 

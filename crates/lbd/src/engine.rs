@@ -15,7 +15,9 @@ mod reply;
 mod status;
 
 pub use opening::Opening;
+pub use reconcile::chain;
 pub use reply::Reply;
+pub use status::Snapshot;
 
 use lb_api::{
     ApiError, ApplyRequest, ByRequest, ConfirmRequest, Pending, PlanRequest, PutCandidate, RevisionView,
@@ -41,6 +43,8 @@ pub enum Event {
         command: Command,
         answer: oneshot::Sender<Result<Reply, ApiError>>,
     },
+    /// Somebody shows what the engine knows beside what the kernel has.
+    Snapshot(oneshot::Sender<Snapshot>),
     /// A probe that the engine started has its outcome.
     Probed {
         key: ProbeKey,
@@ -63,7 +67,6 @@ pub enum Command {
     Revision(u64),
     Rollback(RollbackRequest),
     Summary,
-    Status,
     SetState(StateRequest),
     Reconcile,
 }
@@ -186,6 +189,9 @@ impl<K: Kernel> Engine<K> {
                         // Whoever asked may have hung up.
                         let _ = answer.send(reply);
                     }
+                    Event::Snapshot(answer) => {
+                        let _ = answer.send(self.snapshot(clock.now()));
+                    }
                     Event::Probed { key, outcome } => self.probed(key, outcome, clock.now()),
                 }
             }
@@ -229,7 +235,6 @@ impl<K: Kernel> Engine<K> {
             Command::Revision(number) => self.revision(number).map(Reply::Running),
             Command::Rollback(request) => self.rollback(request, now).map(Reply::Applied),
             Command::Summary => Ok(Reply::Summary(Box::new(self.summary(now)))),
-            Command::Status => Ok(Reply::Status(Box::new(self.status()))),
             Command::SetState(request) => self.set_state(request, now).map(Reply::Applied),
             Command::Reconcile => Ok(Reply::Reconcile(self.reconcile(now))),
         }

@@ -16,7 +16,7 @@ fn main() -> anyhow::Result<()> {
     logging::init();
     std::fs::create_dir_all(&args.run).with_context(|| format!("creating {}", args.run.display()))?;
     if args.fake_kernel {
-        let fake = lb_kernel::Fake::new(&["eth0", "eth1"]);
+        let fake = args.fake();
         return lbd::serve(args.settings(), move || Ok(fake));
     }
     let paths = args.paths();

@@ -1,7 +1,7 @@
 //! Puts the parts together and runs them until a signal.
 
 use crate::{
-    api,
+    api::{self, Served},
     engine::{Clock, Engine, Event, Now, Opening},
     probes,
 };
@@ -45,20 +45,19 @@ pub fn serve<K: Kernel + 'static>(
     let engine = thread::Builder::new().name("engine".into()).spawn(move || -> anyhow::Result<()> {
         let opening = Opening::open(&state, clock.now());
         let kernel = open_kernel().context("opening the kernel's interfaces")?;
+        let inspector = kernel.inspector();
         let mut engine = Engine::new(opening, kernel, every, start_probe, clock.now());
-        let _ = ready.send(());
+        let _ = ready.send(inspector);
         engine.run(&inbox, &clock);
         Ok(())
     })?;
     let socket = settings.socket.clone();
     let served = runtime.block_on(async {
         // The first reconcile is done before anybody is answered.
-        if is_ready.await.is_err() {
-            return Ok(());
-        }
+        let Ok(inspector) = is_ready.await else { return Ok(()) };
         let listener = listen(&socket)?;
         tracing::info!("listening on {}", socket.display());
-        let server = api::serve(listener, events.clone());
+        let server = api::serve(listener, Served { events: events.clone(), inspector });
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
         tokio::select! {

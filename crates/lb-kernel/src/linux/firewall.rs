@@ -96,6 +96,12 @@ fn list() -> Result<String, Cause> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Everything, whoever made it, with counters.
+pub(super) fn list_all() -> Result<String, Cause> {
+    let output = nft(&["list", "ruleset"], "")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 fn load(script: &str) -> Result<(), Cause> {
     nft(&["-f", "-"], script).map(|_| ())
 }

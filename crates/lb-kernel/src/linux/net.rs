@@ -203,7 +203,7 @@ impl Net {
         self.ask(message, NLM_F_ACK | flags).map(|_| ())
     }
 
-    fn dump(&mut self, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, Cause> {
+    pub(super) fn dump(&mut self, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, Cause> {
         self.ask(message, NLM_F_DUMP)
     }
 
@@ -316,7 +316,7 @@ fn observed_route(message: &RouteMessage) -> Option<ObservedRoute> {
     Some(ObservedRoute { route: Route { to, via: via? }, ours })
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(a) => Some(IpAddr::V4(*a)),
         RouteAddress::Inet6(a) => Some(IpAddr::V6(*a)),

@@ -1,9 +1,9 @@
 //! IPVS: batches out, tables in, and what of it is ours.
 
-mod convert;
+pub(super) mod convert;
 
 use super::journal::Journal;
-use crate::{Cause, DestCounters, ServiceCounters, Totals};
+use crate::Cause;
 use ipvs::{ErrorKind, Ipvs, Request};
 use lb_model::Timeouts;
 use lb_plan::{Action, Service, ServiceKey};
@@ -57,24 +57,6 @@ impl Services {
 
     pub(super) fn owned(&self, services: &BTreeMap<ServiceKey, Service>) -> BTreeSet<ServiceKey> {
         services.keys().filter(|k| self.journal.contains(k)).copied().collect()
-    }
-
-    pub(super) fn counters(&mut self) -> Result<BTreeMap<ServiceKey, ServiceCounters>, Cause> {
-        let table = self.with_socket(Ipvs::table)?;
-        let counters = table.into_iter().filter_map(|(entry, dests)| {
-            let dest = |d: &ipvs::DestEntry| {
-                let counters = DestCounters {
-                    active: d.active,
-                    inactive: d.inactive,
-                    persistent: d.persistent,
-                    totals: totals(&d.stats),
-                };
-                (convert::dest_key(&d.dest), counters)
-            };
-            let dests = dests.iter().map(dest).collect();
-            Some((convert::key(&entry.service.id)?, ServiceCounters { totals: totals(&entry.stats), dests }))
-        });
-        Ok(counters.collect())
     }
 
     /// IPVS actions alone; one result each.
@@ -144,16 +126,5 @@ fn done_before(action: &Action, result: Result<(), Cause>) -> Result<(), Cause> 
         | (Action::DelService(_), Some(ErrorKind::NoSuchService))
         | (Action::DelDest { .. }, Some(ErrorKind::NoSuchDest | ErrorKind::NoSuchService)) => Ok(()),
         _ => result,
-    }
-}
-
-fn totals(stats: &ipvs::Stats) -> Totals {
-    Totals {
-        connections: stats.conns,
-        packets_in: stats.in_packets,
-        packets_out: stats.out_packets,
-        bytes_in: stats.in_bytes,
-        bytes_out: stats.out_bytes,
-        connections_per_second: stats.cps,
     }
 }

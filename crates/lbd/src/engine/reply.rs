@@ -2,7 +2,7 @@
 //! 5,000 virtual servers would hold up the loop, and writing it happens elsewhere.
 
 use super::candidate::Judged;
-use lb_api::{Applied, ConfirmView, PlanView, ReconcileView, RevisionView, Status, Summary};
+use lb_api::{Applied, ConfirmView, PlanView, ReconcileView, RevisionView, Summary};
 use lb_model::Config;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::sync::Arc;
@@ -18,7 +18,6 @@ pub enum Reply {
     Confirm(ConfirmView),
     History(Vec<RevisionView>),
     Summary(Box<Summary>),
-    Status(Box<Status>),
     Reconcile(ReconcileView),
 }
 

@@ -1,7 +1,7 @@
 //! An engine in a thread with a fake kernel, and commands to it.
 
 use lb_api::{ApiError, Applied, ApplyRequest, CandidateView, PutCandidate, Running, Status, Summary};
-use lb_kernel::Fake;
+use lb_kernel::{Fake, Kernel};
 use lb_model::Config;
 use lbd::engine::{Clock, Command, Engine, Event, Opening};
 use serde::de::DeserializeOwned;
@@ -79,7 +79,10 @@ impl Rig {
     }
 
     pub fn status(&self) -> Status {
-        self.ask(Command::Status).expect("the status")
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        assert!(self.events.send(Event::Snapshot(answer)).is_ok(), "the engine is gone");
+        let snapshot = answered.blocking_recv().expect("the engine answers");
+        snapshot.status(&self.kernel.inspector().counters().unwrap_or_default())
     }
 
     /// Every probe under way ends as `outcome` says for its server's address.

@@ -15,8 +15,12 @@ struct Lbd {
 
 impl Lbd {
     fn start() -> Lbd {
+        Lbd::with(&[])
+    }
+
+    fn with(more: &[&str]) -> Lbd {
         let dir = tempfile::tempdir().expect("a directory");
-        Lbd { child: spawn(&dir), dir }
+        Lbd { child: spawn(&dir, more), dir }
     }
 
     fn socket(&self) -> PathBuf {
@@ -39,10 +43,11 @@ impl Lbd {
     }
 }
 
-fn spawn(dir: &tempfile::TempDir) -> Child {
+fn spawn(dir: &tempfile::TempDir, more: &[&str]) -> Child {
     let at = |name: &str| dir.path().join(name);
     Command::new(env!("CARGO_BIN_EXE_lbd"))
         .arg("--fake-kernel")
+        .args(more)
         .args(["--state".as_ref(), at("lb").as_os_str()])
         .args(["--run".as_ref(), at("run").as_os_str()])
         .args(["--socket".as_ref(), at("lbd.sock").as_os_str()])
@@ -81,6 +86,23 @@ fn candidate_apply_and_status_over_the_socket() {
 }
 
 #[test]
+fn made_up_clients_are_counted() {
+    let lbd = Lbd::with(&["--fake-traffic"]);
+    let client = lbd.client();
+    client.apply(&ApplyRequest { config: Some(guide_unchecked()), ..Default::default() }).expect("applied");
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let status = client.status().expect("the status");
+        let servers = &status.virtual_servers[0].real_servers;
+        if servers.iter().all(|s| s.counters.connections > 0 && s.active_connections > 0) {
+            break;
+        }
+        assert!(Instant::now() < end, "{status:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn every_acknowledged_apply_survives_a_kill() {
     let mut lbd = Lbd::start();
     for round in 1..=10_u8 {
@@ -89,7 +111,7 @@ fn every_acknowledged_apply_survives_a_kill() {
         let request = ApplyRequest { config: Some(config.clone()), ..Default::default() };
         lbd.client().apply(&request).expect("applied");
         lbd.kill();
-        lbd.child = spawn(&lbd.dir);
+        lbd.child = spawn(&lbd.dir, &[]);
         let running = lbd.client().running().expect("what runs");
         assert_eq!((running.revision.number, running.config), (round.into(), config));
     }

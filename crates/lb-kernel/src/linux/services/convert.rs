@@ -34,7 +34,7 @@ fn id(key: &ServiceKey) -> Option<ServiceId> {
 }
 
 /// `None` for a protocol that we have no word for: it can only be somebody else's.
-pub(super) fn key(id: &ServiceId) -> Option<ServiceKey> {
+pub(in crate::linux) fn key(id: &ServiceId) -> Option<ServiceKey> {
     Some(match *id {
         ServiceId::Address { protocol, address, port } => ServiceKey::Address {
             protocol: match protocol {
@@ -127,7 +127,7 @@ fn to_dest(key: &DestKey, dest: &Dest) -> ipvs::Dest {
     }
 }
 
-pub(super) fn dest_key(is: &ipvs::Dest) -> DestKey {
+pub(in crate::linux) fn dest_key(is: &ipvs::Dest) -> DestKey {
     DestKey { address: is.address, port: is.port }
 }
 

@@ -1,0 +1,35 @@
+//! Answers as bytes: JSON, or problem details (RFC 9457).
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use lb_api::{ApiError, ErrorCode, ProblemDetails};
+use serde::Serialize;
+
+pub fn refusal(error: &ApiError) -> Response {
+    let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    respond(status, ProblemDetails::CONTENT_TYPE, serde_json::to_vec(error))
+}
+
+pub fn json(status: StatusCode, reply: &impl Serialize) -> Response {
+    respond(status, "application/json", serde_json::to_vec(reply))
+}
+
+/// Does `work` on a thread that may wait for files and the kernel, and writes what comes of it there as well: the
+/// threads that serve the socket are few.
+pub async fn aside<T: Serialize>(work: impl FnOnce() -> Result<T, ApiError> + Send + 'static) -> Response {
+    let answer = || match work() {
+        Ok(reply) => json(StatusCode::OK, &reply),
+        Err(error) => refusal(&error),
+    };
+    let done = tokio::task::spawn_blocking(answer).await;
+    done.unwrap_or_else(|_| refusal(&ApiError::new(ErrorCode::Internal, "reading it failed in lbd itself")))
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: serde_json::Result<Vec<u8>>) -> Response {
+    match body {
+        Ok(body) => (status, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response(),
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
+    }
+}
