@@ -115,7 +115,9 @@ impl Frame {
 
     /// Values that update by themselves, from `/lbadmin/live/…`; without JavaScript the page is loaded again.
     pub fn live(mut self, from: impl Into<String>, refresh: u32) -> Self {
-        self.live = from.into();
+        let from: String = from.into();
+        let and = if from.contains('?') { '&' } else { '?' };
+        self.live = format!("{from}{and}seen={}", crate::live::seen(&self.summary));
         self.refresh = refresh;
         self
     }

@@ -16,7 +16,7 @@ use axum::{
     },
 };
 use futures_util::{Stream, StreamExt, stream};
-use lb_api::Status;
+use lb_api::{Status, Summary};
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -30,6 +30,10 @@ use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 /// Seconds between two polls, and between two reloads of a page without JavaScript.
 pub const PERIOD: u32 = 2;
 pub const RELOAD: u32 = 15;
+
+/// The id of the cell that every live page has: empty, or that the page is no longer what is configured.
+pub const NEWS: &str = "news";
+const STALE: &str = "↻ The configuration has changed since this page was made: load it again to see it.";
 
 /// Streams at once.
 const VIEWERS: usize = 1000;
@@ -103,8 +107,9 @@ struct View {
 
 impl View {
     /// Renders again; the spans that changed.
-    fn update(&mut self, status: &Status) -> String {
-        let cells = (self.render)(status, &self.query);
+    fn update(&mut self, status: &Status, seen: &str) -> String {
+        let mut cells = (self.render)(status, &self.query);
+        cells.push(Cell::new(NEWS, if asked(&self.query, "seen").is_some_and(|s| s != seen) { STALE } else { "" }));
         let mut changed = String::new();
         let mut all = String::new();
         let mut last = HashMap::with_capacity(cells.len());
@@ -134,6 +139,7 @@ impl Hub {
         render: Render,
         query: &str,
         status: &Status,
+        seen: &str,
     ) -> Option<(Arc<str>, broadcast::Receiver<Arc<str>>)> {
         let mut views = self.lock();
         if views.values().map(|v| v.streams.receiver_count()).sum::<usize>() >= VIEWERS {
@@ -146,17 +152,17 @@ impl Hub {
             }
             let (streams, _) = broadcast::channel(8);
             let mut view = View { render, query: query.to_owned(), last: HashMap::new(), all: Arc::from(""), streams };
-            view.update(status);
+            view.update(status, seen);
             views.insert(key.clone(), view);
         }
         views.get(&key).map(|v| (v.all.clone(), v.streams.subscribe()))
     }
 
-    fn update(&self, status: &Status) {
+    fn update(&self, status: &Status, seen: &str) {
         let mut views = self.lock();
         views.retain(|_, v| v.streams.receiver_count() > 0);
         for view in views.values_mut() {
-            let changed = view.update(status);
+            let changed = view.update(status, seen);
             if !changed.is_empty() {
                 // Nobody left to hear it: the view goes at the next round.
                 let _ = view.streams.send(changed.into());
@@ -169,6 +175,15 @@ impl Hub {
     }
 }
 
+/// What a page was made from: the revision that runs and the state of the candidate.
+pub fn seen(summary: &Summary) -> String {
+    format!("{}.{}", summary.revision, summary.candidate_etag)
+}
+
+fn asked<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(n, _)| *n == name).map(|(_, v)| v)
+}
+
 /// Polls lbd for as long as somebody looks.
 pub async fn run(app: Arc<App>) {
     let mut tick = tokio::time::interval(Duration::from_secs(PERIOD.into()));
@@ -178,8 +193,8 @@ pub async fn run(app: Arc<App>) {
         if !app.live.is_watched() {
             continue;
         }
-        match app.lbd.status().await {
-            Ok(status) => app.live.update(&status),
+        match tokio::try_join!(app.lbd.status(), app.lbd.summary()) {
+            Ok((status, summary)) => app.live.update(&status, &seen(&summary)),
             Err(error) => tracing::warn!("live values: {error}"),
         }
     }
@@ -199,8 +214,8 @@ pub async fn stream(
     if query.len() > 500 {
         return Err(Refusal::Unreadable("the query is longer than 500 characters".into()));
     }
-    let status = app.lbd.status().await?;
-    let Some((all, changes)) = app.live.join(name, *render, query, &status) else {
+    let (status, summary) = tokio::try_join!(app.lbd.status(), app.lbd.summary())?;
+    let Some((all, changes)) = app.live.join(name, *render, query, &status, &seen(&summary)) else {
         return Ok((StatusCode::SERVICE_UNAVAILABLE, "Too many live views.\n").into_response());
     };
     let stream = events(all, changes);

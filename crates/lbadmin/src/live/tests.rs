@@ -22,37 +22,46 @@ fn cells(status: &Status, query: &str) -> Vec<Cell> {
 #[test]
 fn only_what_changed_is_sent() {
     let hub = Hub::default();
-    let (all, mut changes) = hub.join("view", cells, "q=1", &status(1)).expect("room");
+    let (all, mut changes) = hub.join("view", cells, "q=1", &status(1), "1.0").expect("room");
     assert_eq!(
         &*all,
-        "<span id=\"a\" class=\"\" hx-swap-oob=\"true\">1</span><span id=\"b\" class=\"good\" hx-swap-oob=\"true\">q=1</span>"
+        "<span id=\"a\" class=\"\" hx-swap-oob=\"true\">1</span><span id=\"b\" class=\"good\" hx-swap-oob=\"true\">q=1</span>\
+         <span id=\"news\" class=\"\" hx-swap-oob=\"true\"></span>"
     );
-    hub.update(&status(1));
+    hub.update(&status(1), "1.0");
     assert!(changes.try_recv().is_err(), "nothing changed");
-    hub.update(&status(2));
+    hub.update(&status(2), "1.0");
     assert_eq!(&*changes.try_recv().expect("a change"), "<span id=\"a\" class=\"\" hx-swap-oob=\"true\">2</span>");
 }
 
 #[test]
 fn a_view_that_nobody_watches_goes() {
     let hub = Hub::default();
-    let joined = hub.join("view", cells, "", &status(1));
+    let joined = hub.join("view", cells, "", &status(1), "1.0");
     assert!(hub.is_watched());
     drop(joined);
-    hub.update(&status(1));
+    hub.update(&status(1), "1.0");
     assert!(!hub.is_watched());
 }
 
 #[test]
 fn views_are_bounded() {
     let hub = Hub::default();
-    let kept: Vec<_> = (0..VIEWS_AT_ONCE).map(|n| hub.join("view", cells, &n.to_string(), &status(1))).collect();
+    let kept: Vec<_> = (0..VIEWS_AT_ONCE).map(|n| hub.join("view", cells, &n.to_string(), &status(1), "1.0")).collect();
     assert!(kept.iter().all(Option::is_some));
-    assert!(hub.join("view", cells, "one more", &status(1)).is_none());
+    assert!(hub.join("view", cells, "one more", &status(1), "1.0").is_none());
 }
 
 #[test]
 fn what_users_wrote_is_escaped() {
     let cell = Cell::new("a\"b", "<script>&'");
     assert_eq!(cell.html(), "<span id=\"a&quot;b\" class=\"\">&lt;script&gt;&amp;&#39;</span>");
+}
+
+#[test]
+fn a_page_is_told_when_the_configuration_is_no_longer_what_it_shows() {
+    let hub = Hub::default();
+    let (_, mut changes) = hub.join("view", cells, "page=0&seen=1.0", &status(1), "1.0").expect("room");
+    hub.update(&status(1), "1.1");
+    assert!(changes.try_recv().expect("a change").contains(STALE));
 }
