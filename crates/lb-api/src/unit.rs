@@ -63,6 +63,9 @@ pub struct ConnectionsView {
     pub total: usize,
     /// Matching entries by state, most first.
     pub states: Vec<StateCount>,
+    /// The table was too long to be read in time: counted is only what was read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
     pub entries: Vec<Connection>,
 }
 

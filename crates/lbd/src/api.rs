@@ -2,6 +2,7 @@
 //! the engine. What the kernel and the machine have is read beside the engine, on threads that may wait: [`look`].
 
 mod answer;
+mod connections;
 mod look;
 
 use crate::engine::{Command, Event};
@@ -28,6 +29,7 @@ const BODY_LIMIT: usize = 32 << 20;
 pub struct Served {
     pub events: mpsc::Sender<Event>,
     pub inspector: Arc<dyn Inspect>,
+    pub tables: connections::Turns,
 }
 
 type Engine = State<mpsc::Sender<Event>>;
@@ -54,6 +56,7 @@ fn router(served: Served) -> Router {
         .route(route::ROLLBACK, post(|e: Engine, body: Bytes| ask_with(e, body, Command::Rollback)))
         .route(route::SUMMARY, get(|e: Engine| ask(e, Command::Summary)))
         .route(route::STATUS, get(look::status))
+        .route(route::CONNECTIONS, get(connections::show))
         .route(route::STATE, post(|e: Engine, body: Bytes| ask_with(e, body, Command::SetState)))
         .route(route::RECONCILE, post(|e: Engine| ask(e, Command::Reconcile)))
         .fallback(|| async { refusal(&ApiError::new(ErrorCode::NotFound, "there is no such route")) })

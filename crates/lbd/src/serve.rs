@@ -57,7 +57,7 @@ pub fn serve<K: Kernel + 'static>(
         let Ok(inspector) = is_ready.await else { return Ok(()) };
         let listener = listen(&socket)?;
         tracing::info!("listening on {}", socket.display());
-        let server = api::serve(listener, Served { events: events.clone(), inspector });
+        let server = api::serve(listener, Served { events: events.clone(), inspector, tables: Default::default() });
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
         tokio::select! {

@@ -1,6 +1,7 @@
 //! Answers as bytes: JSON, or problem details (RFC 9457).
 
 use axum::{
+    extract::{Query, rejection::QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -25,6 +26,28 @@ pub async fn aside<T: Serialize>(work: impl FnOnce() -> Result<T, ApiError> + Se
     };
     let done = tokio::task::spawn_blocking(answer).await;
     done.unwrap_or_else(|_| refusal(&ApiError::new(ErrorCode::Internal, "reading it failed in lbd itself")))
+}
+
+/// The query of a request, or a refusal that names the field.
+pub fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+    match query {
+        Ok(Query(query)) => Ok(query),
+        Err(e) => {
+            let text = e.body_text();
+            let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            Err(ApiError::new(ErrorCode::BadRequest, format!("the query cannot be read: {why}")))
+        }
+    }
+}
+
+/// A part of the query that says nothing useful.
+pub fn bad_query(field: &str, value: impl std::fmt::Display, reason: &str) -> ApiError {
+    ApiError::new(ErrorCode::BadRequest, format!("the query cannot be read: {field}: {value} {reason}"))
+}
+
+/// An error with its causes, in one line.
+pub fn internal(error: &dyn std::error::Error) -> ApiError {
+    ApiError::new(ErrorCode::Internal, crate::engine::chain(error))
 }
 
 fn respond(status: StatusCode, kind: &'static str, body: serde_json::Result<Vec<u8>>) -> Response {

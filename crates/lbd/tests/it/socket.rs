@@ -1,7 +1,7 @@
 //! The program itself, over its socket.
 
 use crate::rig::guide_unchecked;
-use lb_api::{ApplyRequest, BlockingClient, ClientError, ErrorCode, PutCandidate};
+use lb_api::{ApplyRequest, BlockingClient, ClientError, ConnectionKind, ConnectionQuery, ErrorCode, PutCandidate};
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -99,6 +99,52 @@ fn made_up_clients_are_counted() {
         }
         assert!(Instant::now() < end, "{status:?}");
         std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_hundred_thousand_connections_are_paged_and_filtered() {
+    let lbd = Lbd::with(&["--fake-connections", "100000"]);
+    let client = lbd.client();
+    assert_eq!(client.connections(&Default::default()).expect("a page").total, 0, "nobody to connect to");
+    let mut config = guide_unchecked();
+    config.virtual_servers[0].persistence = Some(lb_model::Persistence { timeout: 300, granularity: None });
+    client.apply(&ApplyRequest { config: Some(config), ..Default::default() }).expect("applied");
+    let page = |query: &ConnectionQuery| client.connections(query).expect("a page");
+    let all = page(&ConnectionQuery::default());
+    assert_eq!((all.total, all.entries.len(), all.truncated), (100_000, 100, false));
+    let persistent = page(&ConnectionQuery { kind: ConnectionKind::Persistent, ..Default::default() });
+    assert_eq!(all.matching + persistent.matching, 100_000);
+    assert_eq!(all.states.iter().map(|s| s.count).sum::<usize>(), all.matching);
+    let last = page(&ConnectionQuery { offset: all.matching - 7, limit: 1000, ..Default::default() });
+    assert_eq!(last.entries.len(), 7);
+    let one = page(&ConnectionQuery {
+        client: Some(last.entries[3].client.ip()),
+        state: Some(last.entries[3].state.clone()),
+        real_server: Some(last.entries[3].real_server.to_string()),
+        ..Default::default()
+    });
+    assert_eq!(one.entries, [last.entries[3].clone()]);
+}
+
+#[test]
+fn a_bad_query_is_refused_with_its_field() {
+    let lbd = Lbd::start();
+    lbd.client();
+    for (path, field) in [
+        ("/v1/connections?limit=many", "limit"),
+        ("/v1/connections?limit=5000", "limit"),
+        ("/v1/connections?client=web", "client"),
+        ("/v1/connections?virtual_server=web", "virtual_server"),
+        ("/v1/connections?kind=all", "kind"),
+        ("/v1/connections?colour=red", "colour"),
+        ("/v1/connections?offset=-1", "offset"),
+    ] {
+        let answer = raw(&lbd.socket(), "GET", path, "");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
+        assert!(head.starts_with("HTTP/1.1 400"), "{path}: {answer}");
+        let error: lb_api::ApiError = serde_json::from_str(body).expect("an error");
+        assert!(error.message.contains(field), "{path}: {error}");
     }
 }
 
