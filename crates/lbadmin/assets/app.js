@@ -1,7 +1,7 @@
 /*
  * Enhancements only: every page works without this file. It owns four things, each found by an attribute in the page:
  *
- *   data-countdown="57"          seconds left of the confirm window; counts down, says when the time is up
+ *   .countdown[data-seconds]     seconds left of the confirm window; counts down and then loads the page again
  *   form[data-guard]             asks before one leaves the page with edits that were not sent
  *   form                         is sent once: its buttons are disabled until an answer is there (data-repeat: not so)
  *   .chart[data-src="/lbadmin/…"] a graph from JSON, drawn by uPlot (loaded on the first page with a graph):
@@ -16,17 +16,22 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
   // ---- confirm window ----
+  let edited = null;
   const ends = new WeakMap();
   const tick = () => {
-    for (const element of all("[data-countdown]")) {
-      if (!ends.has(element)) ends.set(element, Date.now() + 1000 * Number(element.dataset.countdown));
-      const left = Math.max(0, Math.ceil((ends.get(element) - Date.now()) / 1000));
-      element.textContent = left > 0 ? `${left} s` : "0 s: the change is being undone";
+    for (const element of all(".countdown[data-seconds]")) {
+      if (!ends.has(element)) ends.set(element, Date.now() + 1000 * Number(element.dataset.seconds));
+      const left = Math.ceil((ends.get(element) - Date.now()) / 1000);
+      element.textContent = Math.max(0, left);
+      // The unit needs a moment; what somebody is typing is not thrown away for it.
+      if (left < -2 && !edited?.isConnected) {
+        ends.set(element, Infinity);
+        location.reload();
+      }
     }
   };
 
   // ---- edited forms ----
-  let edited = null;
   let leaving = false;
   document.addEventListener("input", (event) => {
     const form = event.target.closest?.("form[data-guard]");
@@ -70,20 +75,11 @@
     if (event.persisted) all("form").forEach(release);
   });
 
-  // ---- menus close by Escape and by a click elsewhere ----
+  // ---- the menu of a phone closes by Escape ----
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    const open = document.querySelector("details.user[open]");
-    if (open) {
-      open.open = false;
-      open.querySelector("summary").focus();
-    } else if (location.hash === "#menu") {
-      location.hash = "";
-      document.querySelector(".menu-button")?.focus();
-    }
-  });
-  document.addEventListener("click", (event) => {
-    for (const open of all("details.user[open]")) if (!open.contains(event.target)) open.open = false;
+    if (event.key !== "Escape" || location.hash !== "#menu") return;
+    location.hash = "#main";
+    document.querySelector(".menu-button")?.focus();
   });
 
   // ---- logs that follow stay at their end, unless one has scrolled up ----

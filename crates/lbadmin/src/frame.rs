@@ -104,6 +104,11 @@ impl Frame {
         })
     }
 
+    /// The menu's group that this page is in; the overview, where one arrives, shows them all.
+    pub fn is_open(&self, entries: &[&Entry]) -> bool {
+        self.here.is_empty() || entries.iter().any(|entry| entry.path == self.here)
+    }
+
     pub fn summary(&self) -> &Summary {
         &self.summary
     }

@@ -29,6 +29,7 @@ pub const MENU: &[Group] = &[
         title: "Maintenance",
         entries: &[edit("Pending Changes", "changes"), look("Configuration History", "history")],
     },
+    Group { title: "Support", entries: &[look("Help", "help/")] },
 ];
 
 /// The groups that this role sees, with their entries.

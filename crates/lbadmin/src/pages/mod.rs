@@ -1,6 +1,7 @@
 //! The pages, a module each; this file is the route table. A page of the menu stands in [`crate::menu`] too.
 
 pub mod changes;
+pub mod help;
 pub mod history;
 pub mod login;
 pub mod overview;
@@ -18,5 +19,6 @@ pub fn routes() -> Router<Shared> {
         .merge(overview::routes())
         .merge(changes::routes())
         .merge(history::routes())
+        .merge(help::routes())
         .fallback(|| async { Refusal::NotFound("There is no such page.".into()) })
 }
