@@ -2,7 +2,7 @@
  * Enhancements only: every page works without this file. It owns four things, each found by an attribute in the page:
  *
  *   .countdown[data-seconds]     seconds left of the confirm window; counts down and then loads the page again
- *   form[data-guard]             asks before one leaves the page with edits that were not sent
+ *   form.edit                    asks before one leaves the page with edits that were not sent
  *   form                         is sent once: its buttons are disabled until an answer is there (data-repeat: not so)
  *   .chart[data-src="/lbadmin/…"] a graph from JSON, drawn by uPlot (loaded on the first page with a graph):
  *        {"unit": "bytes/s", "times": [unix seconds], "series": [{"label": "in", "values": [number or null]}]}
@@ -34,7 +34,7 @@
   // ---- edited forms ----
   let leaving = false;
   document.addEventListener("input", (event) => {
-    const form = event.target.closest?.("form[data-guard]");
+    const form = event.target.closest?.("form.edit");
     if (form) edited = form;
   });
   addEventListener("beforeunload", (event) => {

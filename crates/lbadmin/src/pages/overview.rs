@@ -15,6 +15,7 @@ use axum::{
     routing::get,
 };
 use lb_api::{ActualState, RealServerStatus, Status, VirtualServerStatus};
+use lb_model::RequestedState;
 use serde::Deserialize;
 
 /// Virtual servers on a page.
@@ -68,6 +69,16 @@ pub fn actual(state: ActualState) -> (&'static str, &'static str) {
         ActualState::NonActive => ("state state-down", "✕ non-active"),
         ActualState::Draining => ("state state-drain", "◐ draining"),
         ActualState::Checking => ("state state-wait", "… checking"),
+    }
+}
+
+/// A server that is out because somebody wanted it so is no alarm.
+pub fn actual_of(r: &RealServerStatus) -> (&'static str, &'static str) {
+    match (r.requested, r.actual) {
+        (RequestedState::Drain | RequestedState::Offline, ActualState::NonActive) => {
+            ("state state-off", "○ non-active")
+        }
+        (_, state) => actual(state),
     }
 }
 
@@ -141,7 +152,7 @@ fn rip_row(n: usize, m: usize, r: &RealServerStatus) -> RipRow {
         forwarding: r.forwarding.to_uppercase(),
         weight: r.weight,
         requested: r.requested.to_string(),
-        state: state_cell(id("s"), actual(r.actual)),
+        state: state_cell(id("s"), actual_of(r)),
         check: Cell::new(id("c"), check),
         active: Cell::new(id("a"), r.active_connections),
         inactive: Cell::new(id("i"), r.inactive_connections),
