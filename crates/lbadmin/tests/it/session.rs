@@ -61,9 +61,9 @@ fn a_form_with_a_stale_token_or_from_another_site_is_refused_and_logged() {
     let page = browser.send("POST", "/lbadmin/discard", &headers, Some(body.as_bytes()));
     assert_eq!(page.status, 403);
     page.has("Sent by another site");
-    // AUDIT let log = rig.app.access.audit(None, None, 50);
-    // AUDIT let refused = log.entries.iter().filter(|e| e.refused && e.action == "POST /lbadmin/discard").count();
-    // AUDIT assert_eq!(refused, 2, "{:?}", log.entries);
+    let log = rig.app.access.audit(None, None, 50);
+    let refused = log.entries.iter().filter(|e| e.entry.refused && e.entry.action == "POST /lbadmin/discard").count();
+    assert_eq!(refused, 2, "{:?}", log.entries);
 }
 
 #[test]
