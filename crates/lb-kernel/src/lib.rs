@@ -13,6 +13,7 @@ mod error;
 mod fake;
 mod inspect;
 mod linux;
+mod machine;
 mod table;
 
 #[cfg(feature = "conformance")]
@@ -25,6 +26,7 @@ pub use inspect::{
     ServiceCounters, Totals,
 };
 pub use linux::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, Linux, ROUTE_OWNER};
+pub use machine::{CardCounters, Machine};
 
 use lb_plan::{Action, Desired, Observed};
 use std::{path::PathBuf, sync::Arc};

@@ -120,6 +120,47 @@ fn owners_are_told_apart() {
     });
 }
 
+/// People see all cards, addresses and routes, whoever made them, with their owners.
+#[test]
+fn cards_addresses_and_routes_are_shown() {
+    in_namespace(|dir| {
+        ip("link set eth0 up");
+        ip("addr add 10.5.0.1/24 dev eth0");
+        ip("route add 10.6.0.0/16 via 10.5.0.254");
+        ip("route add 10.7.0.0/16 via 10.5.0.254 proto 76");
+        run("/usr/sbin/nft", "add table inet by_hand");
+        let ours =
+            lb_plan::Address { interface: "eth0".parse().expect("a name"), net: "10.5.0.3/32".parse().expect("a net") };
+        let mut kernel = open(dir);
+        kernel.execute(&[Action::AddAddress(ours)]).remove(0).expect("added");
+        let inspector = kernel.inspector();
+        let network = inspector.network().expect("the network");
+        let card = network.cards.iter().find(|c| c.name == "eth0").expect("eth0");
+        assert!(card.up && card.carrier && card.mtu == 1500 && card.mac.len() == 17, "{card:?}");
+        assert!(!network.cards.iter().any(|c| c.name == "lo"));
+        let down = network.cards.iter().find(|c| c.name == "eth1").expect("eth1");
+        assert!(!down.up && !down.carrier, "{down:?}");
+        let v4 = card.addresses.iter().filter(|(net, _)| net.addr().is_ipv4());
+        let addresses: Vec<String> = v4.map(|(net, owner)| format!("{net} {owner:?}")).collect();
+        assert_eq!(addresses, ["10.5.0.1/24 Other", "10.5.0.3/32 Lbd"]);
+        let v4 = network.routes.iter().filter(|r| r.to.addr().is_ipv4());
+        let routes: Vec<String> = v4.map(|r| format!("{} {:?} {} {:?}", r.to, r.via, r.card, r.origin)).collect();
+        let expected = [
+            "10.5.0.0/24 None eth0 Kernel",
+            "10.6.0.0/16 Some(10.5.0.254) eth0 Other",
+            "10.7.0.0/16 Some(10.5.0.254) eth0 Lbd",
+        ];
+        assert_eq!(routes, expected);
+        assert!(inspector.firewall().expect("the rules").contains("table inet by_hand"));
+        let mut seen = 0;
+        let read = inspector.connections(&mut |_| {
+            seen += 1;
+            std::ops::ControlFlow::Continue(())
+        });
+        assert!(read.expect("no table is an empty one").is_continue() && seen == 0);
+    });
+}
+
 /// The other end of the cable hears of a new VIP three times, and of both families.
 #[test]
 fn a_new_vip_is_announced() {

@@ -4,6 +4,8 @@
 mod answer;
 mod connections;
 mod look;
+mod network;
+mod system;
 
 use crate::engine::{Command, Event};
 use answer::{json, refusal};
@@ -18,7 +20,10 @@ use axum::{
 use lb_api::{ApiError, ErrorCode, route};
 use lb_kernel::Inspect;
 use serde::{Deserialize, de::DeserializeOwned};
-use std::sync::{Arc, mpsc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc},
+};
 use tokio::{net::UnixListener, sync::oneshot};
 
 /// A document of 10,000 virtual servers is about 5 MB.
@@ -30,6 +35,13 @@ pub struct Served {
     pub events: mpsc::Sender<Event>,
     pub inspector: Arc<dyn Inspect>,
     pub tables: connections::Turns,
+    pub places: Arc<Places>,
+}
+
+/// Directories that are shown something of.
+pub struct Places {
+    /// On the data partition.
+    pub state: PathBuf,
 }
 
 type Engine = State<mpsc::Sender<Event>>;
@@ -57,6 +69,8 @@ fn router(served: Served) -> Router {
         .route(route::SUMMARY, get(|e: Engine| ask(e, Command::Summary)))
         .route(route::STATUS, get(look::status))
         .route(route::CONNECTIONS, get(connections::show))
+        .route(route::NETWORK, get(network::show))
+        .route(route::SYSTEM, get(system::show))
         .route(route::STATE, post(|e: Engine, body: Bytes| ask_with(e, body, Command::SetState)))
         .route(route::RECONCILE, post(|e: Engine| ask(e, Command::Reconcile)))
         .fallback(|| async { refusal(&ApiError::new(ErrorCode::NotFound, "there is no such route")) })

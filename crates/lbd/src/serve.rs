@@ -1,7 +1,7 @@
 //! Puts the parts together and runs them until a signal.
 
 use crate::{
-    api::{self, Served},
+    api::{self, Places, Served},
     engine::{Clock, Engine, Event, Now, Opening},
     probes,
 };
@@ -57,7 +57,9 @@ pub fn serve<K: Kernel + 'static>(
         let Ok(inspector) = is_ready.await else { return Ok(()) };
         let listener = listen(&socket)?;
         tracing::info!("listening on {}", socket.display());
-        let server = api::serve(listener, Served { events: events.clone(), inspector, tables: Default::default() });
+        let places = Arc::new(Places { state: settings.state.clone() });
+        let served = Served { events: events.clone(), inspector, tables: Default::default(), places };
+        let server = api::serve(listener, served);
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
         tokio::select! {

@@ -6,7 +6,7 @@ use axum::{extract::State, response::Response};
 use lb_api::{ApiError, ErrorCode};
 use tokio::sync::oneshot;
 
-async fn snapshot(served: &Served) -> Result<Snapshot, ApiError> {
+pub async fn snapshot(served: &Served) -> Result<Snapshot, ApiError> {
     let stopping = || ApiError::new(ErrorCode::Internal, "lbd is stopping");
     let (answer, answered) = oneshot::channel();
     served.events.send(Event::Snapshot(answer)).map_err(|_| stopping())?;

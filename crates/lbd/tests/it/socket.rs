@@ -149,6 +149,45 @@ fn a_bad_query_is_refused_with_its_field() {
 }
 
 #[test]
+fn the_network_is_shown_with_what_its_addresses_are_for() {
+    let lbd = Lbd::start();
+    let client = lbd.client();
+    let mut config = guide_unchecked();
+    let mut vip = config.virtual_servers[0].clone();
+    vip.label = "Ports".parse().expect("a label");
+    vip.service =
+        serde_json::from_str(r#"{"kind":"address","address":"10.0.0.20","ports":"80,443"}"#).expect("a service");
+    config.virtual_servers.push(vip);
+    client.apply(&ApplyRequest { config: Some(config), ..Default::default() }).expect("applied");
+    let network = client.network().expect("the network");
+    let addresses: Vec<String> = network
+        .interfaces
+        .iter()
+        .flat_map(|i| &i.addresses)
+        .map(|a| format!("{} {} {}", a.address, a.purpose, a.virtual_servers.join(",")))
+        .collect();
+    let expected = ["10.0.0.21/24 interface HTTP_Cluster", "10.0.0.20/32 vip Ports", "192.168.2.21/24 interface "];
+    assert_eq!(addresses, expected);
+    let routes: Vec<String> = network
+        .routes
+        .iter()
+        .map(|r| format!("{} {} {} {}", r.to, r.via.as_deref().unwrap_or("-"), r.interface, r.origin))
+        .collect();
+    assert_eq!(routes[0], "default 10.0.0.31 eth0 configured");
+    assert!(routes.contains(&"192.168.2.0/24 - eth1 kernel".to_owned()), "{routes:?}");
+    assert!(network.firewall.contains("tcp dport { 80, 443 }"), "{}", network.firewall);
+    assert!(network.interfaces[0].up && network.interfaces[0].mtu == 1500, "{network:?}");
+}
+
+#[test]
+fn the_machines_load_is_shown() {
+    let lbd = Lbd::start();
+    let system = lbd.client().system().expect("the load");
+    assert!(system.cpus > 0 && system.disk_total > 0 && system.cpu_total > system.cpu_busy, "{system:?}");
+    assert!(system.time > 1_700_000_000 && system.memory_total > system.memory_available, "{system:?}");
+}
+
+#[test]
 fn every_acknowledged_apply_survives_a_kill() {
     let mut lbd = Lbd::start();
     for round in 1..=10_u8 {
