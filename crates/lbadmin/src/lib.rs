@@ -28,4 +28,7 @@ pub mod seat;
 pub mod server;
 pub mod tls;
 
+#[cfg(test)]
+mod testing;
+
 pub use app::{App, Shared};

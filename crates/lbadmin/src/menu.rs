@@ -29,6 +29,24 @@ pub const MENU: &[Group] = &[
         title: "Maintenance",
         entries: &[edit("Pending Changes", "changes"), look("Configuration History", "history")],
     },
+    Group {
+        title: "Reports",
+        entries: &[
+            look("Status", "status"),
+            look("Current Connections", "connections"),
+            look("Persistent Connections", "persistent"),
+            look("Traffic Rate", "traffic"),
+            look("Graphs", "graphs"),
+        ],
+    },
+    Group {
+        title: "Logs",
+        entries: &[
+            look("Load Balancer", "logs/load-balancer"),
+            look("Ldirectord", "logs/ldirectord"),
+            look("System", "logs/system"),
+        ],
+    },
     Group { title: "Support", entries: &[look("Help", "help/")] },
 ];
 

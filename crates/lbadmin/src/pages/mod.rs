@@ -1,10 +1,16 @@
 //! The pages, a module each; this file is the route table. A page of the menu stands in [`crate::menu`] too.
 
 pub mod changes;
+pub mod connections;
+pub mod graphs;
 pub mod help;
 pub mod history;
+pub mod list;
 pub mod login;
+pub mod logs;
 pub mod overview;
+pub mod status;
+pub mod traffic;
 
 use crate::{Shared, live, refusal::Refusal};
 use axum::{Router, response::Redirect, routing::get};
@@ -20,5 +26,10 @@ pub fn routes() -> Router<Shared> {
         .merge(changes::routes())
         .merge(history::routes())
         .merge(help::routes())
+        .merge(status::routes())
+        .merge(connections::routes())
+        .merge(traffic::routes())
+        .merge(graphs::routes())
+        .merge(logs::routes())
         .fallback(|| async { Refusal::NotFound("There is no such page.".into()) })
 }

@@ -46,8 +46,8 @@ impl Part {
         serde_urlencoded::to_string([("q", self.q.as_str()), ("page", &page.to_string())]).unwrap_or_default()
     }
 
-    /// The virtual servers of the page with their places in the whole list, and how many match.
-    pub fn select<'a>(&self, status: &'a Status) -> (Vec<(usize, &'a VirtualServerStatus)>, usize) {
+    /// All virtual servers that match, with their places in the whole list.
+    pub fn matching<'a>(&self, status: &'a Status) -> Vec<(usize, &'a VirtualServerStatus)> {
         let wanted = self.q.trim().to_lowercase();
         let has = |text: &str| text.to_lowercase().contains(&wanted);
         let matches = |v: &VirtualServerStatus| {
@@ -56,7 +56,12 @@ impl Part {
                 || has(&v.service)
                 || v.real_servers.iter().any(|r| has(&r.label) || has(&r.address))
         };
-        let all: Vec<_> = status.virtual_servers.iter().enumerate().filter(|(_, v)| matches(v)).collect();
+        status.virtual_servers.iter().enumerate().filter(|(_, v)| matches(v)).collect()
+    }
+
+    /// The virtual servers of the page, and how many match.
+    pub fn select<'a>(&self, status: &'a Status) -> (Vec<(usize, &'a VirtualServerStatus)>, usize) {
+        let all = self.matching(status);
         let matching = all.len();
         (all.into_iter().skip(self.page * PER_PAGE).take(PER_PAGE).collect(), matching)
     }

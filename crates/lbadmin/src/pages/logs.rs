@@ -1,0 +1,224 @@
+//! Logs: what lbd can show, with a filter, older and newer lines, and following.
+//!
+//! Newest first, so that a text browser shows the end without scrolling. Following asks for the page again; without
+//! JavaScript it reloads.
+
+use crate::{
+    Shared,
+    frame::{Frame, show},
+    pages::list::query,
+    refusal::Refusal,
+    seat::Seat,
+};
+use askama::Template;
+use axum::{
+    Router,
+    extract::{OriginalUri, Path, State},
+    response::Response,
+    routing::get,
+};
+use lb_api::{LogLine, LogName, LogQuery};
+use serde::Deserialize;
+
+/// Lines on a page.
+const PER_PAGE: usize = 200;
+/// Lines asked for to find those right after a cursor.
+const LOOK_AHEAD: usize = 1000;
+/// Seconds between two reloads of a page that follows without JavaScript.
+const RELOAD: u32 = 10;
+
+pub fn routes() -> Router<Shared> {
+    Router::new().route("/lbadmin/logs/{name}", get(page))
+}
+
+struct Log {
+    name: LogName,
+    path: &'static str,
+    here: &'static str,
+    title: &'static str,
+    about: &'static str,
+}
+
+const LOGS: [Log; 3] = [
+    Log {
+        name: LogName::LoadBalancer,
+        path: "load-balancer",
+        here: "logs/load-balancer",
+        title: "Load Balancer",
+        about: "Every change of the configuration: who, when, and what it did.",
+    },
+    Log {
+        name: LogName::Ldirectord,
+        path: "ldirectord",
+        here: "logs/ldirectord",
+        title: "Ldirectord",
+        about: "Health checks: real servers that failed, and that came back.",
+    },
+    Log {
+        name: LogName::System,
+        path: "system",
+        here: "logs/system",
+        title: "System",
+        about: "What the kernel and all other programs say.",
+    },
+];
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Wanted {
+    filter: String,
+    before: String,
+    after: String,
+    follow: String,
+}
+
+impl Wanted {
+    fn of(query: &str) -> Wanted {
+        let mut wanted: Wanted = serde_urlencoded::from_str(query).unwrap_or_default();
+        wanted.filter = wanted.filter.trim().chars().take(200).collect();
+        wanted
+    }
+
+    /// Following shows the newest lines, whatever was looked at before.
+    fn follows(&self) -> bool {
+        !self.follow.is_empty()
+    }
+
+    fn ask(&self) -> LogQuery {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let newest = self.follows();
+        LogQuery {
+            filter: some(&self.filter),
+            before: some(&self.before).filter(|_| !newest && self.after.is_empty()),
+            after: some(&self.after).filter(|_| !newest),
+            limit: if self.after.is_empty() || newest { PER_PAGE } else { LOOK_AHEAD },
+        }
+    }
+
+    fn link(&self, parts: &[(&str, &str)]) -> String {
+        let all: Vec<(&str, &str)> =
+            [("filter", self.filter.as_str())].into_iter().chain(parts.iter().copied()).collect();
+        query(&all, 0)
+    }
+}
+
+/// A line, cut where the filter matches.
+struct Line {
+    time: String,
+    /// Text and whether it matches.
+    parts: Vec<(String, bool)>,
+}
+
+fn line(line: LogLine, filter: &str) -> Line {
+    let time = line.time.replacen('T', " ", 1).trim_end_matches('Z').to_owned();
+    Line { time, parts: parts(&line.text, filter) }
+}
+
+/// Upper and lower case alike, in ASCII; as lbd filters.
+fn parts(text: &str, filter: &str) -> Vec<(String, bool)> {
+    if filter.is_empty() {
+        return vec![(text.to_owned(), false)];
+    }
+    let (mut parts, mut rest) = (Vec::new(), text);
+    let find = |text: &str| {
+        let (text, filter) = (text.to_ascii_lowercase(), filter.to_ascii_lowercase());
+        text.find(&filter)
+    };
+    while let Some(at) = find(rest) {
+        let (before, from) = rest.split_at(at);
+        let (matched, after) = from.split_at(filter.len());
+        if !before.is_empty() {
+            parts.push((before.to_owned(), false));
+        }
+        parts.push((matched.to_owned(), true));
+        rest = after;
+    }
+    if !rest.is_empty() {
+        parts.push((rest.to_owned(), false));
+    }
+    parts
+}
+
+#[derive(Template)]
+#[template(path = "log.html")]
+struct Page {
+    frame: Frame,
+    about: &'static str,
+    filter: String,
+    lines: Vec<Line>,
+    follows: bool,
+    /// Queries.
+    older: Option<String>,
+    newer: Option<String>,
+    newest: String,
+    follow: String,
+    here: String,
+}
+
+async fn page(
+    State(app): State<Shared>,
+    seat: Seat,
+    Path(name): Path<String>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Refusal> {
+    let Some(log) = LOGS.iter().find(|l| l.path == name) else {
+        return Err(Refusal::NotFound("There is no such log.".into()));
+    };
+    let wanted = Wanted::of(uri.query().unwrap_or_default());
+    let mut frame = Frame::load(&app, &seat, log.here, &["Logs", log.title]).await?;
+    if wanted.follows() {
+        frame.refresh = RELOAD;
+    }
+    let view = app.lbd.client.log(log.name, &wanted.ask()).await?;
+    let (mut lines, mut more) = (view.lines, view.more);
+    let after = !wanted.after.is_empty() && !wanted.follows();
+    // The lines right after the cursor, not the newest of all.
+    if after && lines.len() > PER_PAGE {
+        lines.drain(..lines.len() - PER_PAGE);
+    }
+    more |= after;
+    let is_newest = wanted.follows() || (wanted.before.is_empty() && wanted.after.is_empty());
+    let newer = lines.first().filter(|_| !is_newest).map(|l| wanted.link(&[("after", &l.cursor)]));
+    let older = lines.last().filter(|_| more).map(|l| wanted.link(&[("before", &l.cursor)]));
+    show(&Page {
+        about: log.about,
+        lines: lines.into_iter().map(|l| line(l, &wanted.filter)).collect(),
+        follows: wanted.follows(),
+        older,
+        newer,
+        newest: wanted.link(&[]),
+        follow: wanted.link(&[("follow", "1")]),
+        here: format!("/lbadmin/{}?{}", log.here, wanted.link(&[("follow", "1")])),
+        filter: wanted.filter,
+        frame,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matches_is_marked() {
+        let marked = |text, filter| {
+            let parts = parts(text, filter);
+            parts.into_iter().map(|(t, m)| if m { format!("[{t}]") } else { t }).collect::<String>()
+        };
+        assert_eq!(marked("eth0: Link up, link UP", "link"), "eth0: [Link] up, [link] UP");
+        assert_eq!(marked("größer als", "SS"), "größer als");
+        assert_eq!(marked("ÄÖ üb", "Ö"), "Ä[Ö] üb");
+        assert_eq!(marked("", "x"), "");
+    }
+
+    #[test]
+    fn following_shows_the_newest() {
+        let ask = |query: &str| Wanted::of(query).ask();
+        assert_eq!(ask("before=5&follow=1"), LogQuery { limit: PER_PAGE, ..LogQuery::default() });
+        assert_eq!(ask("before=5&filter= x ").before.as_deref(), Some("5"));
+        assert_eq!(ask("filter= x ").filter.as_deref(), Some("x"));
+        assert_eq!(
+            ask("after=5&before=9"),
+            LogQuery { after: Some("5".into()), limit: LOOK_AHEAD, ..LogQuery::default() }
+        );
+    }
+}

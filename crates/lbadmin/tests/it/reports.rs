@@ -1,0 +1,80 @@
+//! Reports: graphs, traffic rate, status, connections.
+
+use crate::rig::{Rig, guide};
+use lb_series::{Key, Traffic, Values};
+use lbadmin::{app::now, sampler::Rate};
+use std::collections::HashMap;
+
+fn vip() -> Key {
+    Key::VirtualServer("HTTP_Cluster".into())
+}
+
+fn measured(rig: &Rig) {
+    let traffic = Traffic { packets_in: 1500.0, packets_out: 0.0, bytes_in: 2_000_000.0, bytes_out: 3.0 };
+    let time = now();
+    for (before, active) in [(20, 3), (10, 7), (0, 5)] {
+        let samples = [
+            (vip(), Values::server(active, Some((12.5, traffic)))),
+            (Key::System, Values::system(Some(0.25), Some(1 << 30))),
+        ];
+        let rates = HashMap::from([
+            (vip(), Rate { connections: 12.5, traffic }),
+            (Key::Interface("eth0".into()), Rate { connections: 0.0, traffic }),
+        ]);
+        rig.app.history.record(time - before, &samples, rates);
+    }
+}
+
+#[test]
+fn graphs_are_tables_pictures_and_data() {
+    let (rig, mut browser) = Rig::with(&guide());
+    browser.get("/lbadmin/graphs").has("Nothing was recorded in this period yet");
+    measured(&rig);
+    let page = browser.get("/lbadmin/graphs?object=vs%3AHTTP_Cluster&span=1h");
+    page.has("Active connections").has("<option value=\"vs:HTTP_Cluster\" selected>HTTP_Cluster</option>");
+    page.has(
+        "<th scope=\"row\">connections</th><td class=\"num\">5</td><td class=\"num\">3</td><td class=\"num\">5</td>",
+    );
+    page.has("<noscript><svg").has("2.0 MB/s").lacks("style=").lacks("<script>");
+    let data = browser.get("/lbadmin/graphs/data?object=vs%3AHTTP_Cluster&span=1h&graph=connections");
+    assert_eq!(data.header("content-type"), "application/json");
+    let data: serde_json::Value = serde_json::from_str(&data.text).expect("JSON");
+    let values = data["series"][0]["values"].as_array().expect("values");
+    assert_eq!((values.len(), data["times"].as_array().map(Vec::len)), (360, Some(360)));
+    assert_eq!(values.iter().filter_map(|v| v.as_f64()).collect::<Vec<_>>(), [3.0, 7.0, 5.0]);
+    let day = browser.get("/lbadmin/graphs/data?object=vs%3AHTTP_Cluster&span=24h&graph=bytes");
+    day.has("\"in, highest\"").has("\"unit\":\"B/s\"");
+    assert_eq!(browser.get("/lbadmin/graphs/data?object=system&graph=bytes").status, 404);
+    browser.get("/lbadmin/graphs?object=system").has("CPU busy").has("25 %").has("1.1 GB");
+    browser.get("/lbadmin/graphs?object=vs:Nobody&span=30d").has("Nothing was recorded in this period yet");
+}
+
+#[test]
+fn the_traffic_rate_is_that_of_the_last_ten_seconds() {
+    let (rig, mut browser) = Rig::with(&guide());
+    browser.get("/lbadmin/traffic").has("Nothing was measured yet").has("VIP 1 HTTP_Cluster");
+    measured(&rig);
+    let page = browser.get("/lbadmin/traffic?sort=bytes");
+    page.has("All virtual servers together: 13 connections per second, 2.0 MB/s in, 3 B/s out.");
+    page.has("RIP 1 WebServer1").has("1\u{a0}500").has("eth0").has("hx-get=\"/lbadmin/traffic?sort=bytes\"");
+    browser.get("/lbadmin/traffic?q=nobody").has("Nothing matches");
+}
+
+#[test]
+fn the_status_names_every_server_that_is_not_active() {
+    let mut config = guide();
+    config.virtual_servers[0].fallback = None;
+    config.virtual_servers[0].check.method = lb_model::CheckMethod::Off;
+    let (_rig, mut browser) = Rig::with(&config);
+    let page = browser.get("/lbadmin/status");
+    page.has("0 of 1").has("no real server is left, and clients are refused").has("192.168.2.50:80").has("ONLINE");
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_comes_back_with_the_reason_at_the_field() {
+    let (_rig, mut browser) = Rig::with(&guide());
+    let page = browser.get("/lbadmin/connections?client=10.0.0.300&virtual_server=HTTP_Cluster&state=ESTABLISHED");
+    assert_eq!(page.status, 422);
+    page.has("\"10.0.0.300\" is no address".replace('"', "&#34;").as_str());
+    page.has("value=\"HTTP_Cluster\"").has("value=\"ESTABLISHED\"").has("Nothing was looked for");
+}
