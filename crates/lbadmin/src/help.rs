@@ -130,6 +130,8 @@ fn render(markdown: &str, names: &[String]) -> Chapter {
     let mut contents: Vec<(String, String)> = Vec::new();
     let mut out: Vec<Event> = Vec::with_capacity(events.len());
     let mut section = String::new();
+    // A region of a page needs a name of its own.
+    let mut tables = 0;
     let mut at = 0;
     while at < events.len() {
         match &events[at] {
@@ -159,8 +161,9 @@ fn render(markdown: &str, names: &[String]) -> Chapter {
             }
             // Alignment would be an inline style.
             Event::Start(Tag::Table(_)) => {
+                tables += 1;
                 let region = format!(
-                    "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table: {}\">",
+                    "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table {tables}: {}\">",
                     escaped(if section.is_empty() { &chapter.page.title } else { &section })
                 );
                 out.push(Event::Html(CowStr::from(region)));

@@ -41,7 +41,7 @@ fn headings_have_anchors_and_the_title_is_not_repeated() {
 fn tables_need_no_inline_style() {
     let html = page("## Size\n\n| a | b |\n|:--|--:|\n| 1 | 2 |\n");
     assert!(!html.contains("style="), "{html}");
-    assert!(html.contains("aria-label=\"Table: Size\""), "{html}");
+    assert!(html.contains("aria-label=\"Table 1: Size\""), "{html}");
 }
 
 #[test]
