@@ -88,3 +88,10 @@ fn a_named_anchor_stands_once() {
         }
     }
 }
+
+/// The `?` beside every field leads to a place in the guide.
+#[test]
+fn every_field_of_every_form_is_explained() {
+    let unexplained: Vec<&str> = crate::forms::help_anchors().into_iter().filter(|a| field(a).is_none()).collect();
+    assert_eq!(unexplained, Vec::<&str>::new());
+}
