@@ -47,15 +47,22 @@ pub struct Cell {
     /// Of the style sheet; not from users.
     pub class: &'static str,
     pub text: String,
+    /// Behind the text: address and words.
+    pub link: Option<(String, &'static str)>,
 }
 
 impl Cell {
     pub fn new(id: impl Into<String>, text: impl ToString) -> Self {
-        Cell { id: id.into(), class: "", text: text.to_string() }
+        Cell { id: id.into(), class: "", text: text.to_string(), link: None }
     }
 
     pub fn class(mut self, class: &'static str) -> Self {
         self.class = class;
+        self
+    }
+
+    pub fn link(mut self, address: impl Into<String>, words: &'static str) -> Self {
+        self.link = Some((address.into(), words));
         self
     }
 
@@ -70,6 +77,13 @@ impl Cell {
         // Writing to a string cannot fail.
         let _ = write!(html, "\" class=\"{}\"{swap}>", self.class);
         escape(&self.text, &mut html);
+        if let Some((address, words)) = &self.link {
+            html.push_str(" <a href=\"");
+            escape(address, &mut html);
+            html.push_str("\">");
+            escape(words, &mut html);
+            html.push_str("</a>");
+        }
         html.push_str("</span>");
         html
     }
@@ -92,7 +106,8 @@ fn escape(text: &str, into: &mut String) {
 pub type Render = fn(&Status, query: &str) -> Vec<Cell>;
 
 /// The views by name. A page that has one says so by [`crate::frame::Frame::live`].
-pub const VIEWS: &[(&str, Render)] = &[("overview", crate::pages::overview::cells)];
+pub const VIEWS: &[(&str, Render)] =
+    &[("overview", crate::pages::overview::cells), ("servers", crate::pages::servers::cells)];
 
 #[derive(Default)]
 pub struct Hub(Mutex<HashMap<String, View>>);

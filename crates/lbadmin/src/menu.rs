@@ -26,8 +26,28 @@ const fn edit(title: &'static str, path: &'static str) -> Entry {
 pub const MENU: &[Group] = &[
     Group { title: "View Configuration", entries: &[look("System Overview", "")] },
     Group {
+        title: "Edit Configuration",
+        entries: &[
+            edit("Setup Wizard", "edit/wizard"),
+            edit("Virtual Servers", "edit/virtual-servers"),
+            edit("Real Servers", "edit/real-servers"),
+            edit("Network Interfaces", "edit/interfaces"),
+            edit("DNS & Hostname", "edit/dns"),
+            edit("Routing", "edit/routing"),
+            edit("Global Settings", "edit/globals"),
+        ],
+    },
+    Group {
         title: "Maintenance",
-        entries: &[edit("Pending Changes", "changes"), look("Configuration History", "history")],
+        entries: &[
+            Entry {
+                title: "Take a Real Server Offline or Online",
+                path: "maintenance/servers",
+                needs: Permission::SetState,
+            },
+            edit("Pending Changes", "changes"),
+            look("Configuration History", "history"),
+        ],
     },
     Group {
         title: "Reports",

@@ -73,7 +73,7 @@ pub fn run(
         base: Some(running.revision.number),
         etag: None,
         author: author.to_owned(),
-        comment: comment(&settings),
+        comment: settings.comment(),
         confirm_within: None,
     };
     guard.begin();
@@ -83,11 +83,6 @@ pub fn run(
     })?;
     guard.end();
     prompter.say(&format!("\n{}", text::report(&settings, &applied))).map_err(WizardError::Report)
-}
-
-fn comment(settings: &Settings) -> String {
-    let arms = if settings.eth1.is_some() { "two-arm NAT" } else { "one-arm DR" };
-    format!("setup wizard: {arms}, {}:{}", settings.eth0.addr(), settings.port)
 }
 
 fn ask_all(running: &Config, prompter: &mut dyn Prompter) -> Result<Settings, PromptError> {

@@ -41,6 +41,12 @@ impl Settings {
         self.eth1.unwrap_or(self.eth0)
     }
 
+    /// For the history.
+    pub fn comment(&self) -> String {
+        let arms = if self.eth1.is_some() { "two-arm NAT" } else { "one-arm DR" };
+        format!("setup wizard: {arms}, {}:{}", self.eth0.addr(), self.port)
+    }
+
     /// The running configuration with these settings in it.
     pub fn configure(&self, running: &Config) -> Config {
         let mut config = running.clone();

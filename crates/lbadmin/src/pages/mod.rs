@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod connections;
+pub mod edit;
 pub mod graphs;
 pub mod help;
 pub mod history;
@@ -9,6 +10,7 @@ pub mod list;
 pub mod login;
 pub mod logs;
 pub mod overview;
+pub mod servers;
 pub mod status;
 pub mod traffic;
 
@@ -31,5 +33,7 @@ pub fn routes() -> Router<Shared> {
         .merge(traffic::routes())
         .merge(graphs::routes())
         .merge(logs::routes())
+        .merge(edit::routes())
+        .merge(servers::routes())
         .fallback(|| async { Refusal::NotFound("There is no such page.".into()) })
 }

@@ -1,6 +1,10 @@
 //! The web interface as a browser meets it: a real lbd with the fake kernel, real sockets, real forms.
 
 mod changes;
+mod edit;
+mod form;
 mod reports;
 mod rig;
+mod servers;
 mod session;
+mod wizard;

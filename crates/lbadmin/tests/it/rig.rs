@@ -242,3 +242,22 @@ pub fn guide() -> Config {
         "real_servers":[{"label":"WebServer1","address":"192.168.2.50","forwarding":"nat"}]}]}"#;
     lb_model::migrate(document).expect("the guide's configuration")
 }
+
+/// A browser of a new user with this role, who has logged in and changed the first password.
+pub fn user(rig: &Rig, name: &str, role: lb_access::Role) -> Browser {
+    let by = lb_access::Who {
+        user: "loadbalancer".into(),
+        role: lb_access::Role::Configuration,
+        address: "127.0.0.1".parse().expect("an address"),
+        via: lb_access::Via::Session,
+    };
+    let first = "only for the first time";
+    rig.app.access.add_user(name, role, first, &by, lbadmin::app::now()).expect("a user");
+    let mut browser = rig.browser();
+    let page = browser.post("/lbadmin/login", &[("user", name), ("password", first)]);
+    assert_eq!(page.status, 303, "{}", page.text);
+    browser.get("/lbadmin/password");
+    let page = browser.post("/lbadmin/password", &[("old", first), ("new", PASSWORD), ("repeat", PASSWORD)]);
+    assert_eq!(page.status, 303, "{}", page.text);
+    browser
+}

@@ -1,0 +1,176 @@
+//! Edit Configuration > Real Servers: the tree of virtual servers as in the guide, and a real server's form.
+
+use super::{Listing, Place, Wanted, show, show_removal, take, take_removal, within};
+use crate::{
+    Shared,
+    forms::RealServerForm,
+    frame::{self, Frame},
+    refusal::Refusal,
+    seat::{Seat, Sent},
+};
+use askama::Template;
+use axum::{
+    Router,
+    extract::{Query, State},
+    response::Response,
+    routing::get,
+};
+use lb_access::Permission;
+use lb_model::{Config, RealServer, RequestedState, Service, VirtualServer};
+use serde::Deserialize;
+use std::net::IpAddr;
+
+const HERE: &str = "edit/real-servers";
+const LIST: &str = "/lbadmin/edit/real-servers";
+
+pub fn routes() -> Router<Shared> {
+    Router::new()
+        .route(LIST, get(list))
+        .route("/lbadmin/edit/real-servers/new", get(show_new).post(take_new))
+        .route("/lbadmin/edit/real-servers/modify", get(show_one).post(take_one))
+        .route("/lbadmin/edit/real-servers/remove", get(ask).post(remove))
+}
+
+#[derive(Deserialize)]
+struct OfVip {
+    vip: String,
+}
+
+#[derive(Deserialize)]
+struct Of {
+    vip: String,
+    rip: String,
+}
+
+struct Vip {
+    number: usize,
+    label: String,
+    /// `10.0.0.21:80`, as the guide has it in brackets.
+    place: String,
+    rips: Vec<Rip>,
+}
+
+struct Rip {
+    number: usize,
+    label: String,
+    address: String,
+    forwarding: String,
+    weight: u32,
+    minimum: u32,
+    maximum: u32,
+    /// Empty: online.
+    state: String,
+}
+
+/// Without the protocol where it is TCP, as in the guide.
+fn service(service: &Service) -> String {
+    let text = service.to_string();
+    text.strip_prefix("tcp ").map_or(text.clone(), str::to_owned)
+}
+
+pub fn address(address: IpAddr, port: Option<u16>) -> String {
+    match (address, port) {
+        (address, None) => address.to_string(),
+        (IpAddr::V4(a), Some(port)) => format!("{a}:{port}"),
+        (IpAddr::V6(a), Some(port)) => format!("[{a}]:{port}"),
+    }
+}
+
+fn vip(at: usize, vs: &VirtualServer) -> Vip {
+    let rip = |(j, rs): (usize, &RealServer)| Rip {
+        number: j + 1,
+        label: rs.label.to_string(),
+        address: address(rs.address, rs.port.or(vs.service.single_port())),
+        forwarding: rs.forwarding.as_str().to_uppercase(),
+        weight: rs.weight,
+        minimum: rs.min_connections,
+        maximum: rs.max_connections,
+        state: match rs.state {
+            RequestedState::Online => String::new(),
+            other => other.to_string(),
+        },
+    };
+    Vip {
+        number: at + 1,
+        label: vs.label.to_string(),
+        place: service(&vs.service),
+        rips: vs.real_servers.iter().enumerate().map(rip).collect(),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "real_servers.html")]
+struct List {
+    frame: Frame,
+    vips: Vec<Vip>,
+    listing: Listing,
+}
+
+async fn list(State(app): State<Shared>, seat: Seat, Query(wanted): Query<Wanted>) -> Result<Response, Refusal> {
+    seat.must(&app, Permission::Configure, "Real Servers")?;
+    let frame = Frame::load(&app, &seat, HERE, &["Edit Configuration", "Real Servers"]).await?;
+    let candidate = frame.candidate().clone();
+    let (part, listing) = wanted.select(&candidate.config.virtual_servers, |vs, q| {
+        within(vs.label.as_str(), q)
+            || within(&vs.service.to_string(), q)
+            || vs.real_servers.iter().any(|r| within(r.label.as_str(), q) || within(&address(r.address, r.port), q))
+    });
+    frame::show(&List { frame, vips: part.into_iter().map(|(at, vs)| vip(at, vs)).collect(), listing })
+}
+
+/// `VIP 1 HTTP_Cluster (192.168.1.23:80)`
+fn intro(config: &Config, label: &str) -> String {
+    let at = config.virtual_servers.iter().position(|v| v.label.as_str() == label);
+    at.map_or_else(String::new, |at| {
+        format!("VIP {} {label} ({})", at + 1, service(&config.virtual_servers[at].service))
+    })
+}
+
+async fn place(app: &Shared, title: &'static str, verb: &str, of: &[(&str, &str)]) -> Result<Place, Refusal> {
+    let label = of.first().map_or("", |(_, label)| label);
+    let query = serde_urlencoded::to_string(of).unwrap_or_default();
+    Ok(Place {
+        here: HERE,
+        title,
+        action: format!("{LIST}/{verb}?{query}"),
+        then: LIST.to_owned(),
+        intro: intro(&app.lbd.candidate().await?.config, label),
+        links: vec![(LIST.to_owned(), "Real Servers"), ("/lbadmin/edit/virtual-servers".to_owned(), "Virtual Servers")],
+    })
+}
+
+async fn new(app: &Shared, of: &OfVip) -> Result<Place, Refusal> {
+    place(app, "Add a new Real Server", "new", &[("vip", &of.vip)]).await
+}
+
+async fn show_new(State(app): State<Shared>, seat: Seat, Query(of): Query<OfVip>) -> Result<Response, Refusal> {
+    show(&app, &seat, &RealServerForm::add(&of.vip), new(&app, &of).await?).await
+}
+
+async fn take_new(State(app): State<Shared>, Query(of): Query<OfVip>, sent: Sent) -> Result<Response, Refusal> {
+    take(&app, sent, &RealServerForm::add(&of.vip), new(&app, &of).await?).await
+}
+
+async fn modify(app: &Shared, of: &Of) -> Result<Place, Refusal> {
+    place(app, "Modify a Real Server", "modify", &[("vip", &of.vip), ("rip", &of.rip)]).await
+}
+
+async fn show_one(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
+    show(&app, &seat, &RealServerForm::modify(&of.vip, &of.rip), modify(&app, &of).await?).await
+}
+
+async fn take_one(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {
+    take(&app, sent, &RealServerForm::modify(&of.vip, &of.rip), modify(&app, &of).await?).await
+}
+
+async fn removal(app: &Shared, of: &Of) -> Result<Place, Refusal> {
+    place(app, "Remove a Real Server", "remove", &[("vip", &of.vip), ("rip", &of.rip)]).await
+}
+
+async fn ask(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
+    show_removal(&app, &seat, &RealServerForm::modify(&of.vip, &of.rip), removal(&app, &of).await?).await
+}
+
+async fn remove(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {
+    take_removal(&app, sent, &RealServerForm::modify(&of.vip, &of.rip), removal(&app, &of).await?).await
+}
