@@ -10,7 +10,7 @@ use crate::{
     live::{Cell, PERIOD, RELOAD},
     pages::{
         edit::{Listing, Wanted, within},
-        overview::actual,
+        overview::actual_of,
     },
     refusal::{Refusal, words},
     seat::{Seat, Sent},
@@ -64,7 +64,7 @@ fn vip(n: usize, v: &VirtualServerStatus) -> Vip {
 
 fn rip(n: usize, m: usize, r: &RealServerStatus) -> Rip {
     let id = |what: &str| format!("m{n}r{m}{what}");
-    let (class, text) = actual(r.actual);
+    let (class, text) = actual_of(r);
     let failed = r.requested == RequestedState::Online && r.actual == ActualState::NonActive;
     let actual = Cell::new(id("s"), text).class(class);
     Rip {
