@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// Changes that the bar shows; the rest is on the page of pending changes.
 const IN_BAR: usize = 5;
 
+/// Seconds before its end at which everybody is told of the certificate.
+const CERTIFICATE_ENDS: u64 = 14 * 86_400;
+
 /// The frame of one page for one person. Templates extend `base.html` and call it `frame`.
 pub struct Frame {
     pub title: String,
@@ -91,7 +94,7 @@ impl Frame {
                 seconds: c.before.saturating_sub(summary.time),
                 before: c.before,
             }),
-            alarms: summary.alarms.clone(),
+            alarms: summary.alarms.iter().cloned().chain(own_alarms(app)).collect(),
             flash: app.told(&seat.session.id),
             live: String::new(),
             refresh: 0,
@@ -132,6 +135,15 @@ impl Frame {
         self.flash = Some(flash);
         self
     }
+}
+
+/// What is wrong with the interface itself.
+fn own_alarms(app: &App) -> impl Iterator<Item = String> {
+    let until = app.tls.certificate().not_after;
+    let ends = (until < now() + CERTIFICATE_ENDS).then(|| {
+        format!("The certificate of https ends at {} (UTC): see Edit Configuration > Web Interface.", time(until))
+    });
+    app.access.alarms().into_iter().chain(ends)
 }
 
 async fn bar(app: &App, candidate: &CandidateView) -> Result<Option<Bar>, Refusal> {

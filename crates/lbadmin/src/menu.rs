@@ -18,6 +18,10 @@ const fn look(title: &'static str, path: &'static str) -> Entry {
     Entry { title, path, needs: Permission::Look }
 }
 
+const fn administer(title: &'static str, path: &'static str) -> Entry {
+    Entry { title, path, needs: Permission::Administer }
+}
+
 const fn edit(title: &'static str, path: &'static str) -> Entry {
     Entry { title, path, needs: Permission::Configure }
 }
@@ -35,6 +39,9 @@ pub const MENU: &[Group] = &[
             edit("DNS & Hostname", "edit/dns"),
             edit("Routing", "edit/routing"),
             edit("Global Settings", "edit/globals"),
+            administer("Users and Roles", "edit/users"),
+            administer("API Tokens", "edit/tokens"),
+            administer("Web Interface", "edit/web-interface"),
         ],
     },
     Group {
@@ -47,6 +54,8 @@ pub const MENU: &[Group] = &[
             },
             edit("Pending Changes", "changes"),
             look("Configuration History", "history"),
+            look("Passwords", "maintenance/passwords"),
+            look("Sessions", "maintenance/sessions"),
         ],
     },
     Group {
@@ -65,6 +74,7 @@ pub const MENU: &[Group] = &[
             look("Load Balancer", "logs/load-balancer"),
             look("Ldirectord", "logs/ldirectord"),
             look("System", "logs/system"),
+            look("Audit", "logs/audit"),
         ],
     },
     Group { title: "Support", entries: &[look("Help", "help/")] },

@@ -6,6 +6,8 @@
 mod headers;
 mod limits;
 
+pub use headers::host;
+
 use crate::{Shared, args::Args, pages, seat::Scheme};
 use anyhow::Context;
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};

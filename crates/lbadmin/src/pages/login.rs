@@ -5,7 +5,7 @@ use crate::{
     app::{Flash, now},
     frame::go,
     refusal::Refusal,
-    seat::{Anyone, Scheme, SentByAnyone, address, scheme},
+    seat::{Anyone, Scheme, Seat, Sent, SentByAnyone, address, scheme},
 };
 use askama::Template;
 use axum::{
@@ -153,44 +153,50 @@ async fn password(Anyone(seat): Anyone) -> Result<Response, Refusal> {
 }
 
 async fn change_password(State(app): State<Shared>, SentByAnyone(sent): SentByAnyone) -> Result<Response, Refusal> {
-    let seat = sent.seat.clone();
-    let again = |error: String, hint: String| -> Result<Response, Refusal> {
-        let page = PasswordPage {
-            user: seat.session.who.user.clone(),
-            csrf: seat.session.csrf.clone(),
-            forced: seat.session.must_change_password,
-            error,
-            hint,
-        };
-        Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(page.render()?)).into_response())
-    };
+    match change_own(&app, &sent, "/lbadmin/").await? {
+        Ok(response) => Ok(response),
+        Err(Wrong { reason, hint, .. }) => {
+            let seat = &sent.seat;
+            let page = PasswordPage {
+                user: seat.session.who.user.clone(),
+                csrf: seat.session.csrf.clone(),
+                forced: seat.session.must_change_password,
+                error: reason,
+                hint,
+            };
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(page.render()?)).into_response())
+        }
+    }
+}
+
+/// Why a password was not changed, and the field that it belongs to.
+pub struct Wrong {
+    pub field: &'static str,
+    pub reason: String,
+    pub hint: String,
+}
+
+/// Changes the password of whoever sent `old`, `new` and `repeat`; afterwards the new session is at `then`.
+pub async fn change_own(app: &Shared, sent: &Sent, then: &str) -> Result<Result<Response, Wrong>, Refusal> {
+    let seat = &sent.seat;
     if sent.get("new") != sent.get("repeat") {
-        return again("The two new passwords differ.".into(), "Type the new password twice.".into());
+        let reason = "The two new passwords differ".to_owned();
+        return Ok(Err(Wrong { field: "repeat", reason, hint: "Type the new password twice.".into() }));
     }
     let (shared, cookie) = (app.clone(), seat.cookie.clone());
     let (old, new) = (sent.get("old").to_owned(), sent.get("new").to_owned());
     let changed = tokio::task::spawn_blocking(move || shared.access.change_own_password(&cookie, &old, &new, now()))
         .await
         .map_err(|e| Refusal::Internal(format!("changing the password: {e}")))?;
-    match changed {
-        Err(refusal) => again(refusal.to_string(), refusal.hint()),
-        Ok(session) => {
-            // The cookie is a new one; its session is told.
-            let response = match app.access.session(&session.cookie, seat.session.who.address, now()) {
-                Some(fresh) => {
-                    let fresh =
-                        crate::seat::Seat { session: fresh, cookie: session.cookie.clone(), scheme: seat.scheme };
-                    go(
-                        &app,
-                        &fresh,
-                        "/lbadmin/",
-                        Flash::good("Your password is changed. Other sessions of yours have ended."),
-                    )
-                }
-                None => Redirect::to("/lbadmin/login").into_response(),
-            };
-            Ok((AppendHeaders([(header::SET_COOKIE, seat.scheme.set_cookie(&session.cookie))]), response)
-                .into_response())
+    let new = match changed {
+        Ok(new) => new,
+        Err(refusal) => {
+            return Ok(Err(Wrong { field: refusal.field(), reason: refusal.to_string(), hint: refusal.hint() }));
         }
-    }
+    };
+    // The cookie is a new one; its session is told.
+    let cookie = AppendHeaders([(header::SET_COOKIE, seat.scheme.set_cookie(&new.cookie))]);
+    let fresh = Seat { session: new.session, cookie: new.cookie, scheme: seat.scheme };
+    let flash = Flash::good("Your password is changed. Other sessions of yours have ended.");
+    Ok(Ok((cookie, go(app, &fresh, then, flash)).into_response()))
 }

@@ -1,5 +1,6 @@
 //! The pages, a module each; this file is the route table. A page of the menu stands in [`crate::menu`] too.
 
+pub mod access;
 pub mod changes;
 pub mod connections;
 pub mod edit;
@@ -35,5 +36,6 @@ pub fn routes() -> Router<Shared> {
         .merge(logs::routes())
         .merge(edit::routes())
         .merge(servers::routes())
+        .merge(access::routes())
         .fallback(|| async { Refusal::NotFound("There is no such page.".into()) })
 }

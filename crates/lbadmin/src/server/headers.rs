@@ -76,7 +76,7 @@ pub async fn redirect_to_https(State(app): State<Shared>, request: Request, next
 }
 
 /// The host without its port; an IPv6 address stays in its brackets.
-fn host(headers: &HeaderMap) -> Option<String> {
+pub fn host(headers: &HeaderMap) -> Option<String> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
     let name = if host.starts_with('[') { host.split_inclusive(']').next()? } else { host.split(':').next()? };
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);

@@ -1,5 +1,6 @@
 //! The web interface as a browser meets it: a real lbd with the fake kernel, real sockets, real forms.
 
+mod access;
 mod changes;
 mod edit;
 mod form;

@@ -94,6 +94,20 @@ impl Rig {
         browser
     }
 
+    /// The same pages over https, on a port of their own.
+    pub fn https(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        listener.set_nonblocking(true).expect("a socket");
+        let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(self.app.tls.config.clone());
+        let router = server::router(&self.app).layer(axum::Extension(Scheme::Https));
+        self._runtime.spawn(async move {
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            axum_server::from_tcp(listener).expect("a listener").acceptor(acceptor).serve(service).await
+        });
+        address
+    }
+
     pub fn wait(&self, what: &str, state: impl Fn(&Rig) -> bool) {
         let end = Instant::now() + LIMIT;
         while !state(self) {

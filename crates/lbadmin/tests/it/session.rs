@@ -26,7 +26,7 @@ fn the_first_log_in_must_change_the_password_before_anything_else() {
     let refused = browser.post("/lbadmin/password", &[("old", "loadbalancer"), ("new", "short"), ("repeat", "short")]);
     assert_eq!(refused.status, 422);
     let refused = browser.post("/lbadmin/password", &[("old", "loadbalancer"), ("new", PASSWORD), ("repeat", "other")]);
-    refused.has("The two new passwords differ.");
+    refused.has("The two new passwords differ");
     let done = browser.post("/lbadmin/password", &[("old", "loadbalancer"), ("new", PASSWORD), ("repeat", PASSWORD)]);
     browser.follow(&done).has("Your password is changed.");
     let mut other = rig.browser();
