@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App, Flash, now},
-    menu::{self, Entry},
+    menu::{self, Part},
     refusal::Refusal,
     seat::{Scheme, Seat},
 };
@@ -33,7 +33,7 @@ pub struct Frame {
     pub role: String,
     pub csrf: String,
     pub hostname: String,
-    pub menu: Vec<(&'static str, Vec<&'static Entry>)>,
+    pub menu: Vec<(&'static str, Vec<Part>)>,
     pub bar: Option<Bar>,
     pub confirm: Option<ConfirmBar>,
     pub alarms: Vec<String>,
@@ -108,8 +108,8 @@ impl Frame {
     }
 
     /// The menu's group that this page is in; the overview, where one arrives, shows them all.
-    pub fn is_open(&self, entries: &[&Entry]) -> bool {
-        self.here.is_empty() || entries.iter().any(|entry| entry.path == self.here)
+    pub fn is_open(&self, parts: &[Part]) -> bool {
+        self.here.is_empty() || parts.iter().flat_map(|(_, entries)| entries).any(|entry| entry.path == self.here)
     }
 
     pub fn summary(&self) -> &Summary {

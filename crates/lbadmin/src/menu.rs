@@ -12,18 +12,24 @@ pub struct Entry {
     /// Below `/lbadmin/`.
     pub path: &'static str,
     pub needs: Permission,
+    /// The heading within its group that it stands under, with its neighbours; empty: none.
+    pub under: &'static str,
 }
 
 const fn look(title: &'static str, path: &'static str) -> Entry {
-    Entry { title, path, needs: Permission::Look }
+    Entry { title, path, needs: Permission::Look, under: "" }
 }
 
 const fn administer(title: &'static str, path: &'static str) -> Entry {
-    Entry { title, path, needs: Permission::Administer }
+    Entry { title, path, needs: Permission::Administer, under: "" }
 }
 
 const fn edit(title: &'static str, path: &'static str) -> Entry {
-    Entry { title, path, needs: Permission::Configure }
+    Entry { title, path, needs: Permission::Configure, under: "" }
+}
+
+const fn layer4(title: &'static str, path: &'static str) -> Entry {
+    Entry { title, path, needs: Permission::Configure, under: "Layer 4 Configuration" }
 }
 
 /// Every page that somebody can go to. A test asks for each of them.
@@ -33,8 +39,8 @@ pub const MENU: &[Group] = &[
         title: "Edit Configuration",
         entries: &[
             edit("Setup Wizard", "edit/wizard"),
-            edit("Virtual Servers", "edit/virtual-servers"),
-            edit("Real Servers", "edit/real-servers"),
+            layer4("Virtual Servers", "edit/virtual-servers"),
+            layer4("Real Servers", "edit/real-servers"),
             edit("Network Interfaces", "edit/interfaces"),
             edit("DNS & Hostname", "edit/dns"),
             edit("Routing", "edit/routing"),
@@ -51,6 +57,7 @@ pub const MENU: &[Group] = &[
                 title: "Take a Real Server Offline or Online",
                 path: "maintenance/servers",
                 needs: Permission::SetState,
+                under: "",
             },
             edit("Pending Changes", "changes"),
             look("Configuration History", "history"),
@@ -80,8 +87,20 @@ pub const MENU: &[Group] = &[
     Group { title: "Support", entries: &[look("Help", "help/")] },
 ];
 
+/// Entries under one heading; without a heading where it is empty.
+pub type Part = (&'static str, Vec<&'static Entry>);
+
 /// The groups that this role sees, with their entries.
-pub fn visible(role: Role) -> Vec<(&'static str, Vec<&'static Entry>)> {
-    let entries = |g: &'static Group| g.entries.iter().filter(|e| role.may(e.needs)).collect::<Vec<_>>();
-    MENU.iter().map(|g| (g.title, entries(g))).filter(|(_, e)| !e.is_empty()).collect()
+pub fn visible(role: Role) -> Vec<(&'static str, Vec<Part>)> {
+    let parts = |group: &'static Group| {
+        let mut parts: Vec<Part> = Vec::new();
+        for entry in group.entries.iter().filter(|e| role.may(e.needs)) {
+            match parts.last_mut() {
+                Some((under, entries)) if *under == entry.under => entries.push(entry),
+                _ => parts.push((entry.under, vec![entry])),
+            }
+        }
+        parts
+    };
+    MENU.iter().map(|g| (g.title, parts(g))).filter(|(_, parts)| !parts.is_empty()).collect()
 }

@@ -10,6 +10,7 @@ use crate::{
     live::{Cell, PERIOD, RELOAD},
     pages::{
         edit::{Listing, Wanted, within},
+        list::Paging,
         overview::actual_of,
     },
     refusal::{Refusal, words},
@@ -49,7 +50,7 @@ struct Rip {
     actual: Cell,
 }
 
-fn select<'a>(wanted: &Wanted, status: &'a Status) -> (Vec<(usize, &'a VirtualServerStatus)>, Listing) {
+fn select<'a>(wanted: &Wanted, status: &'a Status) -> (Vec<(usize, &'a VirtualServerStatus)>, Listing, Paging) {
     wanted.select(&status.virtual_servers, |v, q| {
         within(&v.label, q)
             || within(&v.service, q)
@@ -93,7 +94,7 @@ fn logs(address: &str) -> String {
 
 /// [`crate::live::Render`] of this page.
 pub fn cells(status: &Status, query: &str) -> Vec<Cell> {
-    let (part, _) = select(&Wanted::of(query), status);
+    let (part, ..) = select(&Wanted::of(query), status);
     let rips = part.into_iter().flat_map(|(n, v)| v.real_servers.iter().enumerate().map(move |(m, r)| rip(n, m, r)));
     rips.flat_map(|r| [r.active, r.requested, r.actual]).collect()
 }
@@ -104,16 +105,18 @@ struct Page {
     frame: Frame,
     vips: Vec<Vip>,
     listing: Listing,
+    paging: Paging,
 }
 
 async fn page(State(app): State<Shared>, seat: Seat, OriginalUri(uri): OriginalUri) -> Result<Response, Refusal> {
     seat.must(&app, Permission::SetState, "Take a Real Server Offline or Online")?;
     let status = app.lbd.status().await?;
-    let (part, listing) = select(&Wanted::of(uri.query().unwrap_or_default()), &status);
+    let wanted = Wanted::of(uri.query().unwrap_or_default());
+    let (part, listing, paging) = select(&wanted, &status);
     let vips = part.into_iter().map(|(n, v)| vip(n, v)).collect();
     let frame = Frame::load(&app, &seat, HERE, &["Maintenance", "Take a Real Server Offline or Online"]).await?;
-    let frame = frame.live(format!("/lbadmin/live/servers?{}", listing.here()), RELOAD.max(PERIOD));
-    show(&Page { frame, vips, listing })
+    let frame = frame.live(format!("/lbadmin/live/servers?{}", wanted.query()), RELOAD.max(PERIOD));
+    show(&Page { frame, vips, listing, paging })
 }
 
 async fn change(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal> {
@@ -131,8 +134,7 @@ async fn change(State(app): State<Shared>, sent: Sent) -> Result<Response, Refus
         StateRequest { virtual_server: label("vip")?, real_server: label("rip")?, state, author: seat.author() };
     let what = format!("{} of {}: {state}", request.real_server, request.virtual_server);
     let wanted = Wanted { q: sent.get("q").to_owned(), page: sent.get("page").parse().unwrap_or_default() };
-    let back = serde_urlencoded::to_string([("q", wanted.q.as_str()), ("page", &wanted.page.to_string())]);
-    let back = format!("{PAGE}?{}", back.unwrap_or_default());
+    let back = format!("{PAGE}?{}", wanted.query());
     match app.lbd.set_state(&request).await {
         Ok(applied) => {
             seat.audit(&app, "set state", &what);

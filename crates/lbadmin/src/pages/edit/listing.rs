@@ -1,5 +1,6 @@
 //! Part of a long list: a search and a page.
 
+use crate::pages::list::{Paging, query};
 use serde::Deserialize;
 
 /// Entries on a page.
@@ -18,12 +19,10 @@ pub struct Wanted {
     pub page: usize,
 }
 
-/// A page of a list, for `templates/search.html` and `templates/pages.html`.
+/// What was searched, for `templates/search.html`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     pub q: String,
-    pub page: usize,
-    pub pages: usize,
     pub matching: usize,
     pub all: usize,
 }
@@ -33,29 +32,29 @@ impl Wanted {
         serde_urlencoded::from_str(query).unwrap_or_default()
     }
 
-    /// The entries of the page with their places in the whole list. `texts` are what of an entry is searched.
-    pub fn select<'a, T>(&self, list: &'a [T], has: impl Fn(&T, &str) -> bool) -> (Vec<(usize, &'a T)>, Listing) {
-        let q: String = self.q.trim().chars().take(LONGEST).collect();
+    /// The query of this page, for links.
+    pub fn query(&self) -> String {
+        query(&[("q", &self.sought())], self.page)
+    }
+
+    fn sought(&self) -> String {
+        self.q.trim().chars().take(LONGEST).collect()
+    }
+
+    /// The entries of the page with their places in the whole list; `has` looks for a text in lower case.
+    pub fn select<'a, T>(
+        &self,
+        list: &'a [T],
+        has: impl Fn(&T, &str) -> bool,
+    ) -> (Vec<(usize, &'a T)>, Listing, Paging) {
+        let q = self.sought();
         let wanted = q.to_lowercase();
         let found: Vec<(usize, &T)> =
             list.iter().enumerate().filter(|(_, entry)| wanted.is_empty() || has(entry, &wanted)).collect();
         let matching = found.len();
-        let pages = matching.div_ceil(PER_PAGE).max(1);
-        let page = self.page.min(pages - 1);
-        let part = found.into_iter().skip(page * PER_PAGE).take(PER_PAGE).collect();
-        (part, Listing { q, page, pages, matching, all: list.len() })
-    }
-}
-
-impl Listing {
-    /// The query of another page of the same search.
-    pub fn query(&self, page: usize) -> String {
-        serde_urlencoded::to_string([("q", self.q.as_str()), ("page", &page.to_string())]).unwrap_or_default()
-    }
-
-    /// Of this one.
-    pub fn here(&self) -> String {
-        self.query(self.page)
+        let paging = Paging::new(self.page, PER_PAGE, matching, "virtual servers", |page| query(&[("q", &q)], page));
+        let part = found.into_iter().skip(paging.page * PER_PAGE).take(PER_PAGE).collect();
+        (part, Listing { q, matching, all: list.len() }, paging)
     }
 }
 
@@ -71,16 +70,15 @@ mod tests {
     #[test]
     fn a_page_that_is_not_there_is_the_last_one() {
         let list: Vec<usize> = (0..250).collect();
-        let (part, listing) = Wanted { q: String::new(), page: 9 }.select(&list, |_, _| false);
-        assert_eq!((part.len(), part[0], listing.page, listing.pages), (50, (200, &200), 2, 3));
-        let (part, listing) = Wanted::of("q=24&page=0").select(&list, |n, q| n.to_string().contains(q));
-        assert_eq!(
-            part.iter().map(|(_, n)| **n).collect::<Vec<_>>(),
-            [24, 124, 224, 240, 241, 242, 243, 244, 245, 246, 247, 248, 249]
-        );
-        assert_eq!((listing.matching, listing.all, listing.here().as_str()), (13, 250, "q=24&page=0"));
-        let (none, listing) = Wanted::of("q=x%26y").select(&list, |_, _| false);
-        assert!(none.is_empty() && listing.pages == 1);
-        assert_eq!(listing.query(1), "q=x%26y&page=1");
+        let (part, _, paging) = Wanted { q: String::new(), page: 9 }.select(&list, |_, _| false);
+        assert_eq!((part.len(), part[0], paging.page, paging.pages), (50, (200, &200), 2, 3));
+        let wanted = Wanted::of("q=+24&page=0");
+        let (part, listing, _) = wanted.select(&list, |n, q| n.to_string().contains(q));
+        let found: Vec<usize> = part.iter().map(|(_, n)| **n).collect();
+        assert_eq!(found, [24, 124, 224, 240, 241, 242, 243, 244, 245, 246, 247, 248, 249]);
+        assert_eq!((listing.q.as_str(), listing.matching, listing.all), ("24", 13, 250));
+        let (none, listing, _) = Wanted::of("q=x%26y").select(&list, |_, _| false);
+        assert!(none.is_empty() && listing.matching == 0);
+        assert_eq!(Wanted { q: "x&y".into(), page: 1 }.query(), "q=x%26y&page=1");
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     Shared,
     forms::RealServerForm,
     frame::{self, Frame},
+    pages::list::Paging,
     refusal::Refusal,
     seat::{Seat, Sent},
 };
@@ -104,18 +105,19 @@ struct List {
     frame: Frame,
     vips: Vec<Vip>,
     listing: Listing,
+    paging: Paging,
 }
 
 async fn list(State(app): State<Shared>, seat: Seat, Query(wanted): Query<Wanted>) -> Result<Response, Refusal> {
     seat.must(&app, Permission::Configure, "Real Servers")?;
     let frame = Frame::load(&app, &seat, HERE, &["Edit Configuration", "Real Servers"]).await?;
     let candidate = frame.candidate().clone();
-    let (part, listing) = wanted.select(&candidate.config.virtual_servers, |vs, q| {
+    let (part, listing, paging) = wanted.select(&candidate.config.virtual_servers, |vs, q| {
         within(vs.label.as_str(), q)
             || within(&vs.service.to_string(), q)
             || vs.real_servers.iter().any(|r| within(r.label.as_str(), q) || within(&address(r.address, r.port), q))
     });
-    frame::show(&List { frame, vips: part.into_iter().map(|(at, vs)| vip(at, vs)).collect(), listing })
+    frame::show(&List { frame, vips: part.into_iter().map(|(at, vs)| vip(at, vs)).collect(), listing, paging })
 }
 
 /// `VIP 1 HTTP_Cluster (192.168.1.23:80)`

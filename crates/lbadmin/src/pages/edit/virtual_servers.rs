@@ -5,6 +5,7 @@ use crate::{
     Shared,
     forms::VirtualServerForm,
     frame::{self, Frame},
+    pages::list::Paging,
     refusal::Refusal,
     seat::{Seat, Sent},
 };
@@ -64,16 +65,17 @@ struct List {
     frame: Frame,
     rows: Vec<Row>,
     listing: Listing,
+    paging: Paging,
 }
 
 async fn list(State(app): State<Shared>, seat: Seat, Query(wanted): Query<Wanted>) -> Result<Response, Refusal> {
     seat.must(&app, Permission::Configure, "Virtual Servers")?;
     let frame = Frame::load(&app, &seat, HERE, &["Edit Configuration", "Virtual Servers"]).await?;
     let candidate = frame.candidate().clone();
-    let (part, listing) = wanted.select(&candidate.config.virtual_servers, |vs, q| {
+    let (part, listing, paging) = wanted.select(&candidate.config.virtual_servers, |vs, q| {
         within(vs.label.as_str(), q) || within(&vs.service.to_string(), q)
     });
-    frame::show(&List { frame, rows: part.into_iter().map(|(at, vs)| row(at, vs)).collect(), listing })
+    frame::show(&List { frame, rows: part.into_iter().map(|(at, vs)| row(at, vs)).collect(), listing, paging })
 }
 
 fn place(title: &'static str, verb: &str, vip: &str) -> Place {
