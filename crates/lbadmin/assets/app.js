@@ -100,11 +100,12 @@
   });
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const dashes = [[], [6, 3], [2, 3], [10, 4], [6, 3, 2, 3], [1, 4]];
-  const short = (value) => {
-    if (value === null || value === undefined) return "–";
-    const steps = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
-    for (const [size, letter] of steps) if (Math.abs(value) >= size) return `${Number((value / size).toPrecision(3))} ${letter}`;
-    return `${Number(value.toPrecision(3))}`;
+  // 1500000 B/s -> 1.5 MB/s
+  const measured = (value, unit) => {
+    const steps = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
+    const [size, letter] = steps.find(([least]) => Math.abs(value) >= least) ?? [1, ""];
+    const number = Number((value / size).toPrecision(3));
+    return letter === "" && (unit === "" || unit.startsWith("/")) ? `${number}${unit}` : `${number} ${letter}${unit}`;
   };
   const note = (chart, text) => {
     let line = chart.querySelector(".chart-note");
@@ -133,6 +134,14 @@
       const heading = chart.querySelector("h2, h3");
       heading ? heading.after(place) : chart.prepend(place);
     }
+    const clock = (time, withDay) => {
+      const at = new Date(time * 1000);
+      const two = (n) => String(n).padStart(2, "0");
+      const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+      return `${withDay ? `${day} ` : ""}${two(at.getHours())}:${two(at.getMinutes())}`;
+    };
+    // A tick at midnight says the day instead.
+    const days = (_, ticks) => ticks.map((time) => (clock(time) === "00:00" ? clock(time, true).slice(5, 10) : clock(time)));
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { stroke: colour("--grid"), width: 1 }, font: "12px system-ui" };
     const unit = data.unit ?? "";
     const plot = new window.uPlot({
@@ -140,9 +149,9 @@
       height: 210,
       cursor: { y: false, drag: { x: true, y: false } },
       scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1] } },
-      axes: [axis, { ...axis, size: 66, values: (_, ticks) => ticks.map(short), label: unit, labelSize: 16, labelFont: "12px system-ui" }],
+      axes: [{ ...axis, values: days, size: 32 }, { ...axis, size: 72, values: (_, ticks) => ticks.map((value) => measured(value, unit)) }],
       series: [
-        { value: (_, time) => (time == null ? "–" : new Date(time * 1000).toLocaleString()) },
+        { value: (_, time) => (time == null ? "–" : clock(time, true)) },
         ...data.series.map((one, index) => ({
           label: one.label,
           stroke: colour(`--series-${1 + (index % 6)}`),
@@ -150,7 +159,7 @@
           dash: dashes[index % dashes.length],
           spanGaps: false,
           points: { show: data.times.length < 3 },
-          value: (_, value) => (value == null ? "–" : `${short(value)} ${unit}`),
+          value: (_, value) => (value == null ? "–" : measured(value, unit)),
         })),
       ],
     }, values, place);

@@ -5,7 +5,7 @@ use crate::{
     frame::{Frame, ago, show},
     pages::{
         list::{Paging, duration, query},
-        overview::{actual, bytes, virtual_state},
+        overview::{actual_of, bytes, virtual_state},
     },
     refusal::{Refusal, words},
     seat::Seat,
@@ -98,7 +98,7 @@ fn rows(status: &Status) -> Vec<Row> {
             });
         }
         for r in v.real_servers.iter().filter(|r| r.actual != ActualState::Active) {
-            let (class, state) = actual(r.actual);
+            let (class, state) = actual_of(r);
             let check = r.check.as_ref();
             rows.push(Row {
                 virtual_server: v.label.clone(),
