@@ -71,35 +71,92 @@ impl From<ProblemDetails> for ApiError {
     }
 }
 
+/// The codes of both, lbd and the native API above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// 400: the request could not be read.
     BadRequest,
+    /// 401: there is no token, or it is not valid.
+    Unauthorized,
+    /// 403: the role of the token does not allow it.
+    Forbidden,
     /// 404: there is no such revision, server or route.
     NotFound,
+    /// 405: the `Allow` header says which it takes.
+    MethodNotAllowed,
+    /// 406: the answer does not come in a form that `Accept` names.
+    NotAcceptable,
+    /// 408: the request did not arrive, or was not done, in time.
+    Timeout,
     /// 409: somebody else's change came first.
     Conflict,
     /// 409: another revision waits for its confirmation.
     AwaitingConfirm,
+    /// 412: it has changed since the ETag in `If-Match` was given.
+    PreconditionFailed,
+    /// 413: the body is larger than allowed.
+    TooLarge,
+    /// 415: the body is not of the type that the route takes.
+    UnsupportedMediaType,
     /// 422: the configuration has problems.
     Invalid,
+    /// 422: the body does not fit its schema; `path` points into the body.
+    Malformed,
+    /// 428: `If-Match` is missing: it protects the changes of others.
+    PreconditionRequired,
+    /// 429: too many at once, or too many wrong ones; `Retry-After` says when.
+    TooManyRequests,
+    /// 500: something went wrong here; the log says more.
+    Internal,
     /// 503: the store cannot take changes now; traffic is served as before.
     StoreFailed,
-    /// 500
-    Internal,
+    /// 503: lbd does not answer; traffic is served as before.
+    Unavailable,
 }
 
 impl ErrorCode {
+    pub const ALL: &[ErrorCode] = &[
+        ErrorCode::BadRequest,
+        ErrorCode::Unauthorized,
+        ErrorCode::Forbidden,
+        ErrorCode::NotFound,
+        ErrorCode::MethodNotAllowed,
+        ErrorCode::NotAcceptable,
+        ErrorCode::Timeout,
+        ErrorCode::Conflict,
+        ErrorCode::AwaitingConfirm,
+        ErrorCode::PreconditionFailed,
+        ErrorCode::TooLarge,
+        ErrorCode::UnsupportedMediaType,
+        ErrorCode::Invalid,
+        ErrorCode::Malformed,
+        ErrorCode::PreconditionRequired,
+        ErrorCode::TooManyRequests,
+        ErrorCode::Internal,
+        ErrorCode::StoreFailed,
+        ErrorCode::Unavailable,
+    ];
+
     pub fn http_status(self) -> u16 {
         match self {
             ErrorCode::BadRequest => 400,
+            ErrorCode::Unauthorized => 401,
+            ErrorCode::Forbidden => 403,
             ErrorCode::NotFound => 404,
+            ErrorCode::MethodNotAllowed => 405,
+            ErrorCode::NotAcceptable => 406,
+            ErrorCode::Timeout => 408,
             ErrorCode::Conflict | ErrorCode::AwaitingConfirm => 409,
-            ErrorCode::Invalid => 422,
-            ErrorCode::StoreFailed => 503,
+            ErrorCode::PreconditionFailed => 412,
+            ErrorCode::TooLarge => 413,
+            ErrorCode::UnsupportedMediaType => 415,
+            ErrorCode::Invalid | ErrorCode::Malformed => 422,
+            ErrorCode::PreconditionRequired => 428,
+            ErrorCode::TooManyRequests => 429,
             ErrorCode::Internal => 500,
+            ErrorCode::StoreFailed | ErrorCode::Unavailable => 503,
         }
     }
 
@@ -107,12 +164,24 @@ impl ErrorCode {
     pub fn as_str(self) -> &'static str {
         match self {
             ErrorCode::BadRequest => "bad-request",
+            ErrorCode::Unauthorized => "unauthorized",
+            ErrorCode::Forbidden => "forbidden",
             ErrorCode::NotFound => "not-found",
+            ErrorCode::MethodNotAllowed => "method-not-allowed",
+            ErrorCode::NotAcceptable => "not-acceptable",
+            ErrorCode::Timeout => "timeout",
             ErrorCode::Conflict => "conflict",
             ErrorCode::AwaitingConfirm => "awaiting-confirm",
+            ErrorCode::PreconditionFailed => "precondition-failed",
+            ErrorCode::TooLarge => "too-large",
+            ErrorCode::UnsupportedMediaType => "unsupported-media-type",
             ErrorCode::Invalid => "invalid",
-            ErrorCode::StoreFailed => "store-failed",
+            ErrorCode::Malformed => "malformed",
+            ErrorCode::PreconditionRequired => "precondition-required",
+            ErrorCode::TooManyRequests => "too-many-requests",
             ErrorCode::Internal => "internal",
+            ErrorCode::StoreFailed => "store-failed",
+            ErrorCode::Unavailable => "unavailable",
         }
     }
 
@@ -120,12 +189,24 @@ impl ErrorCode {
     pub fn title(self) -> &'static str {
         match self {
             ErrorCode::BadRequest => "The request cannot be read",
+            ErrorCode::Unauthorized => "A token is needed",
+            ErrorCode::Forbidden => "The role does not allow it",
             ErrorCode::NotFound => "There is no such thing",
+            ErrorCode::MethodNotAllowed => "The route does not take this method",
+            ErrorCode::NotAcceptable => "No such form of the answer",
+            ErrorCode::Timeout => "The request took too long",
             ErrorCode::Conflict => "Somebody else's change came first",
             ErrorCode::AwaitingConfirm => "A revision waits for its confirmation",
+            ErrorCode::PreconditionFailed => "It is no longer what was edited",
+            ErrorCode::TooLarge => "The request is too large",
+            ErrorCode::UnsupportedMediaType => "The body is of the wrong type",
             ErrorCode::Invalid => "The configuration has problems",
-            ErrorCode::StoreFailed => "The store takes no changes",
+            ErrorCode::Malformed => "The body does not fit its schema",
+            ErrorCode::PreconditionRequired => "If-Match is needed",
+            ErrorCode::TooManyRequests => "Too many requests",
             ErrorCode::Internal => "Something went wrong here",
+            ErrorCode::StoreFailed => "The store takes no changes",
+            ErrorCode::Unavailable => "The daemon does not answer",
         }
     }
 }
@@ -197,15 +278,7 @@ mod tests {
 
     #[test]
     fn a_codes_name_is_what_json_says() {
-        for code in [
-            ErrorCode::BadRequest,
-            ErrorCode::NotFound,
-            ErrorCode::Conflict,
-            ErrorCode::AwaitingConfirm,
-            ErrorCode::Invalid,
-            ErrorCode::StoreFailed,
-            ErrorCode::Internal,
-        ] {
+        for code in ErrorCode::ALL {
             assert_eq!(serde_json::to_value(code).expect("written"), code.as_str());
         }
     }

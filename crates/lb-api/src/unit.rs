@@ -29,8 +29,9 @@ pub struct Summary {
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectionQuery {
     /// `connections` (default) or `persistent`: the templates that bind a client to a server.
+    #[cfg_attr(feature = "schema", param(inline))]
     pub kind: ConnectionKind,
-    #[cfg_attr(feature = "schema", param(value_type = Option<lb_model::schema::IpAddress>))]
+    #[cfg_attr(feature = "schema", param(inline, value_type = Option<lb_model::schema::IpAddress>))]
     pub client: Option<IpAddr>,
     /// `ADDRESS` or `ADDRESS:PORT` of the virtual server.
     pub virtual_server: Option<String>,

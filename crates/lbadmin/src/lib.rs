@@ -10,6 +10,7 @@
 //! menu ([`menu`]); [`forms`] is pure. Tested by `tests/it`: a real lbd with the fake kernel, real sockets.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod app;
 pub mod args;
 pub mod assets;

@@ -8,7 +8,7 @@ mod limits;
 
 pub use headers::host;
 
-use crate::{Shared, args::Args, pages, seat::Scheme};
+use crate::{Shared, api, args::Args, pages, seat::Scheme};
 use anyhow::Context;
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use axum_server::{Handle, tls_rustls::RustlsAcceptor};
@@ -122,6 +122,7 @@ async fn http(app: Shared, listener: TcpListener, router: Router, limits: Limits
 /// Everything, for either scheme.
 pub fn router(app: &Shared) -> Router {
     pages::routes()
+        .merge(api::routes())
         .layer(DefaultBodyLimit::max(limits::FORM_BODY))
         .layer(middleware::from_fn(limits::in_time))
         .layer(CsrfLayer::new())

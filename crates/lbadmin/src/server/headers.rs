@@ -2,6 +2,7 @@
 
 use crate::{
     Shared,
+    api::problem::Problem,
     app::now,
     refusal::Refusal,
     seat::{Scheme, address},
@@ -13,6 +14,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use lb_access::{AuditEntry, HttpMode};
+use lb_api::ErrorCode;
 use tower_http::csrf::ProtectionError;
 
 /// No inline script, no inline style, nothing from elsewhere.
@@ -58,7 +60,10 @@ pub async fn audit_refusals(State(app): State<Shared>, request: Request, next: N
             detail: format!("{error}; origin {origin:?}"),
             refused: true,
         });
-        return Refusal::Foreign.into_response();
+        return match path.starts_with("/api/") {
+            true => Problem::new(ErrorCode::Forbidden, "a page of another site sent this").into_response(),
+            false => Refusal::Foreign.into_response(),
+        };
     }
     response
 }
@@ -67,6 +72,12 @@ pub async fn audit_refusals(State(app): State<Shared>, request: Request, next: N
 pub async fn redirect_to_https(State(app): State<Shared>, request: Request, next: Next) -> Response {
     if app.access.settings().http != HttpMode::Redirect {
         return next.run(request).await;
+    }
+    // A program would send its token in clear each time before it follows: it is told instead.
+    if request.uri().path().starts_with("/api/") || request.uri().path() == "/metrics" {
+        return Problem::new(ErrorCode::Forbidden, "this is served over https only")
+            .hint(format!("use https, port {}", app.https_port))
+            .into_response();
     }
     let Some(host) = host(request.headers()) else {
         return (StatusCode::BAD_REQUEST, "The request names no host.\n").into_response();

@@ -1,6 +1,7 @@
 //! The web interface as a browser meets it: a real lbd with the fake kernel, real sockets, real forms.
 
 mod access;
+mod api;
 mod changes;
 mod edit;
 mod form;

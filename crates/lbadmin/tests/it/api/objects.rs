@@ -1,0 +1,189 @@
+//! lbd's routes, and the parts of the candidate as objects.
+
+use super::Program;
+use crate::rig::guide;
+use lb_access::Role;
+use serde_json::json;
+
+const VS: &str = "/api/v1/virtual-servers";
+const RS: &str = "/api/v1/virtual-servers/HTTP_Cluster/real-servers";
+
+#[test]
+fn a_real_server_is_added_changed_applied_and_removed() {
+    let p = Program::start();
+    let new = json!({"label": "WebServer9", "address": "192.168.2.59", "forwarding": "nat", "weight": 3});
+    let made = p.post(RS, &new).is(201);
+    assert_eq!(made.header("location"), format!("{RS}/WebServer9"));
+    p.post(RS, &new).problem(409, "conflict");
+    let place = made.header("location");
+    let read = p.get(place).is(200);
+    assert_eq!(read.header("etag"), made.header("etag"));
+    assert_eq!(read.json()["weight"], 3);
+
+    let mut changed = read.json();
+    changed["weight"] = 7.into();
+    p.send("PUT", place, &[], Some(&changed.to_string())).problem(428, "precondition-required");
+    p.put(place, "\"another\"", &changed).problem(412, "precondition-failed");
+    let now = p.put(place, read.header("etag"), &changed).is(200);
+    p.put(place, read.header("etag"), &changed).problem(412, "precondition-failed");
+    assert_eq!(p.get(place).header("etag"), now.header("etag"));
+
+    let candidate = p.get("/api/v1/config/candidate").is(200).json();
+    assert_eq!(candidate["author"], "loadbalancer/token first (127.0.0.1)");
+    assert_eq!(
+        candidate["changes"][0]["text"],
+        "Add real server WebServer9 at 192.168.2.59 (nat, weight 7) to HTTP_Cluster"
+    );
+    let applied = p.post("/api/v1/apply", &json!({"author": "somebody else", "comment": "more"})).is(200).json();
+    assert_eq!(applied["revision"]["author"], "loadbalancer/token first (127.0.0.1)", "the token says who it was");
+    assert_eq!(applied["converged"], true);
+
+    p.delete(place, "").problem(428, "precondition-required");
+    p.delete(place, now.header("etag")).is(204);
+    p.get(place).problem(404, "not-found");
+    p.delete("/api/v1/config/candidate", "*").is(200);
+    p.get(place).is(200);
+}
+
+#[test]
+fn a_virtual_server_is_renamed_and_removed() {
+    let p = Program::start();
+    let mut vs = p.get(&format!("{VS}/HTTP_Cluster")).is(200).json();
+    vs["label"] = "Shop".into();
+    let renamed = p.put(&format!("{VS}/HTTP_Cluster"), "*", &vs).is(200);
+    assert_eq!(renamed.header("content-location"), format!("{VS}/Shop"));
+    p.get(&format!("{VS}/HTTP_Cluster")).problem(404, "not-found");
+    p.put(&format!("{VS}/HTTP_Cluster"), "*", &vs).problem(404, "not-found");
+    p.delete(&format!("{VS}/Shop"), renamed.header("etag")).is(204);
+    assert_eq!(p.get(VS).is(200).json()["total"], 0);
+}
+
+#[test]
+fn somebody_elses_change_elsewhere_is_no_conflict() {
+    let p = Program::start();
+    let tag = p.get(&format!("{VS}/HTTP_Cluster")).header("etag").to_owned();
+    let globals = p.get("/api/v1/globals").is(200);
+    let mut other = globals.json();
+    other["health"]["interval"] = 3.into();
+    p.put("/api/v1/globals", globals.header("etag"), &other).is(200);
+    let mut vs = p.get(&format!("{VS}/HTTP_Cluster")).json();
+    vs["scheduler"] = "rr".into();
+    p.put(&format!("{VS}/HTTP_Cluster"), &tag, &vs).is(200);
+    let config = p.get("/api/v1/config/candidate").json()["config"].clone();
+    assert_eq!(
+        (&config["globals"]["health"]["interval"], &config["virtual_servers"][0]["scheduler"]),
+        (&3.into(), &"rr".into())
+    );
+}
+
+#[test]
+fn a_new_problem_is_refused_and_an_old_one_keeps_nobody_from_mending() {
+    let p = Program::start();
+    let bad = json!({"label": "Far", "address": "172.16.0.9", "forwarding": "dr"});
+    let refused = p.post(RS, &bad).problem(422, "invalid").json();
+    assert_eq!(refused["problems"][0]["path"], "/virtual_servers/0/real_servers/1/address");
+    // By the whole candidate it may come in: an edit in steps.
+    let mut config = serde_json::to_value(guide()).expect("written");
+    config["virtual_servers"][0]["real_servers"].as_array_mut().expect("a list").push(bad);
+    let put = p.put("/api/v1/config/candidate", "*", &json!({"config": config})).is(200).json();
+    assert_eq!(put["problems"][0]["path"], "/virtual_servers/0/real_servers/1/address");
+    p.post("/api/v1/apply", &json!({})).problem(422, "invalid");
+    let globals = p.get("/api/v1/globals").json();
+    p.put("/api/v1/globals", "*", &globals).is(200);
+    p.delete(&format!("{RS}/Far"), "*").is(204);
+    assert_eq!(p.get("/api/v1/config/candidate").json()["problems"], json!([]));
+}
+
+#[test]
+fn the_whole_candidate_is_protected_by_its_tag() {
+    let p = Program::start();
+    let path = "/api/v1/config/candidate";
+    let seen = p.get(path).is(200);
+    let mut config = seen.json()["config"].clone();
+    config["node"]["hostname"] = "one".into();
+    p.send("PUT", path, &[], Some(&json!({"config": config}).to_string())).problem(428, "precondition-required");
+    let put = p.put(path, seen.header("etag"), &json!({"config": config, "author": "x"})).is(200);
+    assert_eq!(put.header("etag"), p.get(path).header("etag"));
+    p.put(path, seen.header("etag"), &json!({"config": config})).problem(412, "precondition-failed");
+    p.delete(path, seen.header("etag")).problem(412, "precondition-failed");
+    // As on the socket: the etag in the body.
+    p.put(path, "*", &json!({"config": config, "etag": 99})).problem(409, "conflict");
+    p.delete(path, put.header("etag")).is(200);
+}
+
+#[test]
+fn lists_come_in_pages() {
+    let p = Program::start();
+    for n in 10..35 {
+        p.post(
+            RS,
+            &json!({"label": format!("S{n}"), "address": format!("192.168.2.{}", 100 + n), "forwarding": "nat"}),
+        )
+        .is(201);
+    }
+    let page = p.get(&format!("{RS}?limit=10&offset=10&q=S")).is(200);
+    assert_eq!(page.json()["total"], 26, "WebServer1 has an s, too");
+    assert_eq!(page.json()["items"].as_array().map(Vec::len), Some(10));
+    assert!(
+        page.header("link").contains(&format!("<{RS}?limit=10&offset=20&q=S>; rel=\"next\"")),
+        "{}",
+        page.header("link")
+    );
+    p.get(&format!("{RS}?limit=0")).problem(400, "bad-request");
+    p.get(&format!("{RS}?limit=1001")).problem(400, "bad-request");
+    p.get(&format!("{RS}?limit=1&limit=2")).problem(400, "bad-request");
+    p.get(&format!("{RS}?page=2")).problem(400, "bad-request");
+}
+
+#[test]
+fn a_server_goes_offline_with_the_role_maintenance() {
+    let p = Program::with(Role::Maintenance);
+    let request = json!({"virtual_server": "HTTP_Cluster", "real_server": "WebServer1", "state": "offline"});
+    p.post("/api/v1/real-servers/state", &request).is(200);
+    let status = p.get("/api/v1/status").is(200).json();
+    assert_eq!(status["virtual_servers"][0]["real_servers"][0]["requested"], "offline");
+    p.post("/api/v1/apply", &json!({})).problem(403, "forbidden");
+    p.post(RS, &json!({"label": "x", "address": "192.168.2.9", "forwarding": "nat"})).problem(403, "forbidden");
+}
+
+#[test]
+fn the_settings_of_the_node() {
+    let p = Program::start();
+    for path in ["/api/v1/globals", "/api/v1/dns", "/api/v1/routes", "/api/v1/interfaces/eth0"] {
+        let read = p.get(path).is(200);
+        let put = p.put(path, read.header("etag"), &read.json()).is(200);
+        assert_eq!(put.header("etag"), read.header("etag"), "{path}: what was read is what there is");
+    }
+    let eth2 = json!({"name": "eth2", "addresses": ["10.9.0.1/24"]});
+    p.post("/api/v1/interfaces", &eth2).is(201);
+    p.post("/api/v1/interfaces", &eth2).problem(409, "conflict");
+    p.put("/api/v1/interfaces/eth2", "*", &json!({"name": "eth3"})).problem(400, "bad-request");
+    p.delete("/api/v1/interfaces/eth2", "*").is(204);
+    p.delete("/api/v1/interfaces/eth2", "*").problem(404, "not-found");
+    p.put("/api/v1/routes", "*", &json!({"gateway": "1.2.3.4", "routes": []})).problem(422, "invalid");
+    p.put("/api/v1/dns", "*", &json!({"hostname": "-", "nameservers": []})).problem(422, "malformed");
+}
+
+#[test]
+fn what_has_not_changed_is_not_sent_again() {
+    let p = Program::start();
+    let read = p.get("/api/v1/config/running").is(200);
+    let again = p.send("GET", "/api/v1/config/running", &[("if-none-match", read.header("etag"))], None).is(304);
+    assert_eq!((again.text.as_str(), again.header("etag")), ("", read.header("etag")));
+}
+
+#[test]
+fn history_plan_and_rollback() {
+    let p = Program::start();
+    let mut globals = p.get("/api/v1/globals").json();
+    globals["health"]["interval"] = 7.into();
+    p.put("/api/v1/globals", "*", &globals).is(200);
+    let plan = p.send("POST", "/api/v1/plan", &[], None).is(200).json();
+    assert_eq!(plan["changes"][0]["text"], "Change health check interval from 10 s to 7 s");
+    p.send("POST", "/api/v1/apply", &[], None).is(200);
+    assert_eq!(p.get("/api/v1/history?limit=1").is(200).json()[0]["number"], 2);
+    p.get("/api/v1/history/99").problem(404, "not-found");
+    p.get("/api/v1/history/x").problem(404, "not-found");
+    p.post("/api/v1/rollback", &json!({"revision": 1})).is(200);
+    assert_eq!(p.get("/api/v1/globals").json()["health"]["interval"], 10);
+}
