@@ -3,6 +3,7 @@
 
 mod answer;
 mod connections;
+mod log;
 mod look;
 mod network;
 mod system;
@@ -42,6 +43,8 @@ pub struct Served {
 pub struct Places {
     /// On the data partition.
     pub state: PathBuf,
+    /// The services' logs.
+    pub log: PathBuf,
 }
 
 type Engine = State<mpsc::Sender<Event>>;
@@ -71,6 +74,7 @@ fn router(served: Served) -> Router {
         .route(route::CONNECTIONS, get(connections::show))
         .route(route::NETWORK, get(network::show))
         .route(route::SYSTEM, get(system::show))
+        .route(route::LOG, get(log::show))
         .route(route::STATE, post(|e: Engine, body: Bytes| ask_with(e, body, Command::SetState)))
         .route(route::RECONCILE, post(|e: Engine| ask(e, Command::Reconcile)))
         .fallback(|| async { refusal(&ApiError::new(ErrorCode::NotFound, "there is no such route")) })

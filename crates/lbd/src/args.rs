@@ -21,6 +21,10 @@ pub struct Args {
     /// Directory for hostname, hosts and resolv.conf
     #[arg(long, default_value = "/etc")]
     pub etc: PathBuf,
+    /// Directory of the services' logs [default: /data/log; with a fake kernel, log below the run directory, where lbd
+    /// keeps its own lines itself]
+    #[arg(long, value_name = "DIR")]
+    pub log: Option<PathBuf>,
     /// Seconds between two comparisons with the kernel
     #[arg(long, default_value_t = 5)]
     pub reconcile_every: u64,
@@ -39,9 +43,23 @@ impl Args {
     pub fn settings(&self) -> lbd::Settings {
         lbd::Settings {
             state: self.state.clone(),
+            log: self.log(),
             socket: self.socket.clone(),
             reconcile_every: std::time::Duration::from_secs(self.reconcile_every.max(1)),
         }
+    }
+
+    fn log(&self) -> PathBuf {
+        match &self.log {
+            Some(dir) => dir.clone(),
+            None if self.fake_kernel => self.run.join("log"),
+            None => "/data/log".into(),
+        }
+    }
+
+    /// Who keeps lbd's lines where no supervisor does.
+    pub fn keeper(&self) -> Option<std::io::Result<lbd::logs::Keeper>> {
+        self.fake_kernel.then(|| lbd::logs::Keeper::open(&self.log()))
     }
 
     /// The kernel in memory, with what it was asked to make up.

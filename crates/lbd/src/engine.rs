@@ -11,6 +11,7 @@ mod confirm;
 mod health;
 mod opening;
 mod reconcile;
+pub(crate) mod record;
 mod reply;
 mod status;
 

@@ -9,6 +9,7 @@
 
 mod api;
 pub mod engine;
+pub mod logs;
 mod probes;
 mod serve;
 

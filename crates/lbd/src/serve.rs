@@ -26,8 +26,21 @@ const PROBES_AT_ONCE: usize = 1024;
 /// What `main` read off the command line.
 pub struct Settings {
     pub state: PathBuf,
+    pub log: PathBuf,
     pub socket: PathBuf,
     pub reconcile_every: Duration,
+}
+
+impl Settings {
+    /// Everything below `dir`, for tests that run lbd with a fake kernel in a thread of theirs.
+    pub fn below(dir: &Path) -> Settings {
+        Settings {
+            state: dir.join("store"),
+            log: dir.join("log"),
+            socket: dir.join("lbd.sock"),
+            reconcile_every: Duration::from_secs(3600),
+        }
+    }
 }
 
 /// Runs until SIGTERM or SIGINT. `open_kernel` is called on the engine's own thread, whose network namespace counts.
@@ -57,7 +70,7 @@ pub fn serve<K: Kernel + 'static>(
         let Ok(inspector) = is_ready.await else { return Ok(()) };
         let listener = listen(&socket)?;
         tracing::info!("listening on {}", socket.display());
-        let places = Arc::new(Places { state: settings.state.clone() });
+        let places = Arc::new(Places { state: settings.state.clone(), log: settings.log.clone() });
         let served = Served { events: events.clone(), inspector, tables: Default::default(), places };
         let server = api::serve(listener, served);
         let mut term = signal(SignalKind::terminate())?;

@@ -33,11 +33,7 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("lbd.sock");
         let kernel = Fake::new(&["eth0", "eth1"]);
-        let settings = lbd::Settings {
-            state: dir.path().join("store"),
-            socket: socket.clone(),
-            reconcile_every: Duration::from_secs(3600),
-        };
+        let settings = lbd::Settings::below(dir.path());
         let fake = kernel.clone();
         // It lives as long as the test's process: it stops at a signal only.
         std::thread::spawn(move || lbd::serve(settings, move || Ok(fake)));

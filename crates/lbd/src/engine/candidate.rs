@@ -3,6 +3,7 @@
 use super::{
     Engine, Now,
     commands::{changed_since, read, write},
+    record,
     reply::CandidateView,
 };
 use lb_api::{ApiError, ByRequest, ErrorCode, PutCandidate};
@@ -99,11 +100,15 @@ impl<K: Kernel> Engine<K> {
     }
 
     pub(super) fn discard(&mut self, request: &ByRequest, now: Now) -> Result<CandidateView, ApiError> {
-        let pending = self.judged().map_or(0, |judged| judged.changes.len());
+        let line = match self.judged() {
+            Ok(judged) => record::discarded(&request.author, &judged.changes),
+            // What cannot be read can still be given up.
+            Err(error) => record::did(&request.author, &format!("discarded pending changes: {error}")),
+        };
         let store = self.store(now)?;
         if store.candidate().is_some() {
             store.clear_candidate(None, now.unix).map_err(|e| self.commit_error(e))?;
-            tracing::info!("{} discarded {pending} pending changes", super::commands::who(&request.author));
+            tracing::info!("{line}");
             self.touch();
         }
         self.candidate()

@@ -1,11 +1,6 @@
 //! The life of a configuration: apply, history, rollback.
 
-use super::{
-    Engine, Now,
-    opening::view,
-    reconcile::{SHOWN, shown},
-    reply::RunningView,
-};
+use super::{Engine, Now, opening::view, reconcile::shown, record, reply::RunningView};
 use lb_api::{
     ApiError, Applied, ApplyRequest, ErrorCode, PlanRequest, PlanView, RevisionView, RollbackRequest, StateRequest,
 };
@@ -18,6 +13,8 @@ use std::{sync::Arc, time::Duration};
 /// What goes into one commit, besides the configuration.
 #[derive(Default)]
 struct Note {
+    /// For the log: `applied`, `rolled back with`, …
+    did: &'static str,
     author: String,
     comment: String,
     confirm_within: Option<u64>,
@@ -55,6 +52,7 @@ impl<K: Kernel> Engine<K> {
 
     pub(super) fn apply(&mut self, request: ApplyRequest, now: Now) -> Result<Applied, ApiError> {
         let mut note = Note {
+            did: "applied",
             author: request.author,
             comment: request.comment,
             confirm_within: request.confirm_within,
@@ -96,6 +94,7 @@ impl<K: Kernel> Engine<K> {
             comment => comment.to_owned(),
         };
         let note = Note {
+            did: "rolled back with",
             author: request.author,
             comment,
             confirm_within: request.confirm_within,
@@ -109,7 +108,12 @@ impl<K: Kernel> Engine<K> {
     pub(super) fn revert(&mut self, revision: u64, now: Now) -> Result<Applied, ApiError> {
         let config = prepared(self.config_of(revision)?)?;
         let comment = format!("Not confirmed in time: back to revision {revision}");
-        self.commit(config, Note { author: "lbd".into(), comment, may_use_reserve: true, ..Note::default() }, now)
+        let author = "lbd".into();
+        self.commit(
+            config,
+            Note { did: "reverted with", author, comment, may_use_reserve: true, ..Note::default() },
+            now,
+        )
     }
 
     /// At once, past the candidate, which gets the same change if it was made from what runs.
@@ -127,7 +131,8 @@ impl<K: Kernel> Engine<K> {
             RequestedState::Drain => format!("Drain {real_server} in {virtual_server}"),
             RequestedState::Offline => format!("Take {real_server} in {virtual_server} offline"),
         };
-        let applied = self.commit(prepared(config)?, Note { author, comment, ..Note::default() }, now)?;
+        let applied =
+            self.commit(prepared(config)?, Note { did: "applied", author, comment, ..Note::default() }, now)?;
         if let Some(candidate) = candidate.filter(|_| self.revision.number != base) {
             let mut config = read(&candidate.document)?;
             set_state(&mut config, virtual_server.as_str(), real_server.as_str(), state);
@@ -177,13 +182,8 @@ impl<K: Kernel> Engine<K> {
         let parent = Some(self.revision.number).filter(|n| *n > 0);
         let stored = self.store(now)?.commit(parent, new, now.unix).map_err(|e| self.commit_error(e))?;
         self.revision = view(Some(&stored.meta()));
-        tracing::info!("{}", self.revision);
-        for change in changes.iter().take(SHOWN) {
-            tracing::info!("change: {change}");
-        }
-        if changes.len() > SHOWN {
-            tracing::info!("… and {} more changes", changes.len() - SHOWN);
-        }
+        let RevisionView { number, author, comment, .. } = &self.revision;
+        tracing::info!("{}", record::changed(author, note.did, *number, comment, &changes));
         self.touch();
         let network = self.running.node != config.node;
         self.running = config;
@@ -346,11 +346,6 @@ fn prepared(mut config: Config) -> Result<Arc<Config>, ApiError> {
         none if none.is_empty() => Ok(Arc::new(config)),
         all => Err(ApiError::invalid(all)),
     }
-}
-
-/// Whom the log names.
-pub(super) fn who(author: &str) -> &str {
-    if author.is_empty() { "somebody" } else { author }
 }
 
 pub(super) fn read(document: &str) -> Result<Config, ApiError> {

@@ -1,6 +1,6 @@
 //! The confirm window: a revision that undoes itself unless somebody still reaches the unit to keep it.
 
-use super::{Engine, Now, commands::who};
+use super::{Engine, Now, record};
 use lb_api::{ApiError, ConfirmRequest, ConfirmView, ErrorCode};
 use lb_kernel::Kernel;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl<K: Kernel> Engine<K> {
         store.confirm(pending.number, now.unix).map_err(|e| self.commit_error(e))?;
         self.revert_at = None;
         self.touch();
-        tracing::info!("revision {} confirmed by {}", pending.number, who(&request.author));
+        tracing::info!("{}", record::did(&request.author, &format!("confirmed revision {}", pending.number)));
         Ok(ConfirmView { revision: pending.number })
     }
 
@@ -37,7 +37,6 @@ impl<K: Kernel> Engine<K> {
             self.revert_at = None;
             return;
         };
-        tracing::warn!("revision {} was not confirmed in time: back to revision {}", pending.number, pending.revert_to);
         match self.revert(pending.revert_to, now) {
             Ok(_) => self.revert_at = None,
             Err(error) => {

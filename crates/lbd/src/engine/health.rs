@@ -1,6 +1,6 @@
 //! From what probes say to what the kernel should have.
 
-use super::{Engine, Now};
+use super::{Engine, Now, record};
 use lb_check::{Outcome, ProbeKey, Transition, Verdict};
 use lb_kernel::Kernel;
 use lb_plan::{Fitness, health_seen};
@@ -49,18 +49,8 @@ impl<K: Kernel> Engine<K> {
             let before = self.health.set(&transition.vs, &transition.rs, fitness);
             self.dirty |= before != fitness;
             match fitness {
-                Fitness::Unfit => {
-                    tracing::warn!("check: {} in {} is down: {}", transition.rs, transition.vs, transition.text)
-                }
-                Fitness::Unknown => tracing::info!(
-                    "check: {} in {} is to be checked anew: {}",
-                    transition.rs,
-                    transition.vs,
-                    transition.text
-                ),
-                Fitness::Fit => {
-                    tracing::info!("check: {} in {} is up: {}", transition.rs, transition.vs, transition.text)
-                }
+                Fitness::Unfit => tracing::warn!("{}", record::turned(&transition)),
+                Fitness::Fit | Fitness::Unknown => tracing::info!("{}", record::turned(&transition)),
             }
             self.since.insert((transition.vs, transition.rs), now.unix);
         }

@@ -139,6 +139,10 @@ fn a_bad_query_is_refused_with_its_field() {
         ("/v1/connections?kind=all", "kind"),
         ("/v1/connections?colour=red", "colour"),
         ("/v1/connections?offset=-1", "offset"),
+        ("/v1/logs/system?limit=1001", "limit"),
+        ("/v1/logs/system?after=now", "after"),
+        ("/v1/logs/system?before=/", "before"),
+        ("/v1/logs/system?since=1", "since"),
     ] {
         let answer = raw(&lbd.socket(), "GET", path, "");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
@@ -185,6 +189,68 @@ fn the_machines_load_is_shown() {
     let system = lbd.client().system().expect("the load");
     assert!(system.cpus > 0 && system.disk_total > 0 && system.cpu_total > system.cpu_busy, "{system:?}");
     assert!(system.time > 1_700_000_000 && system.memory_total > system.memory_available, "{system:?}");
+}
+
+/// One line for each thing that somebody did, with who, what and the revision; and one for each turn of a check.
+#[test]
+fn what_was_done_and_what_checks_found_is_in_the_logs() {
+    let lbd = Lbd::start();
+    let client = lbd.client();
+    let mut config = crate::rig::guide();
+    (config.globals.health.timeout, config.globals.health.interval) = (1, 1);
+    let apply = |config: &lb_model::Config, comment: &str| ApplyRequest {
+        config: Some(config.clone()),
+        author: "alice".into(),
+        comment: comment.into(),
+        confirm_within: Some(3600),
+        ..Default::default()
+    };
+    // Nobody can write a line of his own.
+    client.apply(&apply(&config, "First\n2026-11-21_07:00:00.00000  INFO check: forged")).expect("applied");
+    client.confirm(&lb_api::ConfirmRequest { revision: None, author: "bob".into() }).expect("confirmed");
+    config.globals.masquerade = false;
+    let put = PutCandidate { config: config.clone(), base: None, etag: None, author: "carol".into() };
+    client.put_candidate(&put).expect("a candidate");
+    client.discard(&lb_api::ByRequest { author: "dave".into() }).expect("discarded");
+    let state = lb_api::StateRequest {
+        virtual_server: "HTTP_Cluster".parse().expect("a label"),
+        real_server: "WebServer1".parse().expect("a label"),
+        state: lb_model::RequestedState::Offline,
+        author: "erin".into(),
+    };
+    client.set_state(&state).expect("offline");
+    let back =
+        lb_api::RollbackRequest { revision: 2, author: "frank".into(), comment: "".into(), confirm_within: None };
+    client.rollback(&back).expect("rolled back");
+    let filter = |filter: &str| lb_api::LogQuery { filter: Some(filter.into()), ..Default::default() };
+    let log = client.log(lb_api::LogName::LoadBalancer, &filter("change: ")).expect("the log");
+    let starts = [
+        "change: frank rolled back with revision 4 (Roll back to revision 2): Take WebServer1 in HTTP_Cluster online",
+        "change: erin applied revision 3 (Take WebServer1 in HTTP_Cluster offline): Take WebServer1 in",
+        "change: dave discarded 1 pending change: Turn MASQUERADE off",
+        "change: bob confirmed revision 2",
+        "change: alice applied revision 2 (First 2026-11-21_07:00:00.00000  INFO check: forged): Change nameservers",
+    ];
+    assert_eq!(log.lines.len(), starts.len(), "{log:?}");
+    for (line, start) in log.lines.iter().zip(starts) {
+        assert!(line.text.starts_with(start) && line.time.ends_with('Z'), "{line:?}");
+    }
+    let newer = lb_api::LogQuery { after: Some(log.lines[1].cursor.clone()), ..filter("CHANGE: ") };
+    assert_eq!(client.log(lb_api::LogName::LoadBalancer, &newer).expect("the log").lines, log.lines[..1]);
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let checks = client.log(lb_api::LogName::Ldirectord, &Default::default()).expect("the log");
+        assert!(!checks.lines.iter().any(|l| l.text.contains("forged")), "{checks:?}");
+        // Whether somebody answers there depends on where this runs.
+        let turn = "WebServer2 in HTTP_Cluster went from checking to ";
+        if checks.lines.iter().any(|l| l.text.starts_with(turn) && l.text.contains("active: ")) {
+            break;
+        }
+        assert!(Instant::now() < end, "{checks:?}");
+        std::thread::yield_now();
+    }
+    assert!(client.log(lb_api::LogName::System, &Default::default()).expect("the log").lines.is_empty());
+    assert!(raw(&lbd.socket(), "GET", "/v1/logs/passwords", "").starts_with("HTTP/1.1 404"));
 }
 
 #[test]
