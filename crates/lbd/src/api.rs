@@ -7,8 +7,12 @@ mod log;
 mod look;
 mod network;
 mod system;
+mod unit;
 
-use crate::engine::{Command, Event};
+use crate::{
+    engine::{Command, Event},
+    unit::Unit,
+};
 use answer::{json, refusal};
 use axum::{
     Router,
@@ -24,6 +28,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     path::PathBuf,
     sync::{Arc, mpsc},
+    time::Instant,
 };
 use tokio::{net::UnixListener, sync::oneshot};
 
@@ -37,6 +42,8 @@ pub struct Served {
     pub inspector: Arc<dyn Inspect>,
     pub tables: connections::Turns,
     pub places: Arc<Places>,
+    pub unit: Arc<Unit>,
+    pub started: Instant,
 }
 
 /// Directories that are shown something of.
@@ -74,6 +81,9 @@ fn router(served: Served) -> Router {
         .route(route::CONNECTIONS, get(connections::show))
         .route(route::NETWORK, get(network::show))
         .route(route::SYSTEM, get(system::show))
+        .route(route::SERVICES, get(unit::services))
+        .route(route::RESTART_SERVICE, post(unit::restart))
+        .route(route::UNIT, post(unit::power))
         .route(route::LOG, get(log::show))
         .route(route::STATE, post(|e: Engine, body: Bytes| ask_with(e, body, Command::SetState)))
         .route(route::RECONCILE, post(|e: Engine| ask(e, Command::Reconcile)))
@@ -108,18 +118,9 @@ async fn revision(engine: Engine, Path(number): Path<String>) -> Response {
 }
 
 async fn ask_with<B: DeserializeOwned>(engine: Engine, body: Bytes, command: impl FnOnce(B) -> Command) -> Response {
-    // An empty body means the request with nothing in it.
-    let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    if let Ok(body) = serde_json::from_slice(text) {
-        return ask(engine, command(body)).await;
-    }
-    // Once more, for the path of what is wrong: keeping track of it costs as much again.
-    match serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(text)) {
+    match answer::body(&body) {
         Ok(body) => ask(engine, command(body)).await,
-        Err(e) => {
-            let message = format!("the request cannot be read at {}: {}", e.path(), e.inner());
-            refusal(&ApiError::new(ErrorCode::BadRequest, message))
-        }
+        Err(error) => refusal(&error),
     }
 }
 

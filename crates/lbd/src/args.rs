@@ -25,6 +25,9 @@ pub struct Args {
     /// keeps its own lines itself]
     #[arg(long, value_name = "DIR")]
     pub log: Option<PathBuf>,
+    /// Directory of the supervised services [default: /etc/service; with a fake kernel none, and restarts are only logged]
+    #[arg(long, value_name = "DIR")]
+    pub services: Option<PathBuf>,
     /// Seconds between two comparisons with the kernel
     #[arg(long, default_value_t = 5)]
     pub reconcile_every: u64,
@@ -45,6 +48,10 @@ impl Args {
             state: self.state.clone(),
             log: self.log(),
             socket: self.socket.clone(),
+            unit: lbd::Unit {
+                services: self.services.clone().or_else(|| (!self.fake_kernel).then(|| "/etc/service".into())),
+                power: !self.fake_kernel,
+            },
             reconcile_every: std::time::Duration::from_secs(self.reconcile_every.max(1)),
         }
     }

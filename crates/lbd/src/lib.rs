@@ -12,5 +12,7 @@ pub mod engine;
 pub mod logs;
 mod probes;
 mod serve;
+mod unit;
 
 pub use serve::{Settings, serve};
+pub use unit::Unit;

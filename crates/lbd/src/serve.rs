@@ -4,6 +4,7 @@ use crate::{
     api::{self, Places, Served},
     engine::{Clock, Engine, Event, Now, Opening},
     probes,
+    unit::Unit,
 };
 use anyhow::{Context, anyhow};
 use lb_kernel::{Kernel, KernelError};
@@ -12,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     net::UnixListener,
@@ -28,6 +29,7 @@ pub struct Settings {
     pub state: PathBuf,
     pub log: PathBuf,
     pub socket: PathBuf,
+    pub unit: Unit,
     pub reconcile_every: Duration,
 }
 
@@ -38,6 +40,7 @@ impl Settings {
             state: dir.join("store"),
             log: dir.join("log"),
             socket: dir.join("lbd.sock"),
+            unit: Unit { services: None, power: false },
             reconcile_every: Duration::from_secs(3600),
         }
     }
@@ -71,7 +74,14 @@ pub fn serve<K: Kernel + 'static>(
         let listener = listen(&socket)?;
         tracing::info!("listening on {}", socket.display());
         let places = Arc::new(Places { state: settings.state.clone(), log: settings.log.clone() });
-        let served = Served { events: events.clone(), inspector, tables: Default::default(), places };
+        let served = Served {
+            events: events.clone(),
+            inspector,
+            tables: Default::default(),
+            places,
+            unit: Arc::new(settings.unit.clone()),
+            started: Instant::now(),
+        };
         let server = api::serve(listener, served);
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lb_api::{ApiError, ErrorCode, ProblemDetails};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 pub fn refusal(error: &ApiError) -> Response {
     let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -26,6 +26,19 @@ pub async fn aside<T: Serialize>(work: impl FnOnce() -> Result<T, ApiError> + Se
     };
     let done = tokio::task::spawn_blocking(answer).await;
     done.unwrap_or_else(|_| refusal(&ApiError::new(ErrorCode::Internal, "reading it failed in lbd itself")))
+}
+
+/// The body of a request, or a refusal that names the field. An empty one means the request with nothing in it.
+pub fn body<B: DeserializeOwned>(body: &[u8]) -> Result<B, ApiError> {
+    let text = if body.is_empty() { b"{}" } else { body };
+    if let Ok(body) = serde_json::from_slice(text) {
+        return Ok(body);
+    }
+    // Once more, for the path of what is wrong: keeping track of it costs as much again.
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(text)).map_err(|e| {
+        let message = format!("the request cannot be read at {}: {}", e.path(), e.inner());
+        ApiError::new(ErrorCode::BadRequest, message)
+    })
 }
 
 /// The query of a request, or a refusal that names the field.

@@ -254,6 +254,31 @@ fn what_was_done_and_what_checks_found_is_in_the_logs() {
 }
 
 #[test]
+fn services_are_restarted_and_the_unit_halted_by_name_only() {
+    let lbd = Lbd::start();
+    let client = lbd.client();
+    let services = client.services().expect("the services");
+    let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["lbd", "lbadmin", "fallback", "dropbear", "syslog"]);
+    let by = lb_api::ByRequest { author: "alice".into() };
+    assert_eq!(client.restart_service("dropbear", &by).expect("restarted").message, "dropbear restarts.");
+    let ClientError::Refused(error) = client.restart_service("getty", &by).expect_err("not ours") else {
+        panic!("no refusal");
+    };
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert!(error.hint.as_ref().is_some_and(|h| h.contains("dropbear")), "{error}");
+    let halt = lb_api::UnitRequest { action: lb_api::UnitAction::Halt, author: "bob".into() };
+    assert_eq!(client.unit(&halt).expect("halted").message, "The unit switches itself off.");
+    for body in ["", "{}", r#"{"action": "explode"}"#, r#"{"action": "halt", "when": "now"}"#] {
+        assert!(raw(&lbd.socket(), "POST", "/v1/unit", body).starts_with("HTTP/1.1 400"), "{body}");
+    }
+    let log = client.log(lb_api::LogName::LoadBalancer, &Default::default()).expect("the log");
+    for line in ["change: alice restarted the service dropbear", "change: bob switched the unit off"] {
+        assert!(log.lines.iter().any(|l| l.text == line), "{line}: {log:?}");
+    }
+}
+
+#[test]
 fn every_acknowledged_apply_survives_a_kill() {
     let mut lbd = Lbd::start();
     for round in 1..=10_u8 {
