@@ -34,7 +34,17 @@ const fn layer4(title: &'static str, path: &'static str) -> Entry {
 
 /// Every page that somebody can go to. A test asks for each of them.
 pub const MENU: &[Group] = &[
-    Group { title: "View Configuration", entries: &[look("System Overview", "")] },
+    Group {
+        title: "View Configuration",
+        entries: &[
+            look("System Overview", ""),
+            look("Layer 4", "view/layer-4"),
+            look("Network Configuration", "view/network"),
+            look("Routing Table", "view/routing"),
+            look("Firewall Rules", "view/firewall"),
+            look("Configuration Document", "view/document"),
+        ],
+    },
     Group {
         title: "Edit Configuration",
         entries: &[
@@ -63,6 +73,8 @@ pub const MENU: &[Group] = &[
             look("Configuration History", "history"),
             look("Passwords", "maintenance/passwords"),
             look("Sessions", "maintenance/sessions"),
+            administer("Restart Services", "services"),
+            administer("Halt or Restart the Unit", "unit"),
         ],
     },
     Group {

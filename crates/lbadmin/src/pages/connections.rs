@@ -22,7 +22,7 @@ use axum::{
 use filter::{Filter, Wrong};
 use lb_api::{Connection, ConnectionKind, ConnectionsView, StateCount};
 use lb_model::{Config, ForwardingMethod, RealServer, Service, VirtualServer};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Entries on a page.
 const PER_PAGE: usize = 100;
@@ -34,7 +34,7 @@ pub fn routes() -> Router<Shared> {
 struct Row {
     protocol: String,
     client: SocketAddr,
-    virtual_server: SocketAddr,
+    virtual_server: String,
     virtual_label: String,
     real_server: SocketAddr,
     real_label: String,
@@ -46,16 +46,28 @@ struct Row {
 
 /// The virtual server that clients reach at `address`, if it is configured.
 fn virtual_server<'a>(config: &'a Config, protocol: &str, at: SocketAddr) -> Option<&'a VirtualServer> {
+    if protocol == "IP" {
+        // A template of a firewall mark, whose number stands in the place of the address (`ip_vs_core.c`).
+        let mark = mark(at.ip());
+        return config.virtual_servers.iter().find(|v| mark.is_some() && v.service.mark().map(u32::from) == mark);
+    }
     config.virtual_servers.iter().find(|v| match &v.service {
         Service::Address { address, protocol: p, ports, .. } => {
             *address == at.ip()
-                && (protocol == "IP" || protocol.eq_ignore_ascii_case(p.as_str()))
+                && protocol.eq_ignore_ascii_case(p.as_str())
                 && (at.port() == 0
                     || ports.is_any()
                     || ports.ranges().iter().any(|r| (r.first..=r.last).contains(&at.port())))
         }
         Service::FirewallMark { .. } => false,
     })
+}
+
+fn mark(address: IpAddr) -> Option<u32> {
+    match address {
+        IpAddr::V4(a) => Some(u32::from(a)),
+        IpAddr::V6(a) => u32::try_from(u128::from(a)).ok(),
+    }
 }
 
 fn real_server(v: &VirtualServer, at: SocketAddr) -> Option<&RealServer> {
@@ -94,7 +106,10 @@ fn row(config: &Config, c: &Connection) -> Row {
     Row {
         protocol: c.protocol.clone(),
         client: c.client,
-        virtual_server: c.virtual_server,
+        virtual_server: match mark(c.virtual_server.ip()).filter(|_| c.protocol == "IP") {
+            Some(mark) => format!("firewall mark {mark}"),
+            None => c.virtual_server.to_string(),
+        },
         virtual_label: v.map_or_else(String::new, |v| v.label.to_string()),
         real_server: c.real_server,
         real_label: r.map_or_else(String::new, |r| r.label.to_string()),
@@ -134,6 +149,7 @@ struct Page {
     /// Some rows wait in SYN_RECV.
     half_open: bool,
     total: String,
+    truncated: bool,
     paging: Paging,
     again: String,
 }
@@ -168,6 +184,7 @@ async fn page(
         rows: view.entries.iter().map(|c| row(&running.config, c)).collect(),
         states: view.states.iter().map(|s| state_link(&filter, s)).collect(),
         half_open: view.entries.iter().any(|c| !advice(&c.state, None).is_empty()),
+        truncated: view.truncated,
         total: thousands(view.total as u64),
         again: filter.query(paging.page),
         persistent,

@@ -12,8 +12,10 @@ pub mod login;
 pub mod logs;
 pub mod overview;
 pub mod servers;
+pub mod services;
 pub mod status;
 pub mod traffic;
+pub mod view;
 
 use crate::{Shared, live, refusal::Refusal};
 use axum::{Router, response::Redirect, routing::get};
@@ -37,5 +39,7 @@ pub fn routes() -> Router<Shared> {
         .merge(edit::routes())
         .merge(servers::routes())
         .merge(access::routes())
+        .merge(view::routes())
+        .merge(services::routes())
         .fallback(|| async { Refusal::NotFound("There is no such page.".into()) })
 }

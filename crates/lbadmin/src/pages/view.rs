@@ -1,0 +1,18 @@
+//! View Configuration: what runs, in readable form: network, routes, firewall, layer 4, the document itself.
+
+mod document;
+mod layer4;
+mod network;
+
+use crate::Shared;
+use axum::{Router, routing::get};
+
+pub fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/lbadmin/view/network", get(network::cards))
+        .route("/lbadmin/view/routing", get(network::routing))
+        .route("/lbadmin/view/firewall", get(network::firewall))
+        .route("/lbadmin/view/layer-4", get(layer4::page))
+        .route("/lbadmin/view/document", get(document::page))
+        .route("/lbadmin/view/document.json", get(document::download))
+}
