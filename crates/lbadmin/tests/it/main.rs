@@ -9,4 +9,5 @@ mod reports;
 mod rig;
 mod servers;
 mod session;
+mod view;
 mod wizard;

@@ -1,6 +1,7 @@
 //! Reports: graphs, traffic rate, status, connections.
 
 use crate::rig::{Rig, guide};
+use lb_kernel::Fake;
 use lb_series::{Key, Traffic, Values};
 use lbadmin::{app::now, sampler::Rate};
 use std::collections::HashMap;
@@ -77,4 +78,21 @@ fn a_filter_that_cannot_be_read_comes_back_with_the_reason_at_the_field() {
     assert_eq!(page.status, 422);
     page.has("\"10.0.0.300\" is no address".replace('"', "&#34;").as_str());
     page.has("value=\"HTTP_Cluster\"").has("value=\"ESTABLISHED\"").has("Nothing was looked for");
+}
+
+#[test]
+fn a_hundred_thousand_connections_are_paged_and_filtered() {
+    let rig = Rig::over(Fake::new(&["eth0", "eth1"]).with_connections(100_000));
+    rig.apply(&guide());
+    let mut browser = rig.logged_in();
+    let page = browser.get("/lbadmin/connections");
+    page.has("100\u{a0}000 entries of both kinds").has("Page 1 of ").has("HTTP_Cluster").has("WebServer1");
+    assert_eq!(page.text.matches("192.168.2.50:80").count(), 100, "a page of 100");
+    page.has("SYN_RECV means a wrong configuration of the real server").has("Its default gateway must be this unit");
+    page.has("/lbadmin/help/field/current-connections").has("state=ESTABLISHED").has("rel=\"next\"");
+    let half_open = browser.get("/lbadmin/connections?state=syn_recv&virtual_server=HTTP_Cluster&page=1");
+    half_open.has("match the filter").has("Page 2 of ").lacks("<td>ESTABLISHED</td>").has("rel=\"prev\"");
+    browser.get("/lbadmin/connections?client=1.1.1.1").has("Nothing matches.");
+    let templates = browser.get("/lbadmin/persistent?real_server=WebServer1");
+    templates.has("no call that removes one entry").lacks("<th>State</th>");
 }

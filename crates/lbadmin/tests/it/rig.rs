@@ -30,9 +30,13 @@ pub struct Rig {
 impl Rig {
     /// A factory unit, nobody logged in.
     pub fn start() -> Rig {
+        Rig::over(Fake::new(&["eth0", "eth1"]))
+    }
+
+    /// The same with this kernel under it.
+    pub fn over(kernel: Fake) -> Rig {
         let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("lbd.sock");
-        let kernel = Fake::new(&["eth0", "eth1"]);
         let settings = lbd::Settings::below(dir.path());
         let fake = kernel.clone();
         // It lives as long as the test's process: it stops at a signal only.
@@ -64,10 +68,14 @@ impl Rig {
     /// A unit that runs `config`, and a browser logged in as `loadbalancer`.
     pub fn with(config: &Config) -> (Rig, Browser) {
         let rig = Rig::start();
-        let request = lb_api::ApplyRequest { config: Some(config.clone()), author: "rig".into(), ..Default::default() };
-        rig.lbd().apply(&request).expect("the configuration is applied");
+        rig.apply(config);
         let browser = rig.logged_in();
         (rig, browser)
+    }
+
+    pub fn apply(&self, config: &Config) {
+        let request = lb_api::ApplyRequest { config: Some(config.clone()), author: "rig".into(), ..Default::default() };
+        self.lbd().apply(&request).expect("the configuration is applied");
     }
 
     pub fn lbd(&self) -> lb_api::BlockingClient {

@@ -1,0 +1,87 @@
+//! View Configuration, logs, restarts: what runs, in words; and what a report user may not do.
+
+use crate::rig::{Rig, guide, user};
+use lb_access::Role;
+use lb_model::{Config, Label};
+
+#[test]
+fn the_network_says_whose_each_address_is() {
+    let mut config = guide();
+    config.virtual_servers[0].service =
+        serde_json::from_str(r#"{"kind":"address","address":"10.0.0.80","ports":"80"}"#).expect("a service");
+    let (_rig, mut browser) = Rig::with(&config);
+    let page = browser.get("/lbadmin/view/network");
+    page.has("lbmaster").has("10.0.0.31").has("● up, cable connected");
+    page.has("<td class=\"addr\">10.0.0.21/24</td><td>this unit&#39;s own</td>");
+    page.has("<td class=\"addr\">10.0.0.80/32</td><td>virtual servers</td><td>HTTP_Cluster</td>");
+    browser.get("/lbadmin/view/network?q=http_").has("10.0.0.80/32").lacks("10.0.0.21/24");
+    browser.get("/lbadmin/view/routing").has("default").has("10.0.0.31").has("configured");
+    browser.get("/lbadmin/view/firewall").has("masquerade");
+}
+
+#[test]
+fn layer_4_says_every_setting() {
+    let (_rig, mut browser) = Rig::with(&guide());
+    let page = browser.get("/lbadmin/view/layer-4");
+    page.has("VIP 1 HTTP_Cluster: tcp 10.0.0.21:80").has("RIP 1 WebServer1").has("Auto-NAT (MASQUERADE)</dt><dd>yes");
+    page.has("on: never asked, always active").has("unrestricted").has("the unit&#39;s own page").has("revision 1");
+    browser.get("/lbadmin/view/layer-4?q=nobody").has("Nothing matches").lacks("VIP 1");
+}
+
+#[test]
+fn the_document_is_shown_and_kept() {
+    let (_rig, mut browser) = Rig::with(&guide());
+    browser.get("/lbadmin/view/document").has("&#34;label&#34;: &#34;HTTP_Cluster&#34;");
+    let file = browser.get("/lbadmin/view/document.json");
+    assert_eq!(file.header("content-disposition"), "attachment; filename=\"lbmaster-revision-1.json\"");
+    assert_eq!(lb_model::migrate(&file.text).expect("a document"), guide());
+}
+
+#[test]
+fn five_thousand_virtual_servers_come_in_pages() {
+    let mut config = guide();
+    config.node.interfaces[0].addresses.push("10.2.0.254/16".parse().expect("a network"));
+    let first = config.virtual_servers.remove(0);
+    for n in 0..5000u16 {
+        let mut v = first.clone();
+        v.label = format!("VS{n}").parse::<Label>().expect("a label");
+        v.service = serde_json::from_str(&format!(
+            r#"{{"kind":"address","address":"10.2.{}.{}","ports":"80"}}"#,
+            n / 250,
+            n % 250 + 1
+        ))
+        .expect("a service");
+        config.virtual_servers.push(v);
+    }
+    let (_rig, mut browser) = Rig::with(&config);
+    let limits = [
+        ("/lbadmin/view/layer-4", "Page 1 of 200 (5\u{a0}000 virtual servers)", 100_000),
+        ("/lbadmin/view/network", "Page 1 of 26 (5\u{a0}00", 60_000),
+        ("/lbadmin/traffic", "Page 1 of 100 (5\u{a0}000 virtual servers)", 60_000),
+        ("/lbadmin/view/document", "Page 1 of ", 100_000),
+        ("/lbadmin/status", "5000 of 5000", 20_000),
+        ("/lbadmin/connections?virtual_server=VS4999", "Current Connections", 20_000),
+    ];
+    for (path, text, size) in limits {
+        let page = browser.get(path);
+        page.has(text);
+        assert!(page.text.len() < size, "{path}: {} bytes", page.text.len());
+    }
+    browser.get("/lbadmin/view/layer-4?q=vs4999").has("VIP 5000 VS4999");
+}
+
+#[test]
+fn a_restart_is_explained_and_asked_for() {
+    let (rig, mut browser) = Rig::with(&Config::clone(&guide()));
+    browser.get("/lbadmin/unit").has("Restart the unit…").has("Halt the unit…");
+    browser.get("/lbadmin/unit/halt").has("no client is served until somebody switches it on again");
+    assert_eq!(browser.get("/lbadmin/unit/explode").status, 404);
+    let mut report = user(&rig, "report", Role::Report);
+    for path in ["/lbadmin/unit", "/lbadmin/unit/halt", "/lbadmin/services", "/lbadmin/services/lbd"] {
+        assert_eq!(report.get(path).status, 403, "{path}");
+    }
+    report.get("/lbadmin/view/document").lacks("/lbadmin/unit");
+    for path in ["/lbadmin/unit/halt", "/lbadmin/services/lbd"] {
+        assert_eq!(report.post(path, &[]).status, 403, "{path}");
+    }
+}
