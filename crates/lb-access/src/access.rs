@@ -300,7 +300,7 @@ impl Access {
         let who = self.peek(cookie, now).ok_or(PasswordRefusal::NoSession)?.who;
         let result = self.try_change_own_password(&who, cookie, old, new, now);
         let entry = match &result {
-            Ok(_) => AuditEntry::new(now, &who, "password-change", "Changed the own password."),
+            Ok(_) => AuditEntry::new(now, &who, "password-change", "Changed their own password."),
             Err(refusal) => AuditEntry::new(now, &who, "password-change", format!("{refusal}.")).refused(),
         };
         self.record(entry);

@@ -135,7 +135,7 @@ impl Disk {
         format!(
             "the file of users {reason}, and there is no good copy of it. On the console, as root: put a good \
              {dir}/{FILE} back, or start again with the factory user and password by `touch {dir}/{RESET}`; then \
-             restart the web interface. Damaged files are kept as {dir}/{BAD}TIME."
+             `sv restart lbadmin`. Damaged files are kept as {dir}/{BAD}TIME."
         )
     }
 

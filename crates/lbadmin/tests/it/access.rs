@@ -78,12 +78,15 @@ fn without_a_session_with_the_wrong_role_or_a_stale_token_nothing_is_done_and_it
     reporter.get("/lbadmin/");
     admin.get("/lbadmin/");
     let refused = |filter: &str| rig.app.access.audit(Some(filter), None, 1000).entries.len();
+    let mut maintainer = somebody(&rig, "maintainer", Role::Maintenance);
+    maintainer.get("/lbadmin/");
     for (path, fields) in FORMS {
         assert_eq!(rig.browser().post(path, fields).header("location"), "/lbadmin/login", "{path}");
-        let before = refused("reporter refused");
-        let page = reporter.post(path, fields);
-        assert_eq!(page.status, 403, "{path}");
-        assert_eq!(refused("reporter refused"), before + 1, "{path}");
+        for (name, browser) in [("reporter", &mut reporter), ("maintainer", &mut maintainer)] {
+            let before = refused(&format!("{name} refused"));
+            assert_eq!(browser.post(path, fields).status, 403, "{name} {path}");
+            assert_eq!(refused(&format!("{name} refused")), before + 1, "{name} {path}");
+        }
     }
     for (path, fields) in FORMS.iter().chain(OWN) {
         let mut stale = admin.clone();
@@ -105,7 +108,7 @@ fn without_a_session_with_the_wrong_role_or_a_stale_token_nothing_is_done_and_it
     for path in ["edit/users/modify?user=loadbalancer", "edit/users/remove?user=loadbalancer"] {
         assert_eq!(reporter.get(&format!("/lbadmin/{path}")).status, 403, "{path}");
     }
-    assert_eq!(rig.app.access.users().len(), 2);
+    assert_eq!(rig.app.access.users().len(), 3);
     assert_eq!(rig.app.access.role("reporter"), Some(Role::Report));
     assert!(rig.app.access.tokens().is_empty());
     assert_eq!(rig.app.access.settings(), lb_access::WebSettings::default());

@@ -35,7 +35,8 @@ struct Wanted {
 
 struct Row {
     time: String,
-    address: String,
+    /// The unit itself did it.
+    unit: bool,
     entry: AuditEntry,
 }
 
@@ -53,11 +54,7 @@ async fn page(State(app): State<Shared>, seat: Seat, Query(wanted): Query<Wanted
     let q: String = wanted.q.trim().chars().take(LONGEST_FILTER).collect();
     let (filter, before) = (q.clone(), wanted.before);
     let found = blocking(&app, move |access| access.audit(Some(&filter), before, PER_PAGE)).await?;
-    let row = |entry: AuditEntry| Row {
-        time: time(entry.time),
-        address: if entry.address.is_unspecified() { "this unit".into() } else { entry.address.to_string() },
-        entry,
-    };
+    let row = |entry: AuditEntry| Row { time: time(entry.time), unit: entry.address.is_unspecified(), entry };
     let rows = found.entries.into_iter().map(|line| row(line.entry)).collect();
     let query = |before: Option<u64>| {
         let before = before.map(|sequence| sequence.to_string());

@@ -8,11 +8,13 @@ use crate::{
     frame::{self, Frame, ago, go, show, time},
     refusal::Refusal,
     seat::{Seat, Sent},
+    server::host,
 };
 use askama::Template;
 use axum::{
     Router,
     extract::{Query, State},
+    http::HeaderMap,
     response::Response,
     routing::get,
 };
@@ -84,9 +86,10 @@ struct Created {
     token: String,
     host: String,
     port: u16,
+    fingerprint: String,
 }
 
-async fn take_new(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal> {
+async fn take_new(State(app): State<Shared>, headers: HeaderMap, sent: Sent) -> Result<Response, Refusal> {
     let seat = &sent.seat;
     seat.must(&app, Permission::Administer, "create an API token")?;
     let form = forms::typed(forms::new_token(seat.session.who.role), &sent);
@@ -102,8 +105,9 @@ async fn take_new(State(app): State<Shared>, sent: Sent) -> Result<Response, Ref
                 Ok(token) => {
                     let title = format!("Token {name}");
                     let frame = Frame::load(&app, seat, HERE, &["Edit Configuration", "API Tokens", &title]).await?;
-                    let host = frame.hostname.clone();
-                    return show(&Created { frame, name, token, host, port: app.https_port });
+                    let host = host(&headers).unwrap_or_else(|| frame.hostname.clone());
+                    let fingerprint = app.tls.certificate().fingerprint;
+                    return show(&Created { frame, name, token, host, port: app.https_port, fingerprint });
                 }
                 Err(refusal) => forms::wrong(form, refusal.field(), sentence(&refusal)),
             }
