@@ -6,11 +6,12 @@
 //!                             404, 405 as problem details            handler --Backend--> lbd
 //! ```
 //! lbd's routes by the same paths and types ([`daemon`]); the parts of the candidate as objects with entity tags
-//! ([`servers`], [`node`]); what lbadmin itself keeps. Every refusal is problem details. No cookie counts, so there
+//! ([`servers`], [`node`]); what lbadmin itself keeps ([`people`], [`certificate`], [`series`]). Every refusal is problem details. No cookie counts, so there
 //! is nothing that another site could forge. [`openapi`] makes the document from the routes; what a body or query may
 //! be is checked against it. Tested by `tests/api`.
 
 pub mod caller;
+mod certificate;
 mod daemon;
 mod edit;
 pub mod etag;
@@ -19,8 +20,10 @@ mod extract;
 mod node;
 pub mod openapi;
 mod page;
+mod people;
 pub mod problem;
 mod schema;
+mod series;
 mod servers;
 
 use crate::Shared;
@@ -52,6 +55,9 @@ fn described() -> OpenApiRouter<Shared> {
             .merge(servers::routes())
             .merge(node::routes())
             .merge(events::routes())
+            .merge(people::routes())
+            .merge(certificate::routes())
+            .merge(series::routes())
             .merge(openapi::routes())
             .layer(DefaultBodyLimit::max(BODY)),
     )

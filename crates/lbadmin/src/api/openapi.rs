@@ -140,6 +140,10 @@ fn complete(method: &str, operation: &mut Value) {
         responses.entry(code.to_string()).or_insert(reference);
     }
     for (code, response) in responses.iter_mut() {
+        // A refusal that a handler says of itself has the same form as all others.
+        if code.starts_with(['4', '5']) && response["content"].is_null() {
+            *response = json!({"$ref": format!("#/components/responses/{code}")});
+        }
         if code.starts_with('2') && response["description"].as_str().is_none_or(str::is_empty) {
             response["description"] = match code.as_str() {
                 "201" => "Made".into(),

@@ -79,22 +79,24 @@ impl Schemas<'_> {
             return;
         }
         let schema = self.resolve(schema);
+        // What is only written is a secret: it is not said back.
+        let said = if schema.get("writeOnly").is_some() { &Value::Null } else { value };
         if let Some(types) = schema.get("type")
             && !one_or_many(types).any(|t| is(t, value))
         {
             let words: Vec<&str> = one_or_many(types).map(word).collect();
-            return add(found, at, value, format!("must be {}", words.join(" or ")));
+            return add(found, at, said, format!("must be {}", words.join(" or ")));
         }
         if let Some(Value::Array(allowed)) = schema.get("enum")
             && !allowed.contains(value)
         {
             let words: Vec<String> = allowed.iter().map(short).collect();
-            return add(found, at, value, format!("must be {}", words.join(", ")));
+            return add(found, at, said, format!("must be {}", words.join(", ")));
         }
         if let Some(only) = schema.get("const")
             && only != value
         {
-            return add(found, at, value, format!("must be {}", short(only)));
+            return add(found, at, said, format!("must be {}", short(only)));
         }
         for part in list(schema, "allOf") {
             self.check(part, value, at, found);
@@ -107,7 +109,7 @@ impl Schemas<'_> {
         match value {
             Value::Object(fields) => self.object(schema, fields, at, found),
             Value::Array(items) => self.array(schema, items, value, at, found),
-            Value::String(text) => string(schema, text, value, at, found),
+            Value::String(text) => string(schema, text, said, at, found),
             Value::Number(_) => number(schema, value, at, found),
             Value::Null | Value::Bool(_) => {}
         }

@@ -71,3 +71,11 @@ fn the_document_uses_only_words_that_are_checked() {
         walk(schema, name);
     }
 }
+
+/// A password that is too short is refused without being said.
+#[test]
+fn a_secret_is_not_said_back() {
+    let user = |password: Value| problems_of("NewUser", json!({"name": "a", "role": "report", "password": password}));
+    insta::assert_snapshot!(user(json!("hush")), @"/password (null): must have 10 to 128 characters");
+    insta::assert_snapshot!(user(json!(["hush"])), @"/password (null): must be a text");
+}

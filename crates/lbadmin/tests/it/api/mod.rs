@@ -2,7 +2,9 @@
 
 mod access;
 mod document;
+mod events;
 mod objects;
+mod people;
 
 use crate::rig::{Page, Rig, guide};
 use lb_access::{Role, Via, Who};
