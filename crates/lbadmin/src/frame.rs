@@ -17,7 +17,7 @@ use lb_model::Change;
 use std::sync::Arc;
 
 /// Changes that the bar shows; the rest is on the page of pending changes.
-const IN_BAR: usize = 5;
+pub const IN_BAR: usize = 5;
 
 /// Seconds before its end at which everybody is told of the certificate.
 const CERTIFICATE_ENDS: u64 = 14 * 86_400;

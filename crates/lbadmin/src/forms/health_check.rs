@@ -37,7 +37,8 @@ pub(super) fn section(config: &Config) -> Section {
                 .placeholder(global(health.interval)),
             Field::number("check_timeout", "Check timeout", "check-timeout", 1, 300)
                 .unit("seconds")
-                .placeholder(format!("{} (global); negotiate {}", health.timeout, health.negotiate_timeout)),
+                .placeholder("global")
+                .hint(format!("Empty: {}, of negotiate {} (global)", health.timeout, health.negotiate_timeout)),
             Field::number("check_fall", "Failure count", "check-fall", 1, 100)
                 .unit("failures in a row take a server out")
                 .placeholder(global(health.fall)),

@@ -184,8 +184,9 @@ impl Object for VirtualServerForm {
             (ONE_PACKET, "UDP, one-packet"),
         ];
         let schedulers = Scheduler::ALL.iter().map(|s| (s.as_str(), format!("{s} - {}", scheduler_phrase(*s))));
+        let usual = config.globals.default_forwarding;
         let methods = [
-            (String::new(), "usual".to_owned()),
+            (String::new(), format!("as a new real server ({})", usual.as_str().to_uppercase())),
             ("dr".into(), "DR".into()),
             ("nat".into(), "NAT".into()),
             ("tun".into(), "TUN".into()),

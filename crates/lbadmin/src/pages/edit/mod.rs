@@ -19,7 +19,7 @@ use crate::{
     backend::Edit as Edited,
     form_view::FormView,
     forms::{DnsForm, Edit, Form, GlobalsForm, Posted, Refused, Remove, RoutingForm},
-    frame::{Frame, ago, go},
+    frame::{Frame, IN_BAR, ago, go},
     refusal::Refusal,
     seat::{Seat, Sent},
 };
@@ -124,7 +124,7 @@ pub(super) async fn take(app: &Shared, sent: Sent, editor: &impl Edit, place: Pl
         if new == *config { Err(Stop::Nothing) } else { Ok(new) }
     };
     match app.lbd.edit(&seat.author(), change).await? {
-        Edited::Pending(_) => Ok(staged(app, &seat, &place.then, &editor.name(), &made)),
+        Edited::Pending(view) => Ok(staged(app, &seat, &place.then, &editor.name(), &made, view.changes.len())),
         Edited::Refused(Stop::Nothing) => {
             Ok(go(app, &seat, &place.then, Flash::good("Nothing was changed: it is like that already.")))
         }
@@ -149,14 +149,17 @@ fn last_editor(frame: &Frame) -> Option<String> {
     known.then(|| format!("The pending changes were last edited by {}, {}.", candidate.author, ago(candidate.time)))
 }
 
-/// On to `then`, with what is pending now.
-fn staged(app: &Shared, seat: &Seat, then: &str, object: &str, made: &[Change]) -> Response {
-    let texts: Vec<String> = made.iter().map(|c| c.text.clone()).collect();
-    let detail = texts.iter().take(TOLD).cloned().collect::<Vec<_>>().join("; ");
-    seat.audit(app, "edit", &format!("{object}: {detail}"));
-    let mut lines: Vec<String> = made.iter().take(TOLD).map(ToString::to_string).collect();
-    if made.len() > TOLD {
-        lines.push(format!("and {} more", made.len() - TOLD));
+/// On to `then`, where the bar says what is pending. Where that is more than the bar has room for, the message says
+/// what came in just now.
+fn staged(app: &Shared, seat: &Seat, then: &str, object: &str, made: &[Change], pending: usize) -> Response {
+    let texts: Vec<&str> = made.iter().take(TOLD).map(|c| c.text.as_str()).collect();
+    seat.audit(app, "edit", &format!("{object}: {}", texts.join("; ")));
+    let mut lines: Vec<String> = Vec::new();
+    if pending > IN_BAR {
+        lines.extend(made.iter().take(TOLD).map(ToString::to_string));
+        if made.len() > TOLD {
+            lines.push(format!("and {} more", made.len() - TOLD));
+        }
     }
     go(app, seat, then, Flash::good("Saved, and pending until the configuration is applied.").lines(lines))
 }
@@ -238,7 +241,7 @@ pub(super) async fn take_removal(
         Ok(removal.config)
     };
     match app.lbd.edit(&seat.author(), change).await? {
-        Edited::Pending(_) => Ok(staged(app, seat, &place.then, &editor.name(), &made)),
+        Edited::Pending(view) => Ok(staged(app, seat, &place.then, &editor.name(), &made, view.changes.len())),
         Edited::Refused(NotRemoved::Gone) => {
             let text = format!("{} is not there any more: somebody else removed or renamed it.", editor.name());
             Ok(go(app, seat, &place.then, Flash::bad(text)))

@@ -59,7 +59,9 @@ fn name(question: Question) -> &'static str {
 fn on_a_page(text: &str) -> String {
     let text =
         text.replace(", or press Ctrl-C to leave", "").replace(" with lbctl", "").replace("lbctl", "this interface");
-    text.replace('\n', " ")
+    let text = text.replace("y: ", "Yes: ").replace("n: ", "No: ").replace('\n', " ");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// What has been answered, as far as it can still be taken.
