@@ -195,7 +195,7 @@ pub struct LogQuery {
     pub filter: Option<String>,
     /// Only lines before (older than) this cursor.
     pub before: Option<String>,
-    /// Only lines after (newer than) this cursor: what following asks for.
+    /// Only lines after (newer than) this cursor, the oldest of them first to come: what following asks for.
     pub after: Option<String>,
     /// 1..=1000; 0: 200.
     #[cfg_attr(feature = "schema", param(maximum = 1000))]
@@ -207,7 +207,8 @@ pub struct LogQuery {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LogView {
     pub lines: Vec<LogLine>,
-    /// There are older ones: ask again with `before` the last line's cursor.
+    /// There are older ones: ask again with `before` the last line's cursor. With `after` there are newer ones: ask again
+    /// with `after` the first line's.
     pub more: bool,
 }
 

@@ -22,8 +22,6 @@ use serde::Deserialize;
 
 /// Lines on a page.
 const PER_PAGE: usize = 200;
-/// Lines asked for to find those right after a cursor.
-const LOOK_AHEAD: usize = 1000;
 /// Seconds between two reloads of a page that follows without JavaScript.
 const RELOAD: u32 = 10;
 
@@ -91,7 +89,7 @@ impl Wanted {
             filter: some(&self.filter),
             before: some(&self.before).filter(|_| !newest && self.after.is_empty()),
             after: some(&self.after).filter(|_| !newest),
-            limit: if self.after.is_empty() || newest { PER_PAGE } else { LOOK_AHEAD },
+            limit: PER_PAGE,
         }
     }
 
@@ -147,6 +145,8 @@ struct Page {
     filter: String,
     lines: Vec<Line>,
     follows: bool,
+    /// The newest lines are shown.
+    at_end: bool,
     /// Queries.
     older: Option<String>,
     newer: Option<String>,
@@ -170,20 +170,19 @@ async fn page(
         frame.refresh = RELOAD;
     }
     let view = app.lbd.client.log(log.name, &wanted.ask()).await?;
-    let (mut lines, mut more) = (view.lines, view.more);
+    let lines = view.lines;
+    // What stands before newer lines is older; beyond what is not the newest there is newer.
     let after = !wanted.after.is_empty() && !wanted.follows();
-    // The lines right after the cursor, not the newest of all.
-    if after && lines.len() > PER_PAGE {
-        lines.drain(..lines.len() - PER_PAGE);
-    }
-    more |= after;
-    let is_newest = wanted.follows() || (wanted.before.is_empty() && wanted.after.is_empty());
-    let newer = lines.first().filter(|_| !is_newest).map(|l| wanted.link(&[("after", &l.cursor)]));
-    let older = lines.last().filter(|_| more).map(|l| wanted.link(&[("before", &l.cursor)]));
+    let at_end = wanted.follows() || (wanted.before.is_empty() && wanted.after.is_empty());
+    let newer = lines.first().filter(|_| if after { view.more } else { !at_end });
+    let older = lines.last().filter(|_| after || view.more);
+    let newer = newer.map(|l| wanted.link(&[("after", &l.cursor)]));
+    let older = older.map(|l| wanted.link(&[("before", &l.cursor)]));
     show(&Page {
         about: log.about,
         lines: lines.into_iter().map(|l| line(l, &wanted.filter)).collect(),
         follows: wanted.follows(),
+        at_end,
         older,
         newer,
         newest: wanted.link(&[]),
@@ -218,7 +217,7 @@ mod tests {
         assert_eq!(ask("filter= x ").filter.as_deref(), Some("x"));
         assert_eq!(
             ask("after=5&before=9"),
-            LogQuery { after: Some("5".into()), limit: LOOK_AHEAD, ..LogQuery::default() }
+            LogQuery { after: Some("5".into()), limit: PER_PAGE, ..LogQuery::default() }
         );
     }
 }

@@ -85,3 +85,41 @@ fn a_restart_is_explained_and_asked_for() {
         assert_eq!(report.post(path, &[]).status, 403, "{path}");
     }
 }
+
+/// Lines as svlogd leaves them, oldest first.
+fn log(rig: &Rig, service: &str, lines: &[String]) {
+    let dir = rig.dir.path().join("log").join(service);
+    std::fs::create_dir_all(&dir).expect("a directory");
+    std::fs::write(dir.join("current"), lines.join("\n") + "\n").expect("written");
+}
+
+#[test]
+fn logs_are_filtered_paged_and_followed() {
+    let (rig, mut browser) = Rig::with(&guide());
+    browser.get("/lbadmin/logs/ldirectord").has("The log is empty here.");
+    let line = |n: u32| format!("2026-11-21_07:{:02}:{:02}.00000 kern.info kernel: <line {n}>", n / 60, n % 60);
+    log(&rig, "syslog", &(0..450).map(line).collect::<Vec<_>>());
+    let newest = browser.get("/lbadmin/logs/system");
+    newest.has("<time>2026-11-21 07:07:29</time> kern.info kernel: &#60;line 449&#62;").lacks("line 249&").has("Older");
+    newest.lacks("Newer").lacks("hx-trigger");
+    let link = |page: &crate::rig::Page, rel: &str| {
+        let at =
+            page.text.find(&format!("rel=\"{rel}\" href=\"")).unwrap_or_else(|| panic!("no {rel} in {}", page.text));
+        let rest = &page.text[at..];
+        let from = rest.find("href=\"").expect("a link") + 6;
+        let to = from + rest[from..].find('"').expect("its end");
+        format!("/lbadmin/logs/system{}", rest[from..to].replace("&#38;", "&"))
+    };
+    let second = browser.get(&link(&newest, "next"));
+    second.has("line 249&").has("line 50&").lacks("line 49&").lacks("line 250&").has("Newest");
+    let third = browser.get(&link(&second, "next"));
+    third.has("line 49&").has("line 0&").lacks("rel=\"next\"");
+    let back = browser.get(&link(&third, "prev"));
+    back.has("line 249&").has("line 50&").lacks("line 250&");
+    let newest = browser.get(&link(&back, "prev"));
+    newest.has("line 449&").has("line 250&").lacks("line 249&").lacks("rel=\"prev\"");
+    browser.get("/lbadmin/logs/system?filter=LINE+12%3E").has("<mark>line 12&#62;</mark>").lacks("line 13&");
+    browser.get("/lbadmin/logs/system?follow=1").has("hx-trigger=\"every 3s\"").has("Stop following");
+    assert_eq!(browser.get("/lbadmin/logs/../secret").status, 404);
+    assert_eq!(browser.get("/lbadmin/logs/passwd").status, 404);
+}

@@ -5,7 +5,7 @@ use super::{
     source::{Source, is_stamp},
 };
 use lb_api::{LogLine, LogView};
-use std::{fmt, io};
+use std::{collections::VecDeque, fmt, io};
 
 /// A place in a log: sorts as the lines do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,13 +36,15 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// The newest lines of all `sources` that are wanted and `shown`.
+/// The newest lines of all `sources` that are wanted and `shown`; with `after` the oldest ones, so that a reader who asks
+/// on misses none.
 pub fn collect(
     mut sources: Vec<Source>,
     wanted: &Wanted,
     shown: impl Fn(&str, &str) -> Option<String>,
 ) -> io::Result<LogView> {
-    let mut view = LogView::default();
+    let mut lines = VecDeque::new();
+    let mut more = false;
     let mut ends = Vec::with_capacity(sources.len());
     for source in &mut sources {
         ends.push(match &wanted.after {
@@ -66,13 +68,16 @@ pub fn collect(
         if wanted.filter.as_ref().is_some_and(|f| !text.to_lowercase().contains(f)) {
             continue;
         }
-        if view.lines.len() == wanted.limit {
-            view.more = true;
-            break;
+        if lines.len() == wanted.limit {
+            more = true;
+            if wanted.after.is_none() {
+                break;
+            }
+            lines.pop_front();
         }
-        view.lines.push(LogLine { cursor: at.to_string(), time: shown_time(&line.time), text });
+        lines.push_back(LogLine { cursor: at.to_string(), time: shown_time(&line.time), text });
     }
-    Ok(view)
+    Ok(LogView { lines: lines.into(), more })
 }
 
 /// Which source has the newest line, and that line's place.

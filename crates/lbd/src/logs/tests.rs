@@ -121,6 +121,25 @@ fn following_gives_what_came_since() {
     assert_eq!(texts(&dir, LogName::System, "after=2026-11-21_07:05:00.000000000/dropbear/000000000").len(), 1);
 }
 
+/// From page to page by the first line's cursor, everything comes once.
+#[test]
+fn newer_pages_join() {
+    let dir = own();
+    let all = texts(&dir, LogName::LoadBalancer, "");
+    let oldest =
+        read(dir.path(), LogName::LoadBalancer, &query("")).expect("a page").lines.pop().expect("a line").cursor;
+    let (mut seen, mut after) = (Vec::new(), oldest);
+    loop {
+        let page = read(dir.path(), LogName::LoadBalancer, &query(&format!("limit=2&after={after}"))).expect("a page");
+        seen.splice(0..0, page.lines.iter().map(|l| format!("{} {}", l.time, l.text)));
+        after = page.lines[0].cursor.clone();
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(seen, all[..4]);
+}
+
 #[test]
 fn lines_without_a_time_belong_to_the_one_before() {
     let dir = logs(&[("lbd/current", "torn off\n2026-11-21_07:00:00.1 thread panicked\n  at here\n  and there\n")]);
