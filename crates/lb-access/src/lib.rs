@@ -1,7 +1,7 @@
 //! Who may do what on the unit: users and roles, log-ins and sessions, API tokens, TOTP, the audit log, and the
 //! settings of the web interface.
 //!
-//! Owns one folder (`/data/lb/web` on the appliance): `access.json` and its copy, `audit.log`, `refused.log`. Sessions
+//! Owns one folder (`/data/web` on the appliance): `access.json` and its copy, `audit.log`, `refused.log`. Sessions
 //! are in memory only and end with the process. Knows nothing of HTTP and reads no clock: `now` is Unix seconds.
 //!
 //! What callers may rely on:

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 #[command(version)]
 pub struct Args {
     /// Directory of users, certificate and graphs
-    #[arg(long, default_value = "/data/lb/web")]
+    #[arg(long, default_value = "/data/web")]
     pub state: PathBuf,
     /// lbd's Unix socket
     #[arg(long, default_value = lb_api::SOCKET)]

@@ -28,6 +28,7 @@ pub const PROGRAMS: &[(&str, &str, &str)] = &[
     ("lbd", "lbd", "usr/sbin/lbd"),
     ("lbctl", "lbctl", "usr/bin/lbctl"),
     ("lbwizard", "lbwizard", "usr/bin/lbwizard"),
+    ("lbadmin", "lbadmin", "usr/sbin/lbadmin"),
     ("ipvs-rs", "ipvsadm", "usr/sbin/ipvsadm"),
 ];
 
