@@ -69,7 +69,7 @@ pub const MENU: &[Group] = &[
                 needs: Permission::SetState,
                 under: "",
             },
-            edit("Pending Changes", "changes"),
+            look("Pending Changes", "changes"),
             look("Configuration History", "history"),
             look("Passwords", "maintenance/passwords"),
             look("Sessions", "maintenance/sessions"),

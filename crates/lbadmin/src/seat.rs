@@ -93,10 +93,19 @@ impl FromRequestParts<Shared> for Anyone {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Refusal> {
         let scheme = scheme(parts);
+        let looks = parts.method == "GET" || parts.method == "HEAD";
         let wanted = parts.uri.path_and_query().map_or("", |p| p.as_str());
-        let login = || Refusal::LogIn { wanted: if parts.method == "GET" { wanted.to_owned() } else { String::new() } };
-        let cookie = cookie(&parts.headers, scheme.cookie()).ok_or_else(login)?;
-        let session = app.access.session(&cookie, address(parts), now()).ok_or_else(login)?;
+        let login = || Refusal::LogIn { wanted: if looks { wanted.to_owned() } else { String::new() } };
+        let from = address(parts);
+        let cookie = cookie(&parts.headers, scheme.cookie()).unwrap_or_default();
+        let Some(session) = app.access.session(&cookie, from, now()) else {
+            if !looks {
+                let action = format!("{} {}", parts.method, parts.uri.path());
+                let entry = AuditEntry::stranger(now(), from, action, "there is no session, or it has ended");
+                app.access.record(entry.refused());
+            }
+            return Err(login());
+        };
         Ok(Anyone(Seat { session, cookie, scheme }))
     }
 }
@@ -132,8 +141,8 @@ impl FromRequest<Shared> for SentByAnyone {
 
     async fn from_request(request: Request, app: &Shared) -> Result<Self, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let Anyone(seat) = Anyone::from_request_parts(&mut parts, app).await?;
         let path = parts.uri.path().to_owned();
+        let Anyone(seat) = Anyone::from_request_parts(&mut parts, app).await?;
         let form = axum::extract::RawForm::from_request(Request::from_parts(parts, body), app).await;
         let body = form.map_err(|e| Refusal::Unreadable(e.to_string()))?.0;
         let mut fields: Vec<(String, String)> =

@@ -10,7 +10,7 @@ use crate::{
 use askama::Template;
 use axum::{
     Form, Router,
-    extract::{FromRequest, Query, Request, State},
+    extract::{DefaultBodyLimit, FromRequest, Query, Request, State},
     http::{StatusCode, header},
     response::{AppendHeaders, Html, IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -18,9 +18,13 @@ use axum::{
 use lb_access::LoginRefusal;
 use serde::Deserialize;
 
+/// Bytes of a posted log-in: its fields, percent-encoded, with the page that was wanted.
+const LOGIN_BODY: usize = 8 << 10;
+
 pub fn routes() -> Router<Shared> {
     Router::new()
-        .route("/lbadmin/login", get(login).post(log_in))
+        // Strangers send it: as large as its fields may be, whatever other forms may take.
+        .route("/lbadmin/login", get(login).post(log_in).layer(DefaultBodyLimit::max(LOGIN_BODY)))
         .route("/lbadmin/logout", post(log_out))
         .route("/lbadmin/password", get(password).post(change_password))
 }

@@ -1,12 +1,15 @@
 //! The web interface as a browser meets it: a real lbd with the fake kernel, real sockets, real forms.
 
+mod abuse;
 mod access;
 mod api;
 mod changes;
 mod edit;
 mod form;
+mod program;
 mod reports;
 mod rig;
+mod routes;
 mod servers;
 mod session;
 mod view;

@@ -6,8 +6,8 @@ use lb_model::Config;
 use lbadmin::{App, Shared, args::Args, seat::Scheme, server};
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -36,11 +36,7 @@ impl Rig {
     /// The same with this kernel under it.
     pub fn over(kernel: Fake) -> Rig {
         let dir = tempfile::tempdir().expect("a directory");
-        let socket = dir.path().join("lbd.sock");
-        let settings = lbd::Settings::below(dir.path());
-        let fake = kernel.clone();
-        // It lives as long as the test's process: it stops at a signal only.
-        std::thread::spawn(move || lbd::serve(settings, move || Ok(fake)));
+        let socket = start_lbd(dir.path(), &kernel);
         let args = Args {
             state: dir.path().join("web"),
             socket: socket.clone(),
@@ -83,7 +79,7 @@ impl Rig {
     }
 
     pub fn browser(&self) -> Browser {
-        Browser { address: self.address, cookies: Vec::new(), csrf: String::new() }
+        Browser { address: self.address, from: [127, 0, 0, 1].into(), cookies: Vec::new(), csrf: String::new() }
     }
 
     /// The first log-in, with the change of password that it demands.
@@ -121,10 +117,20 @@ impl Rig {
     }
 }
 
+/// An lbd with this kernel in this process. It lives as long as the process: it stops at a signal only.
+pub fn start_lbd(dir: &Path, kernel: &Fake) -> PathBuf {
+    let settings = lbd::Settings::below(dir);
+    let (socket, fake) = (settings.socket.clone(), kernel.clone());
+    std::thread::spawn(move || lbd::serve(settings, move || Ok(fake)));
+    socket
+}
+
 /// Keeps its cookies, and the token of the last form it saw.
 #[derive(Clone)]
 pub struct Browser {
     pub address: SocketAddr,
+    /// Its own address; all of 127.0.0.0/8 is this machine.
+    pub from: IpAddr,
     pub cookies: Vec<(String, String)>,
     pub csrf: String,
 }
@@ -187,8 +193,15 @@ impl Browser {
         self.get(&page.header("location").to_owned())
     }
 
+    fn connect(&self) -> std::io::Result<TcpStream> {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(self.address), socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(self.from, 0).into())?;
+        socket.connect(&self.address.into())?;
+        Ok(socket.into())
+    }
+
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Page {
-        let mut stream = TcpStream::connect(self.address).expect("lbadmin listens");
+        let mut stream = self.connect().expect("lbadmin listens");
         stream.set_read_timeout(Some(LIMIT)).expect("a socket");
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         for (name, value) in headers {
