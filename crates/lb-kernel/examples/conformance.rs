@@ -11,7 +11,7 @@ fn main() -> Result<(), KernelError> {
     let mut numbers = env::args().skip(1).map(|a| a.parse::<u64>().unwrap_or_else(|e| panic!("{a}: {e}")));
     let (first, count) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(300));
     let dir = env::temp_dir().join(format!("conformance-{}", std::process::id()));
-    let paths = Paths { etc: dir.join("etc"), run: dir.join("run"), proc_sys: "/proc/sys".into() };
+    let paths = Paths { etc: dir.join("etc"), run: dir.join("run"), ..Paths::default() };
     std::fs::create_dir_all(&paths.etc).unwrap_or_else(|e| panic!("{}: {e}", paths.etc.display()));
     let mut kernel = Linux::open(paths)?;
     conformance::run(&mut kernel, true, |story| println!("story: {story}"));

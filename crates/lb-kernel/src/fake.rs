@@ -37,6 +37,7 @@ pub struct FakeState {
     pub timeouts: Timeouts,
     pub services: BTreeMap<ServiceKey, Service>,
     pub owned: BTreeSet<ServiceKey>,
+    pub fallback_page: Option<String>,
     /// What [`Inspect::counters`] says; services and destinations that are not here count 0. Traffic is added to it.
     pub counters: Counters,
     /// Names of the schedulers that the kernel has.
@@ -56,6 +57,7 @@ impl FakeState {
             ruleset: self.ruleset.clone(),
             timeouts: self.timeouts,
             services: self.services.clone(),
+            fallback_page: self.fallback_page.clone(),
             owned: self.owned.iter().filter(|k| self.services.contains_key(k)).copied().collect(),
         }
     }
@@ -129,6 +131,7 @@ impl Fake {
             timeouts: Timeouts::default(),
             services: BTreeMap::new(),
             owned: BTreeSet::new(),
+            fallback_page: None,
             counters: BTreeMap::new(),
             schedulers: Scheduler::ALL.iter().map(|s| s.as_str().to_owned()).collect(),
         };
@@ -245,6 +248,7 @@ impl Inner {
         match action {
             Action::SetHostname(name) => state.hostname = name.to_string(),
             Action::SetNameservers(servers) => state.nameservers.clone_from(servers),
+            Action::SetFallbackPage(page) => state.fallback_page.clone_from(page),
             Action::SetSysctl { name, value } => match state.sysctls.get_mut(name) {
                 Some(is) => is.clone_from(value),
                 None => return Err(Errno::ENOENT.into()),

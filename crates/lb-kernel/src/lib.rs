@@ -53,10 +53,17 @@ pub struct Paths {
     pub run: PathBuf,
     /// `/proc/sys`.
     pub proc_sys: PathBuf,
+    /// The fallback page where none is configured. The one that is served is in `run`.
+    pub shipped_page: PathBuf,
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        Paths { etc: "/etc".into(), run: "/run/lb".into(), proc_sys: "/proc/sys".into() }
+        Paths {
+            etc: "/etc".into(),
+            run: "/run/lb".into(),
+            proc_sys: "/proc/sys".into(),
+            shipped_page: "/usr/share/steelyard/fallback/index.html".into(),
+        }
     }
 }

@@ -59,6 +59,7 @@ impl Linux {
         match action {
             Action::SetHostname(name) => self.files.set_hostname(name),
             Action::SetNameservers(servers) => self.files.set_nameservers(servers),
+            Action::SetFallbackPage(page) => self.files.set_fallback_page(page.as_deref()),
             Action::SetSysctl { name, value } => self.files.set_sysctl(name, value),
             Action::LinkUp(name) => self.net.link_up(name),
             Action::SetMtu { interface, mtu } => self.net.set_mtu(interface, *mtu),
@@ -100,6 +101,10 @@ impl Kernel for Linux {
         Ok(Observed {
             hostname: self.files.hostname(&desired.hostname).map_err(doing("read the host name"))?,
             nameservers: self.files.nameservers().map_err(doing("read the nameservers"))?,
+            fallback_page: self
+                .files
+                .fallback_page(desired.fallback_page.as_deref())
+                .map_err(doing("read the fallback page"))?,
             links,
             addresses,
             routes,

@@ -38,7 +38,7 @@ fn run(program: &str, arguments: &str) -> String {
 }
 
 fn open(dir: &Path) -> Linux {
-    let paths = Paths { etc: dir.into(), run: dir.join("run"), proc_sys: "/proc/sys".into() };
+    let paths = Paths { etc: dir.into(), run: dir.join("run"), ..Paths::default() };
     Linux::open(paths).unwrap_or_else(|e| panic!("{e}: {:?}", e.cause))
 }
 

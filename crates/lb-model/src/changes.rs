@@ -29,6 +29,13 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     node(&old.node, &new.node, &mut list);
     globals(&old.globals, &new.globals, &mut list);
     virtual_servers(&old.virtual_servers, &new.virtual_servers, &mut list);
+    if old.fallback_page != new.fallback_page {
+        list.add(match (&old.fallback_page, &new.fallback_page) {
+            (_, None) => "Go back to the shipped fallback page".to_owned(),
+            (None, Some(page)) => format!("Set a fallback page of {} bytes", page.as_str().len()),
+            (Some(_), Some(page)) => format!("Change the fallback page, now {} bytes", page.as_str().len()),
+        });
+    }
     if list.0.is_empty() && old != new {
         list.add("Reorder the entries of the configuration");
     }

@@ -1,6 +1,6 @@
 //! The document: what one unit is (`node`, never replicated), and what it does (the rest).
 
-use crate::{FirewallMark, ForwardingMethod, Hostname, IfName, Service, VirtualServer};
+use crate::{FallbackPage, FirewallMark, ForwardingMethod, Hostname, IfName, Service, VirtualServer};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -23,6 +23,10 @@ pub struct Config {
     pub globals: Globals,
     #[serde(default)]
     pub virtual_servers: Vec<VirtualServer>,
+    /// Left out: the page that is shipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, min_length = 1, max_length = 262_144))]
+    pub fallback_page: Option<FallbackPage>,
 }
 
 /// What stays with this unit when a pair shares its configuration.

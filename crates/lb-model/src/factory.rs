@@ -30,6 +30,7 @@ pub fn factory() -> Config {
         },
         globals: Globals::default(),
         virtual_servers: Vec::new(),
+        fallback_page: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! One pass a subject; each problem names the field (a JSON pointer), the value, the reason and a hint.
 //! What a single value can be wrong in is refused earlier, when it is parsed.
 
-use crate::{Config, Family, ForwardingMethod, HealthDefaults, Timeouts};
+use crate::{Config, FallbackPage, Family, ForwardingMethod, HealthDefaults, Timeouts};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
@@ -41,6 +41,14 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     network(config, &mut found);
     globals(config, &mut found);
     virtual_servers::check(config, &mut found);
+    if let Some(page) = &config.fallback_page {
+        let size = page.as_str().len();
+        if !(1..=FallbackPage::LONGEST).contains(&size) {
+            let reason = format!("must be 1 to {} bytes of HTML", FallbackPage::LONGEST);
+            let hint = "leave it out for the shipped page; put pictures on another server";
+            found.add("/fallback_page".into(), format!("{size} bytes"), reason, hint);
+        }
+    }
     found.0
 }
 

@@ -3,9 +3,9 @@
 //! Behind the feature `sample`, so that the product does not carry it.
 
 use crate::{
-    Check, CheckMethod, Config, FallbackServer, Family, FirewallMark, ForwardingMethod, Interface, Negotiate,
-    NegotiateService, Persistence, Ports, Protocol, RealServer, RequestedState, Route, Scheduler, Service, Tunnel,
-    VirtualServer, factory,
+    Check, CheckMethod, Config, FallbackPage, FallbackServer, Family, FirewallMark, ForwardingMethod, Interface,
+    Negotiate, NegotiateService, Persistence, Ports, Protocol, RealServer, RequestedState, Route, Scheduler, Service,
+    Tunnel, VirtualServer, factory,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -61,6 +61,10 @@ pub fn config(seed: u64, wild: bool) -> Config {
     }
     if wild && r.one_in(4) {
         config.node.gateway = Some(Ipv4Addr::from(u32::try_from(r.draw() >> 32).unwrap_or(0)));
+    }
+    if r.one_in(8) {
+        let size = if wild && r.one_in(2) { 0 } else { 1 + r.below(2000) };
+        config.fallback_page = Some(FallbackPage::new("x".repeat(usize::try_from(size).unwrap_or(1))));
     }
     config.assign_marks();
     config

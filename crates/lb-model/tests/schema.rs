@@ -54,6 +54,7 @@ fn full() -> Value {
             "interfaces": [{"name": "eth0", "addresses": ["10.0.0.21/24", "fd00:a::21/64"], "mtu": 1500}],
             "routes": [{"to": "172.16.0.0/12", "via": "10.0.0.2"}],
         },
+        "fallback_page": "<h1>Back soon</h1>",
         "virtual_servers": [
             {
                 "label": "VIP", "service": {"kind": "address", "address": "10.0.0.21", "protocol": "tcp", "ports": "80"},

@@ -11,6 +11,8 @@ use std::{fmt, net::IpAddr};
 pub enum Action {
     SetHostname(Hostname),
     SetNameservers(Vec<IpAddr>),
+    /// HTML; `None`: the shipped page.
+    SetFallbackPage(Option<String>),
     SetSysctl {
         name: String,
         value: String,
@@ -85,6 +87,7 @@ impl Observed {
         match action {
             Action::SetHostname(name) => self.hostname = name.to_string(),
             Action::SetNameservers(servers) => self.nameservers.clone_from(servers),
+            Action::SetFallbackPage(page) => self.fallback_page.clone_from(page),
             Action::SetSysctl { name, value } => {
                 self.sysctls.insert(name.clone(), value.clone());
             }
@@ -147,6 +150,8 @@ impl fmt::Display for Action {
                 let servers: Vec<String> = servers.iter().map(IpAddr::to_string).collect();
                 write!(f, "nameservers: set {}", if servers.is_empty() { "none".into() } else { servers.join(", ") })
             }
+            Action::SetFallbackPage(None) => f.write_str("fallback page: set the shipped one"),
+            Action::SetFallbackPage(Some(page)) => write!(f, "fallback page: set {} bytes", page.len()),
             Action::SetSysctl { name, value } => write!(f, "sysctl: set {name} = {value}"),
             Action::LinkUp(name) => write!(f, "link: bring {name} up"),
             Action::SetMtu { interface, mtu } => write!(f, "link: set MTU {mtu} on {interface}"),

@@ -70,6 +70,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     if observed.nameservers != desired.nameservers {
         do_.push(Action::SetNameservers(desired.nameservers.clone()));
     }
+    if observed.fallback_page != desired.fallback_page {
+        do_.push(Action::SetFallbackPage(desired.fallback_page.clone()));
+    }
     sysctls(desired, observed, do_);
     links(desired, observed, do_, &mut plan.drift);
     let stale = addresses(desired, observed, do_, &mut plan.drift);

@@ -27,6 +27,8 @@ pub struct Desired {
     pub ruleset: Ruleset,
     pub timeouts: Timeouts,
     pub services: BTreeMap<ServiceKey, Service>,
+    /// HTML for clients that no real server takes; `None`: the shipped page.
+    pub fallback_page: Option<String>,
 }
 
 /// What the kernel has at the moment, as far as it concerns us.
@@ -46,6 +48,8 @@ pub struct Observed {
     pub services: BTreeMap<ServiceKey, Service>,
     /// Services that we programmed, by our journal: what is in `services` and not here is somebody else's.
     pub owned: BTreeSet<ServiceKey>,
+    /// As in [`Desired`].
+    pub fallback_page: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,6 +19,7 @@ fn bare_kernel() -> Observed {
         timeouts: Timeouts { tcp: 900, tcp_fin: 120, udp: 300 },
         services: BTreeMap::new(),
         owned: BTreeSet::new(),
+        fallback_page: None,
     }
 }
 

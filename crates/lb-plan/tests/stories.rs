@@ -36,6 +36,7 @@ fn story(dir: &Path) -> String {
         timeouts: Timeouts::default(),
         services: Default::default(),
         owned: Default::default(),
+        fallback_page: None,
     };
     if let Some(before) = read(&dir.join("before.json")) {
         let wanted = desired(&before, &health(&before, ""));

@@ -83,6 +83,6 @@ impl Args {
     }
 
     pub fn paths(&self) -> lb_kernel::Paths {
-        lb_kernel::Paths { etc: self.etc.clone(), run: self.run.clone(), proc_sys: "/proc/sys".into() }
+        lb_kernel::Paths { etc: self.etc.clone(), run: self.run.clone(), ..lb_kernel::Paths::default() }
     }
 }

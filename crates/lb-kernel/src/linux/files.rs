@@ -1,4 +1,4 @@
-//! The host name, `/etc/hosts`, `/etc/resolv.conf` and sysctls.
+//! The host name, `/etc/hosts`, `/etc/resolv.conf`, the fallback page and sysctls.
 //!
 //! Files are replaced by rename, so that no reader sees half of one, and only when they differ. They are
 //! made anew at every start (`/etc` is in memory), so nothing here waits for a disk.
@@ -48,6 +48,34 @@ impl Files {
     pub(super) fn set_nameservers(&self, servers: &[IpAddr]) -> Result<(), Cause> {
         let lines: String = servers.iter().map(|s| format!("nameserver {s}\n")).collect();
         write(&self.paths.etc.join("resolv.conf"), &format!("{WRITTEN_BY}{lines}"))
+    }
+
+    /// What the `fallback` service serves; `None` for the shipped page, unless that very page is configured, and before
+    /// anything is served.
+    pub(super) fn fallback_page(&self, desired: Option<&str>) -> Result<Option<String>, Cause> {
+        let Some(served) = read(&self.served_page())? else { return Ok(None) };
+        let shipped = desired != Some(&served) && read(&self.paths.shipped_page)?.as_ref() == Some(&served);
+        Ok((!shipped).then_some(served))
+    }
+
+    pub(super) fn set_fallback_page(&self, page: Option<&str>) -> Result<(), Cause> {
+        let served = self.served_page();
+        if let Some(dir) = served.parent() {
+            fs::create_dir_all(dir).map_err(|source| failed(dir, source))?;
+        }
+        match page.map_or_else(|| read(&self.paths.shipped_page), |page| Ok(Some(page.to_owned())))? {
+            Some(page) => write(&served, &page),
+            // Nothing was shipped: a page of former times must not stay.
+            None => match fs::remove_file(&served) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed(&served, source)),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// In memory, and made anew at every start, as the other files.
+    fn served_page(&self) -> PathBuf {
+        self.paths.run.join("fallback/index.html")
     }
 
     /// The values of those of `names` that the kernel has.

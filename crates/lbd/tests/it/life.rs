@@ -278,6 +278,30 @@ fn the_changes_of_a_candidate_are_told_anew_after_each_apply() {
     assert_eq!((rig.status().pending_changes, candidate.base), (1, 0));
 }
 
+#[test]
+fn the_fallback_page_is_part_of_the_configuration() {
+    let dir = dir();
+    let rig = Rig::start(dir.path());
+    let mut config = guide_unchecked();
+    rig.apply(&config).expect("applied");
+    let texts = |applied: &Applied| applied.changes.iter().map(|c| c.text.clone()).collect::<Vec<_>>();
+    config.fallback_page = Some(lb_model::FallbackPage::new("<h1>Back soon</h1>"));
+    let applied = rig.apply(&config).expect("applied");
+    assert_eq!(texts(&applied), ["Set a fallback page of 18 bytes"]);
+    assert_eq!(applied.plan, ["fallback page: set 18 bytes"]);
+    assert_eq!(rig.kernel.state().fallback_page.as_deref(), Some("<h1>Back soon</h1>"));
+    assert_eq!(texts(&rig.apply(&config).expect("nothing to do")), [] as [&str; 0]);
+    rig.kernel.edit(|kernel| kernel.fallback_page = None);
+    let repaired: lb_api::ReconcileView = rig.ask(Command::Reconcile).expect("reconciled");
+    assert_eq!(repaired.plan, ["fallback page: set 18 bytes"]);
+    config.fallback_page = Some(lb_model::FallbackPage::new("x".repeat(lb_model::FallbackPage::LONGEST + 1)));
+    let error = rig.apply(&config).expect_err("too long");
+    assert_eq!(error.problems[0].path, "/fallback_page");
+    config.fallback_page = None;
+    assert_eq!(texts(&rig.apply(&config).expect("applied")), ["Go back to the shipped fallback page"]);
+    assert_eq!(rig.kernel.state().fallback_page, None);
+}
+
 /// Every line of the configuration that changes is planned without reading the kernel's services again,
 /// and the full comparison that follows finds nothing to do.
 #[test]

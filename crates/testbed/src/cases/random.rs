@@ -18,7 +18,7 @@ pub fn fake_and_real() -> Result<()> {
         let dir = tempfile::tempdir()?;
         std::fs::create_dir_all(dir.path().join("etc"))?;
         std::fs::create_dir_all(dir.path().join("run"))?;
-        let paths = Paths { etc: dir.path().join("etc"), run: dir.path().join("run"), proc_sys: "/proc/sys".into() };
+        let paths = Paths { etc: dir.path().join("etc"), run: dir.path().join("run"), ..Paths::default() };
         let mut real = Linux::open(paths)?;
         let mut fake = Fake::new(&["eth0", "eth1"]);
         let mut tried = 0;

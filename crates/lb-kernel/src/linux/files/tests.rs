@@ -1,7 +1,7 @@
 use super::*;
 
 fn files(dir: &Path) -> Files {
-    Files::new(Paths { etc: dir.into(), run: dir.into(), proc_sys: dir.into() })
+    Files::new(Paths { etc: dir.into(), run: dir.into(), proc_sys: dir.into(), shipped_page: dir.join("shipped.html") })
 }
 
 #[test]
@@ -49,4 +49,27 @@ fn a_sysctl_that_is_not_there_is_left_out_and_cannot_be_set() {
     files.set_sysctl(&names[0], "1").expect("set");
     assert_eq!(files.sysctls(names.iter()).expect("read")[&names[0]], "1");
     assert!(files.set_sysctl(&names[1], "1").is_err());
+}
+
+#[test]
+fn the_fallback_page_is_the_configured_or_the_shipped_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let files = files(dir.path());
+    let served = || fs::read_to_string(dir.path().join("fallback/index.html")).ok();
+    let page = |desired| files.fallback_page(desired).expect("read");
+    assert_eq!(page(None), None);
+    files.set_fallback_page(Some("<p>Ours")).expect("set");
+    assert_eq!((served().as_deref(), page(None).as_deref()), (Some("<p>Ours"), Some("<p>Ours")));
+    files.set_fallback_page(None).expect("nothing was shipped");
+    assert_eq!((served(), page(None)), (None, None));
+
+    let shipped = "<p>Shipped";
+    fs::write(dir.path().join("shipped.html"), shipped).expect("shipped");
+    files.set_fallback_page(Some("<p>Ours")).expect("set");
+    files.set_fallback_page(None).expect("set back");
+    assert_eq!((served().as_deref(), page(None)), (Some(shipped), None));
+    // Somebody pasted the shipped page into the form.
+    assert_eq!(page(Some(shipped)).as_deref(), Some(shipped));
+    fs::write(dir.path().join("fallback/index.html"), "<p>By hand").expect("changed");
+    assert_eq!(page(None).as_deref(), Some("<p>By hand"));
 }
