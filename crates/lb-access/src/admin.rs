@@ -414,8 +414,11 @@ impl Access {
     /// Time-outs count at once, for sessions that run too.
     pub fn set_settings(&self, settings: WebSettings, by: &Who, now: u64) -> Result<(), Refusal> {
         let detail = format!(
-            "http {}, sessions end after {} s idle and {} s in all.",
-            settings.http, settings.session_idle, settings.session_absolute
+            "http {}, sessions end after {} s idle and {} s in all, metrics {}.",
+            settings.http,
+            settings.session_idle,
+            settings.session_absolute,
+            if settings.open_metrics { "for everybody" } else { "with a token" }
         );
         self.administer(by, now, "web-settings", detail, || {
             settings.check()?;

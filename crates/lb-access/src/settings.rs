@@ -59,11 +59,13 @@ pub struct WebSettings {
     pub session_idle: u32,
     /// A session ends after this long in any case: seconds, 300..=604800, not less than `session_idle`.
     pub session_absolute: u32,
+    /// `/metrics` is answered to everybody who reaches the unit; otherwise to those with an API token.
+    pub open_metrics: bool,
 }
 
 impl Default for WebSettings {
     fn default() -> WebSettings {
-        WebSettings { http: HttpMode::On, session_idle: 900, session_absolute: 28_800 }
+        WebSettings { http: HttpMode::On, session_idle: 900, session_absolute: 28_800, open_metrics: false }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod frame;
 pub mod help;
 pub mod live;
 pub mod menu;
+pub mod metrics;
 pub mod pages;
 pub mod refusal;
 pub mod sampler;

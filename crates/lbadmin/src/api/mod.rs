@@ -30,7 +30,7 @@ use crate::Shared;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -63,6 +63,11 @@ fn described() -> OpenApiRouter<Shared> {
     )
 }
 
+/// Those outside of `/api`.
+fn outside() -> OpenApiRouter<Shared> {
+    crate::metrics::routes()
+}
+
 pub fn routes() -> Router<Shared> {
     let (router, _) = described().split_for_parts();
     let router = router
@@ -70,15 +75,18 @@ pub fn routes() -> Router<Shared> {
             Problem::not_found(format!("there is no route /api{}", request.uri().path()))
                 .hint("/api/v1/openapi.json describes them all")
         })
-        .method_not_allowed_fallback(|request: Request| async move {
-            let message = format!("this route does not take {}", request.method());
-            Problem::new(ErrorCode::MethodNotAllowed, message).hint("Allow says what it takes")
-        })
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(etag::tag))
         .layer(middleware::from_fn(acceptable))
         .layer(middleware::from_fn(in_time))
         .layer(CatchPanicLayer::custom(panicked));
-    Router::new().nest("/api", router)
+    let (outside, _) = outside().split_for_parts();
+    Router::new().nest("/api", router).merge(outside.method_not_allowed_fallback(method_not_allowed))
+}
+
+async fn method_not_allowed(method: Method) -> Problem {
+    Problem::new(ErrorCode::MethodNotAllowed, format!("this route does not take {method}"))
+        .hint("Allow says what it takes")
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -49,7 +49,7 @@ struct Document {
 }
 
 static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
-    let value = finish(super::described().to_openapi());
+    let value = finish(super::described().merge(super::outside()).to_openapi());
     let text = serde_json::to_vec(&value).unwrap_or_default().into();
     Document { value, text }
 });

@@ -482,11 +482,14 @@ struct Web {
     /// A session ends after so many seconds in any case.
     #[schema(minimum = 300, maximum = 604800)]
     session_absolute: u32,
+    /// `/metrics` is answered without a token, too.
+    #[serde(default)]
+    open_metrics: bool,
 }
 
 fn web(app: &Shared) -> Web {
-    let WebSettings { http, session_idle, session_absolute } = app.access.settings();
-    Web { http, session_idle, session_absolute }
+    let WebSettings { http, session_idle, session_absolute, open_metrics } = app.access.settings();
+    Web { http, session_idle, session_absolute, open_metrics }
 }
 
 /// The settings of the web interface
@@ -506,8 +509,9 @@ async fn put_web_settings(
     Json(new): Json<Web>,
 ) -> Result<impl IntoResponse> {
     seen.check(&etag::of(&web(&app)))?;
-    let Web { http, session_idle, session_absolute } = new;
-    let (settings, by) = (WebSettings { http, session_idle, session_absolute }, caller.who.clone());
+    let Web { http, session_idle, session_absolute, open_metrics } = new;
+    let settings = WebSettings { http, session_idle, session_absolute, open_metrics };
+    let by = caller.who.clone();
     blocking(&app, move |access| access.set_settings(settings, &by, now())).await??;
     let now = web(&app);
     Ok((AppendHeaders([(header::ETAG, etag::of(&now))]), Answer(now)))

@@ -137,7 +137,8 @@ impl Schemas<'_> {
                 match kind[..] {
                     [meant] => self.check(meant, value, at, found),
                     _ => {
-                        let words: Vec<&str> = forms.iter().filter_map(|f| self.described(f)).collect();
+                        let mut words: Vec<&str> = forms.iter().filter_map(|f| self.described(f)).collect();
+                        words.dedup();
                         add(found, at, value, format!("must be {}", words.join(" or ")));
                     }
                 }

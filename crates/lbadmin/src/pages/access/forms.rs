@@ -10,6 +10,10 @@ use lb_access::{PASSWORD_LONGEST, PASSWORD_SHORTEST, Role, WebSettings};
 pub const TOKEN_DAYS: [(&str, &str); 5] =
     [("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "until it is revoked")];
 
+/// Who may read `/metrics`: as posted, and in words.
+const METRICS: [(&str, &str); 2] =
+    [("token", "with an API token"), ("everybody", "for everybody who reaches this unit")];
+
 fn form(title: &str, heading: &'static str, fields: Vec<Field>) -> Form {
     Form {
         title: title.to_owned(),
@@ -80,15 +84,18 @@ pub fn remove_code() -> Form {
 
 pub fn web(settings: &WebSettings) -> Form {
     let modes = [("on", "on"), ("redirect", "redirect to https"), ("off", "off")];
-    let fields = vec![
-        Field::select("http", "Plain http", "web-http", modes).value(settings.http.to_string()),
-        Field::number("session_idle", "Session ends when idle for", "session-idle", 60, 86_400)
-            .unit("seconds")
-            .value(settings.session_idle.to_string()),
-        Field::number("session_absolute", "Session ends at the latest after", "session-absolute", 300, 604_800)
-            .unit("seconds")
-            .value(settings.session_absolute.to_string()),
-    ];
+    let fields =
+        vec![
+            Field::select("http", "Plain http", "web-http", modes).value(settings.http.to_string()),
+            Field::number("session_idle", "Session ends when idle for", "session-idle", 60, 86_400)
+                .unit("seconds")
+                .value(settings.session_idle.to_string()),
+            Field::number("session_absolute", "Session ends at the latest after", "session-absolute", 300, 604_800)
+                .unit("seconds")
+                .value(settings.session_absolute.to_string()),
+            Field::select("metrics", "Metrics for monitoring", "web-metrics", METRICS)
+                .value(if settings.open_metrics { "everybody" } else { "token" }),
+        ];
     form("Access", "Access", fields)
 }
 

@@ -143,7 +143,13 @@ fn settings(sent: &Sent) -> Result<WebSettings, (&'static str, String)> {
         number.map_err(|_| (field, "This is not a whole number of seconds.".to_owned()))
     };
     let http = sent.get("http").parse::<HttpMode>().map_err(|refusal| (refusal.field(), sentence(&refusal)))?;
-    Ok(WebSettings { http, session_idle: seconds("session_idle")?, session_absolute: seconds("session_absolute")? })
+    let open_metrics = match sent.get("metrics") {
+        "" | "token" => false,
+        "everybody" => true,
+        _ => return Err(("metrics", "This is none of the choices. Choose token or everybody.".to_owned())),
+    };
+    let (session_idle, session_absolute) = (seconds("session_idle")?, seconds("session_absolute")?);
+    Ok(WebSettings { http, session_idle, session_absolute, open_metrics })
 }
 
 /// What a form with files brought.

@@ -3,6 +3,7 @@
 mod access;
 mod document;
 mod events;
+mod metrics;
 mod objects;
 mod people;
 

@@ -1,0 +1,284 @@
+//! `/metrics`: the state of the unit in OpenMetrics, for Prometheus and its relatives.
+//!
+//! Made anew for each scrape from lbd's status, which is asked for at most every 1.5 s. Labels are names of servers
+//! and interfaces from the configuration and the kernel, never what a client sends; beyond [`MOST`] servers the rest
+//! is left out and counted. A token of any role is needed, unless the settings of the web interface say otherwise.
+
+use crate::{
+    Shared,
+    api::{caller::bearer, problem::Problem},
+    seat::address,
+};
+use axum::{
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use lb_access::{AuditEntry, Permission};
+use lb_api::{ActualState, Counters, RealServerStatus, Status, Summary, SystemView};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, text::encode},
+    metrics::{MetricType, exemplar::Exemplar},
+    registry::{Registry, Unit},
+};
+use std::{fmt, sync::Arc};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Virtual and real servers in one answer.
+const MOST: usize = 20_000;
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default().routes(routes!(metrics))
+}
+
+/// The state of the unit in OpenMetrics
+///
+/// Without a token where the settings of the web interface say so.
+#[utoipa::path(get, path = "/metrics", tag = "reports", security(("token" = ["look"]), ()),
+    responses((status = 200, body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")))]
+async fn metrics(_: Scraper, State(app): State<Shared>, headers: HeaderMap) -> Result<Response, Problem> {
+    let (summary, status, system) = tokio::join!(app.lbd.summary(), app.lbd.status(), app.lbd.client.system());
+    let scrape = Scrape { summary: summary.ok(), status: status.ok(), system: system.ok() };
+    let text = scrape.text().map_err(Problem::internal)?;
+    let old = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).is_some_and(|accept| {
+        accept.contains("text/plain") && !accept.contains("openmetrics") && !accept.contains("*/*")
+    });
+    Ok(([(header::CONTENT_TYPE, if old { PLAIN } else { OPENMETRICS })], text).into_response())
+}
+
+/// Somebody who may look, or anybody where that is set.
+struct Scraper;
+
+impl FromRequestParts<Shared> for Scraper {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &Shared) -> Result<Self, Problem> {
+        if app.access.settings().open_metrics {
+            return Ok(Scraper);
+        }
+        match bearer(&parts.headers, app, address(parts)) {
+            Ok(who) if who.may(Permission::Look) => Ok(Scraper),
+            Ok(who) => Err(Problem::new(lb_api::ErrorCode::Forbidden, format!("the role {} may not look", who.role))),
+            Err(problem) => {
+                let entry = AuditEntry::stranger(
+                    crate::app::now(),
+                    address(parts),
+                    "GET /metrics",
+                    problem.error.message.clone(),
+                );
+                app.access.record(entry.refused());
+                Err(problem)
+            }
+        }
+    }
+}
+
+/// What is known at one time; nothing of it where lbd does not answer.
+#[derive(Debug)]
+pub struct Scrape {
+    pub summary: Option<Summary>,
+    pub status: Option<Arc<Status>>,
+    pub system: Option<SystemView>,
+}
+
+impl Scrape {
+    pub fn text(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix("steelyard");
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+/// One metric with its values.
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+impl Writer<'_> {
+    fn gauges<'v>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        values: impl Iterator<Item = (Labels<'v>, f64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        for (labels, value) in values {
+            match labels.is_empty() {
+                true => metric.encode_gauge(&value)?,
+                false => metric.encode_family(&labels)?.encode_gauge(&value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn counters<'v>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        values: impl Iterator<Item = (Labels<'v>, f64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        let none: Option<&Exemplar<Labels<'_>, f64>> = None;
+        for (labels, value) in values {
+            match labels.is_empty() {
+                true => metric.encode_counter(&value, none)?,
+                false => metric.encode_family(&labels)?.encode_counter(&value, none)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
+        self.gauges(name, help, unit, std::iter::once((Vec::new(), value)))
+    }
+
+    fn flag(&mut self, name: &str, help: &str, value: bool) -> fmt::Result {
+        self.gauge(name, help, None, f64::from(u8::from(value)))
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut writer = Writer(encoder);
+        writer.flag("lbd_up", "lbd answers.", self.summary.is_some() && self.status.is_some())?;
+        if let Some(summary) = &self.summary {
+            unit(summary, &mut writer)?;
+        }
+        if let Some(status) = &self.status {
+            servers(status, &mut writer)?;
+        }
+        if let Some(system) = &self.system {
+            load(system, &mut writer)?;
+        }
+        Ok(())
+    }
+}
+
+fn unit(summary: &Summary, w: &mut Writer) -> fmt::Result {
+    let build = [("version", summary.version.as_str()), ("hostname", summary.hostname.as_str())];
+    w.0.encode_descriptor("unit", "Which unit this is.", None, MetricType::Info)?.encode_info(&build.to_vec())?;
+    w.gauge("revision", "The running revision of the configuration.", None, summary.revision as f64)?;
+    w.flag("converged", "The kernel is as the configuration says.", summary.converged)?;
+    w.flag("candidate_pending", "Changes wait in the candidate.", summary.candidate_etag != 0)?;
+    w.flag("awaiting_confirm", "A revision undoes itself unless it is confirmed.", summary.confirm.is_some())?;
+    w.gauge("alarms", "What an administrator must know.", None, summary.alarms.len() as f64)
+}
+
+const STATES: [(ActualState, &str); 4] = [
+    (ActualState::Active, "active"),
+    (ActualState::NonActive, "non-active"),
+    (ActualState::Draining, "draining"),
+    (ActualState::Checking, "checking"),
+];
+
+/// A counter's name, what it counts, its unit, and where it is.
+type Counter = (&'static str, &'static str, Option<Unit>, fn(&Counters) -> u64);
+
+const COUNTERS: [Counter; 5] = [
+    ("connections", "Connections scheduled", None, |c| c.connections),
+    ("packets_in", "Packets from clients", None, |c| c.packets_in),
+    ("packets_out", "Packets to clients", None, |c| c.packets_out),
+    ("in", "Bytes from clients", Some(Unit::Bytes), |c| c.bytes_in),
+    ("out", "Bytes to clients", Some(Unit::Bytes), |c| c.bytes_out),
+];
+
+type Gauge = (&'static str, &'static str, fn(&RealServerStatus) -> u32);
+
+const GAUGES: [Gauge; 4] = [
+    ("real_server_active_connections", "Open connections.", |r| r.active_connections),
+    ("real_server_inactive_connections", "Connections that are being closed.", |r| r.inactive_connections),
+    ("real_server_persistent_connections", "Clients bound to the server.", |r| r.persistent_connections),
+    ("real_server_weight", "Share of the load.", |r| r.weight),
+];
+
+fn servers(status: &Status, w: &mut Writer) -> fmt::Result {
+    let all: Vec<_> = status.virtual_servers.iter().collect();
+    let count = |vs: &&lb_api::VirtualServerStatus| 1 + vs.real_servers.len();
+    let mut room = MOST;
+    let kept = all.iter().take_while(|vs| {
+        let fits = room >= count(vs);
+        room = room.saturating_sub(count(vs));
+        fits
+    });
+    let kept = kept.count();
+    let left_out: usize = all[kept..].iter().map(count).sum();
+    let virtual_servers = &all[..kept];
+    w.gauge("servers_left_out", "Virtual and real servers that are not in this answer.", None, left_out as f64)?;
+    w.gauge("virtual_servers", "Virtual servers that are configured.", None, all.len() as f64)?;
+
+    let each = || virtual_servers.iter().map(|v| (vec![("virtual_server", v.label.as_str())], *v));
+    let flag = |b: bool| f64::from(u8::from(b));
+    w.gauges("virtual_server_up", "Somebody serves: a real server.", None, each().map(|(l, v)| (l, flag(v.active))))?;
+    let fallback = each().map(|(l, v)| (l, flag(v.fallback)));
+    w.gauges("virtual_server_fallback", "The fallback server has the traffic.", None, fallback)?;
+    for (name, help, unit, of) in &COUNTERS {
+        let name = format!("virtual_server_{name}");
+        w.counters(&name, &format!("{help}."), unit.as_ref(), each().map(|(l, v)| (l, of(&v.counters) as f64)))?;
+    }
+
+    let rips = || {
+        virtual_servers.iter().flat_map(|v| {
+            v.real_servers
+                .iter()
+                .map(|r| (vec![("virtual_server", v.label.as_str()), ("real_server", r.label.as_str())], r))
+        })
+    };
+    let up = rips().map(|(l, r)| (l, flag(r.actual == ActualState::Active)));
+    w.gauges("real_server_up", "The real server is given clients.", None, up)?;
+    let states = rips().flat_map(|(labels, r)| {
+        STATES.iter().map(move |(state, word)| {
+            let mut labels = labels.clone();
+            labels.push(("state", word));
+            (labels, f64::from(u8::from(r.actual == *state)))
+        })
+    });
+    w.gauges("real_server_state", "1 for the state that the real server is in.", None, states)?;
+    for (name, help, of) in GAUGES {
+        w.gauges(name, help, None, rips().map(|(l, r)| (l, f64::from(of(r)))))?;
+    }
+    for (name, help, unit, of) in &COUNTERS {
+        let name = format!("real_server_{name}");
+        w.counters(&name, &format!("{help}."), unit.as_ref(), rips().map(|(l, r)| (l, of(&r.counters) as f64)))?;
+    }
+    Ok(())
+}
+
+fn load(system: &SystemView, w: &mut Writer) -> fmt::Result {
+    w.gauge("uptime", "Since boot.", Some(&Unit::Seconds), system.uptime as f64)?;
+    w.gauge("cpus", "Processors.", None, f64::from(system.cpus))?;
+    let none = |value: f64| std::iter::once((Vec::new(), value));
+    // The kernel counts hundredths of a second.
+    let (busy, total) = (system.cpu_busy as f64 / 100.0, system.cpu_total as f64 / 100.0);
+    w.counters("cpu_busy", "Time that the processors worked, all together.", Some(&Unit::Seconds), none(busy))?;
+    w.counters("cpu", "Time of the processors, all together.", Some(&Unit::Seconds), none(total))?;
+    for (name, value) in ["load1", "load5", "load15"].into_iter().zip(system.load) {
+        w.gauge(name, "Load average.", None, value)?;
+    }
+    for (name, help, value) in [
+        ("memory_total", "Memory.", system.memory_total),
+        ("memory_available", "Memory that can be had.", system.memory_available),
+        ("disk_total", "The data partition.", system.disk_total),
+        ("disk_free", "Room on the data partition.", system.disk_free),
+    ] {
+        w.gauge(name, help, Some(&Unit::Bytes), value as f64)?;
+    }
+    let cards = || system.interfaces.iter().map(|i| (vec![("interface", i.name.as_str())], i));
+    let bytes = Some(&Unit::Bytes);
+    w.counters("interface_in", "Bytes received.", bytes, cards().map(|(l, i)| (l, i.bytes_in as f64)))?;
+    w.counters("interface_out", "Bytes sent.", bytes, cards().map(|(l, i)| (l, i.bytes_out as f64)))?;
+    w.counters("interface_packets_in", "Packets received.", None, cards().map(|(l, i)| (l, i.packets_in as f64)))?;
+    w.counters("interface_packets_out", "Packets sent.", None, cards().map(|(l, i)| (l, i.packets_out as f64)))?;
+    w.counters("interface_errors", "Packets with errors.", None, cards().map(|(l, i)| (l, i.errors as f64)))?;
+    w.counters("interface_dropped", "Packets dropped.", None, cards().map(|(l, i)| (l, i.dropped as f64)))
+}
+
+#[cfg(test)]
+mod tests;

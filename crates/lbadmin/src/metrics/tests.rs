@@ -1,0 +1,85 @@
+use super::*;
+use lb_api::{RealServerStatus, VirtualServerStatus};
+use lb_model::RequestedState;
+
+fn status(virtual_servers: usize, real_servers: usize) -> Status {
+    let real_server = |n: usize| RealServerStatus {
+        label: format!("RIP{n}"),
+        address: format!("10.0.0.{n}:80"),
+        forwarding: "dr".into(),
+        weight: 1,
+        requested: RequestedState::Online,
+        actual: if n == 0 { ActualState::Active } else { ActualState::NonActive },
+        check: None,
+        active_connections: 12,
+        inactive_connections: 3,
+        persistent_connections: 0,
+        counters: Counters { connections: 7, bytes_in: 700, ..Counters::default() },
+    };
+    let virtual_server = |n: usize| VirtualServerStatus {
+        label: format!("VIP{n}"),
+        service: "tcp 10.0.0.21:80".into(),
+        scheduler: "wrr".into(),
+        active: true,
+        fallback: false,
+        counters: Counters { connections: 9, ..Counters::default() },
+        real_servers: (0..real_servers).map(real_server).collect(),
+    };
+    Status {
+        version: "0.1.0".into(),
+        hostname: "lbmaster".into(),
+        revision: 3,
+        alarms: vec![],
+        converged: true,
+        pending: vec![],
+        drift: vec![],
+        confirm: None,
+        pending_changes: 0,
+        virtual_servers: (0..virtual_servers).map(virtual_server).collect(),
+    }
+}
+
+#[test]
+fn a_scrape() {
+    let summary = Summary {
+        version: "0.1.0".into(),
+        hostname: "lb\"1".into(),
+        revision: 3,
+        converged: true,
+        ..Summary::default()
+    };
+    let interfaces = vec![lb_api::InterfaceCounters {
+        name: "eth0".into(),
+        bytes_in: 1,
+        bytes_out: 2,
+        packets_in: 3,
+        packets_out: 4,
+        errors: 5,
+        dropped: 6,
+    }];
+    let system = SystemView {
+        uptime: 60,
+        cpus: 2,
+        cpu_busy: 250,
+        cpu_total: 1000,
+        memory_total: 1 << 30,
+        interfaces,
+        ..SystemView::default()
+    };
+    let scrape = Scrape { summary: Some(summary), status: Some(status(1, 2).into()), system: Some(system) };
+    insta::assert_snapshot!(scrape.text().expect("a text"));
+}
+
+#[test]
+fn without_lbd_there_is_still_an_answer() {
+    let text = Scrape { summary: None, status: None, system: None }.text().expect("a text");
+    assert!(text.contains("steelyard_lbd_up 0.0\n") && text.ends_with("# EOF\n"), "{text}");
+}
+
+#[test]
+fn what_does_not_fit_is_counted() {
+    let text = Scrape { summary: None, status: Some(status(900, 30).into()), system: None }.text().expect("a text");
+    let kept = MOST / 31;
+    assert!(text.contains(&format!("steelyard_servers_left_out {}.0\n", (900 - kept) * 31)), "{}", &text[..400]);
+    assert_eq!(text.matches("steelyard_virtual_server_up{").count(), kept);
+}
