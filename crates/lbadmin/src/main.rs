@@ -11,8 +11,13 @@ fn main() -> anyhow::Result<()> {
     if !args.unconfined {
         confine::to(&args.state)?;
     }
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
-        app.start();
-        server::serve(app, listening).await
-    })
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(64)
+        .enable_all()
+        .build()?
+        .block_on(async {
+            app.start();
+            server::serve(app, listening).await
+        })
 }

@@ -136,13 +136,23 @@ pub fn report(settings: &Settings, applied: &Applied) -> String {
         "another machine, not the real server"
     };
     parts.push(format!("Test it from {from}:\n  curl {url}"));
-    parts.push(where_next());
+    parts.push(where_next(settings));
     parts.join("\n\n")
 }
 
-/// The one place that names where to go on; the web interface's address belongs here when there is one.
-fn where_next() -> String {
-    "See what it does, and add more servers:\n  lbctl status\n  lbctl --help".into()
+/// The one place that names where to go on. The web interface answers on every address; eth0's is the one just typed.
+fn where_next(settings: &Settings) -> String {
+    let eth0 = settings.eth0.addr();
+    format!(
+        "See what it does, and add more servers, in a browser (the factory user\n\
+         loadbalancer, password loadbalancer, must choose a new password):\n\
+         \x20 http://{eth0}:9080/lbadmin/\n\
+         \x20 https://{eth0}:9443/lbadmin/\n\
+         or here:\n\
+         \x20 links http://127.0.0.1:9080/lbadmin/\n\
+         \x20 lbctl status\n\
+         \x20 lbctl --help"
+    )
 }
 
 fn real_server_needs(settings: &Settings) -> String {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use testbed::console::Console;
 use testbed::guest::Job;
 use testbed::image::{self, COMMAND_LINE};
-use testbed::limits;
+use testbed::limits::{self, wait_until};
 use testbed::qemu::{Builder, Clock, Disk, Machine, Wire};
 
 /// A job that programs IPVS with Debian's C tool, leaves a file and ends with a code of its own.
@@ -104,11 +104,12 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
         "tcpdump --version",
         "lbctl --help",
         "lbwizard --help",
+        "links -version",
     ] {
         shell.ok(tool).with_context(|| format!("{tool} does not work"))?;
     }
     // Services: supervised, logging, and back after they were killed.
-    for service in ["lbd", "fallback", "dropbear", "syslog"] {
+    for service in ["lbd", "lbadmin", "fallback", "dropbear", "syslog"] {
         let up = || format!("sv status /etc/service/{service} | grep -q '^run:.*run: log'");
         shell.ok(&format!("for i in $(seq 50); do {} && break; usleep 100000; done; {}", up(), up()))?;
     }
@@ -136,5 +137,50 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
     // And a clean way down.
     shell.send_line("poweroff")?;
     machine.wait(limits::POWER_OFF)?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "boots QEMU"]
+fn the_web_interface_is_up_with_the_login_prompt_and_has_no_rights() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("sy-").tempdir()?;
+    let (mut machine, mut shell) = appliance("web", &folder.path().join("disk.img"), folder.path())?;
+    shell.login("root", "loadbalancer", limits::BOOT)?;
+    let asks = "wget -q -O - http://127.0.0.1:9080/lbadmin/login";
+    let page = wait_until("the log-in page", limits::CONVERGE, || {
+        let answer = shell.run(asks)?;
+        Ok((answer.status == 0).then_some(answer.text))
+    })?;
+    ensure!(page.contains("Unit <strong>lbmaster</strong>"), "lbadmin does not reach lbd: {page}");
+    ensure!(shell.ok("ss -ltn")?.contains(":9443"), "nobody listens for https");
+
+    // Neither root nor on the way back to it: no capabilities, none to be gained, the file system out of reach.
+    let status = shell.ok("cat /proc/$(pidof lbadmin)/status")?;
+    for line in [
+        "Uid:\t101\t101\t101\t101",
+        "Gid:\t101\t101\t101\t101",
+        "Groups:\t100 ",
+        "CapInh:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+        "CapEff:\t0000000000000000",
+        "CapAmb:\t0000000000000000",
+        "NoNewPrivs:\t1",
+    ] {
+        ensure!(status.lines().any(|shown| shown.trim_end() == line.trim_end()), "no {line:?} in:\n{status}");
+    }
+    // A log-in page that lbadmin rendered after start tells nothing about Landlock; its own word after the restriction does.
+    shell.ok("grep -h 'confined to /data/web' /data/log/lbadmin/current")?;
+    let limits = shell.ok("cat /proc/$(pidof lbadmin)/limits")?;
+    let limit = |name: &str| {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line[name.len()..].split_whitespace().next().unwrap_or_default().to_string()
+    };
+    assert_eq!((limit("Max open files").as_str(), limit("Max data size").as_str()), ("4096", "402653184"));
+    assert_eq!(shell.ok("cat /proc/$(pidof lbadmin)/oom_score_adj")?.trim(), "500");
+    assert_eq!(
+        shell.ok("stat -c '%a %U %G' /data/web /run/lbd.sock")?.trim().replace('\n', "; "),
+        "700 lbadmin lbadmin; 660 root lb"
+    );
+    machine.kill();
     Ok(())
 }
