@@ -1,9 +1,10 @@
 /*
- * Enhancements only: every page works without this file. It owns four things, each found by an attribute in the page:
+ * Enhancements only: every page works without this file. It owns five things, each found by an attribute in the page:
  *
  *   .countdown[data-seconds]     seconds left of the confirm window; counts down and then loads the page again
  *   form.edit                    asks before one leaves the page with edits that were not sent
  *   form                         is sent once: its buttons are disabled until an answer is there (data-repeat: not so)
+ *   [sse-connect] span[id]       a value that the live view sends anew
  *   .chart[data-src="/lbadmin/…"] a graph from JSON, drawn by uPlot (loaded on the first page with a graph):
  *        {"unit": "bytes/s", "times": [unix seconds], "series": [{"label": "in", "values": [number or null]}]}
  *        data-refresh="30"       asks again every 30 s; what is inside the element stays (a table for those without graphs)
@@ -86,6 +87,14 @@
   const follow = () => all("pre.log[data-follow]").forEach((log) => {
     if (log.scrollHeight - log.scrollTop - log.clientHeight < 80 || !log.dataset.placed) log.scrollTop = log.scrollHeight;
     log.dataset.placed = "1";
+  });
+
+  // ---- live values: a cell takes the place of the one with its id; those that this page does not have are left out ----
+  document.addEventListener("htmx:sseBeforeMessage", (event) => {
+    event.preventDefault();
+    const news = new DOMParser().parseFromString(event.detail.data, "text/html");
+    for (const cell of all("span[id]", news)) document.getElementById(cell.id)?.replaceWith(document.adoptNode(cell));
+    follow();
   });
 
   // ---- graphs ----
@@ -212,7 +221,6 @@
     follow();
   };
   document.addEventListener("htmx:afterSettle", start);
-  document.addEventListener("htmx:sseMessage", follow);
   document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", start) : start();
   setInterval(tick, 500);
 })();

@@ -89,6 +89,14 @@ impl Cell {
     }
 }
 
+/// Begins an id, from labels: a cell belongs to the server that the page showed, wherever that stands meanwhile.
+pub fn mark(labels: &[&str]) -> String {
+    // FNV-1a; behind each stands a byte that no label has.
+    let bytes = labels.iter().flat_map(|label| label.bytes().chain([0]));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    format!("s{hash:016x}")
+}
+
 fn escape(text: &str, into: &mut String) {
     for c in text.chars() {
         match c {

@@ -65,3 +65,10 @@ fn a_page_is_told_when_the_configuration_is_no_longer_what_it_shows() {
     hub.update(&status(1), "1.1");
     assert!(changes.try_recv().expect("a change").contains(STALE));
 }
+
+#[test]
+fn cells_are_of_servers_not_of_places() {
+    assert_eq!(mark(&["HTTP_Cluster", "WebServer1"]), mark(&["HTTP_Cluster", "WebServer1"]));
+    let marks = [mark(&["a", "bc"]), mark(&["ab", "c"]), mark(&["a"]), mark(&["abc"])];
+    assert!(marks.iter().enumerate().all(|(n, one)| !marks[..n].contains(one)), "{marks:?}");
+}

@@ -3,7 +3,7 @@
 use crate::{
     Shared,
     frame::{Frame, show},
-    live::{Cell, PERIOD, RELOAD},
+    live::{Cell, PERIOD, RELOAD, mark},
     refusal::Refusal,
     seat::Seat,
 };
@@ -132,23 +132,26 @@ struct RipRow {
 
 fn vip_row(n: usize, v: &VirtualServerStatus) -> VipRow {
     let sum = |f: fn(&RealServerStatus) -> u32| v.real_servers.iter().map(|r| u64::from(f(r))).sum::<u64>();
+    let mark = mark(&[&v.label]);
+    let id = |what: &str| format!("{mark}-{what}");
     VipRow {
         number: n + 1,
         label: v.label.clone(),
         service: v.service.clone(),
         scheduler: v.scheduler.clone(),
-        state: state_cell(format!("v{n}s"), virtual_state(v)),
-        active: Cell::new(format!("v{n}a"), sum(|r| r.active_connections)),
-        inactive: Cell::new(format!("v{n}i"), sum(|r| r.inactive_connections)),
-        rate: Cell::new(format!("v{n}r"), v.counters.connections_per_second),
-        bytes_in: Cell::new(format!("v{n}bi"), bytes(v.counters.bytes_in)),
-        bytes_out: Cell::new(format!("v{n}bo"), bytes(v.counters.bytes_out)),
-        rips: v.real_servers.iter().enumerate().map(|(m, r)| rip_row(n, m, r)).collect(),
+        state: state_cell(id("s"), virtual_state(v)),
+        active: Cell::new(id("a"), sum(|r| r.active_connections)),
+        inactive: Cell::new(id("i"), sum(|r| r.inactive_connections)),
+        rate: Cell::new(id("r"), v.counters.connections_per_second),
+        bytes_in: Cell::new(id("bi"), bytes(v.counters.bytes_in)),
+        bytes_out: Cell::new(id("bo"), bytes(v.counters.bytes_out)),
+        rips: v.real_servers.iter().enumerate().map(|(m, r)| rip_row(m, &v.label, r)).collect(),
     }
 }
 
-fn rip_row(n: usize, m: usize, r: &RealServerStatus) -> RipRow {
-    let id = |what: &str| format!("v{n}r{m}{what}");
+fn rip_row(m: usize, vip: &str, r: &RealServerStatus) -> RipRow {
+    let mark = mark(&[vip, &r.label]);
+    let id = |what: &str| format!("{mark}-{what}");
     let check = r.check.as_ref().map_or("", |c| c.text.as_str());
     RipRow {
         number: m + 1,

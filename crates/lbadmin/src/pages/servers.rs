@@ -7,7 +7,7 @@ use crate::{
     Shared,
     app::Flash,
     frame::{Frame, go, show},
-    live::{Cell, PERIOD, RELOAD},
+    live::{Cell, PERIOD, RELOAD, mark},
     pages::{
         edit::{Listing, Wanted, within},
         list::Paging,
@@ -59,12 +59,13 @@ fn select<'a>(wanted: &Wanted, status: &'a Status) -> (Vec<(usize, &'a VirtualSe
 }
 
 fn vip(n: usize, v: &VirtualServerStatus) -> Vip {
-    let rips = v.real_servers.iter().enumerate().map(|(m, r)| rip(n, m, r)).collect();
+    let rips = v.real_servers.iter().enumerate().map(|(m, r)| rip(m, &v.label, r)).collect();
     Vip { number: n + 1, label: v.label.clone(), service: v.service.clone(), rips }
 }
 
-fn rip(n: usize, m: usize, r: &RealServerStatus) -> Rip {
-    let id = |what: &str| format!("m{n}r{m}{what}");
+fn rip(m: usize, vip: &str, r: &RealServerStatus) -> Rip {
+    let mark = mark(&[vip, &r.label]);
+    let id = |what: &str| format!("{mark}-{what}");
     let (class, text) = actual_of(r);
     let failed = r.requested == RequestedState::Online && r.actual == ActualState::NonActive;
     let actual = Cell::new(id("s"), text).class(class);
@@ -95,7 +96,8 @@ fn logs(address: &str) -> String {
 /// [`crate::live::Render`] of this page.
 pub fn cells(status: &Status, query: &str) -> Vec<Cell> {
     let (part, ..) = select(&Wanted::of(query), status);
-    let rips = part.into_iter().flat_map(|(n, v)| v.real_servers.iter().enumerate().map(move |(m, r)| rip(n, m, r)));
+    let rips =
+        part.into_iter().flat_map(|(_, v)| v.real_servers.iter().enumerate().map(move |(m, r)| rip(m, &v.label, r)));
     rips.flat_map(|r| [r.active, r.requested, r.actual]).collect()
 }
 
