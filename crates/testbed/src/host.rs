@@ -31,6 +31,10 @@ const TOOLS: &[(&str, &str)] = &[
     ("nft", "nftables"),
 ];
 
+/// The same for the browser suite alone.
+const BROWSER_TOOLS: &[(&str, &str)] =
+    &[("chromium", "chromium"), ("node", "nodejs"), ("npm", "npm"), ("unshare", "util-linux"), ("ip", "iproute2")];
+
 /// The folder of the workspace.
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -43,9 +47,9 @@ pub fn target() -> PathBuf {
 }
 
 /// Debian packages that are missing here, sorted, without doubles.
-pub fn missing_packages() -> Vec<&'static str> {
+fn missing_packages(tools: &[(&'static str, &'static str)]) -> Vec<&'static str> {
     let mut missing: Vec<_> =
-        TOOLS.iter().filter(|(tool, _)| find_program(tool).is_none()).map(|(_, package)| *package).collect();
+        tools.iter().filter(|(tool, _)| find_program(tool).is_none()).map(|(_, package)| *package).collect();
     missing.sort_unstable();
     missing.dedup();
     missing
@@ -58,7 +62,11 @@ pub fn apt_line(packages: &[&str]) -> String {
 
 /// Refuses with the command to type when a program is missing.
 pub fn require_tools() -> Result<()> {
-    let missing = missing_packages();
+    require(TOOLS)
+}
+
+fn require(tools: &[(&'static str, &'static str)]) -> Result<()> {
+    let missing = missing_packages(tools);
     if !missing.is_empty() {
         bail!("programs are missing on this machine\nhint: {}", apt_line(&missing));
     }
@@ -67,7 +75,16 @@ pub fn require_tools() -> Result<()> {
 
 /// Installs what is missing, and says so. Needs root on a Debian machine.
 pub fn install_missing_tools() -> Result<()> {
-    let missing = missing_packages();
+    install(TOOLS)
+}
+
+/// The same for the browser suite's.
+pub fn install_browser_tools() -> Result<()> {
+    install(BROWSER_TOOLS)
+}
+
+fn install(tools: &[(&'static str, &'static str)]) -> Result<()> {
+    let missing = missing_packages(tools);
     if missing.is_empty() {
         return Ok(());
     }
@@ -86,7 +103,7 @@ pub fn install_missing_tools() -> Result<()> {
     if !apt(&install)?.success() {
         bail!("apt-get could not install them\nhint: as root: {}", apt_line(&missing));
     }
-    require_tools()
+    require(tools)
 }
 
 /// Where `name` is in PATH or in the folders for administrators, which a plain user's PATH leaves out.

@@ -5,6 +5,7 @@
 
 mod appliance;
 mod bench;
+mod browser;
 mod console;
 mod demo;
 mod image;
@@ -70,7 +71,7 @@ enum Task {
     Tidy,
     /// Rewrite the expected texts of the tests from what the code prints now
     Bless,
-    /// Install the Debian packages that the other commands need
+    /// Install what the other commands need: Debian packages, the browser suite's npm packages
     Setup,
 }
 
@@ -84,7 +85,7 @@ fn main() -> ExitCode {
         Task::Bench { wanted } => bench::bench(&wanted),
         Task::Tidy => tidy::tidy(),
         Task::Bless => suites::bless(),
-        Task::Setup => testbed::host::install_missing_tools(),
+        Task::Setup => suites::setup(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,9 +11,16 @@ use testbed::host::{self, say};
 /// Time for all VM cases in one guest.
 const CASES: Duration = Duration::from_secs(1500);
 
+/// Installs what is missing on this machine.
+pub fn setup() -> Result<()> {
+    host::install_missing_tools()?;
+    host::install_browser_tools()?;
+    crate::browser::install()
+}
+
 /// Everything, or what needs no QEMU; with `wanted`, only VM cases and suites of that name.
 pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
-    host::install_missing_tools()?;
+    setup()?;
     if wanted.is_empty() {
         suite("tidy", crate::tidy::tidy)?;
         suite("format", || cargo(&["fmt", "--check"]))?;
@@ -33,12 +40,18 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
         })?;
         suite("unit and component tests", || cargo(&["test", "--workspace", "--quiet"]))?;
     }
+    let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
+    if asked("browser") {
+        suite("browser", crate::browser::browser)?;
+    }
     if fast {
         return Ok(());
     }
-    let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
-    let of_cases: Vec<_> =
-        wanted.iter().filter(|word| !["machines", "powercut", "demo"].contains(&word.as_str())).cloned().collect();
+    let of_cases: Vec<_> = wanted
+        .iter()
+        .filter(|word| !["browser", "machines", "powercut", "demo"].contains(&word.as_str()))
+        .cloned()
+        .collect();
     if wanted.is_empty() || !of_cases.is_empty() {
         suite("VM cases", || cases(&of_cases))?;
     }

@@ -1,0 +1,66 @@
+// The browser suite: `cargo xtask test browser` starts it in a network namespace of its own. Tells the story with and
+// without scripts, each to a factory unit, then looks at every page. Ends with 0 when all of it held.
+//
+// Environment: STEELYARD_BROWSER_MODULES folder of node_modules, into which screenshots go as well;
+// STEELYARD_PROGRAMS folder of lbd and lbadmin; STEELYARD_CHROMIUM; STEELYARD_SLOW (limits.mjs).
+
+import { launch, picture } from "./browser.mjs";
+import { pages } from "./pages.mjs";
+import { story } from "./story.mjs";
+import { RealServer, Unit, network } from "./unit.mjs";
+
+const seconds = (since) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
+
+// Steps in order; the first that fails ends it, with all that is known.
+async function tell(title, unit, { steps, people }) {
+  for (const { name, work } of steps) {
+    const start = Date.now();
+    try {
+      await work();
+      for (const person of people) person.content();
+      console.log(`  ✓ ${title}: ${name} (${seconds(start)})`);
+    } catch (error) {
+      console.error(`  ✕ ${title}: ${name} (${seconds(start)})\n${error.stack}`);
+      for (const [n, person] of people.entries()) {
+        const file = picture(`failed-${title}-${n}`);
+        console.error(`---- the page at ${person.page.url()}, picture: ${file}`);
+        console.error(await person.text().catch((e) => e.message));
+        if (person.complaints.length) console.error(`---- complaints of the browser\n${person.complaints.join("\n")}`);
+        await person.page.screenshot({ path: file, fullPage: true }).catch((e) => console.error(e.message));
+      }
+      console.error(unit.logs());
+      throw new Error(`${title}: ${name}`);
+    }
+  }
+}
+
+async function main() {
+  const begin = Date.now();
+  network();
+  const servers = ["192.168.2.50", "192.168.2.51"].map((address) => new RealServer(address));
+  for (const server of servers) await server.start();
+  const programs = process.env.STEELYARD_PROGRAMS;
+  const units = [new Unit("with scripts", "127.0.0.1", programs), new Unit("without scripts", "127.0.0.2", programs)];
+  let browser;
+  try {
+    [browser] = await Promise.all([launch(), ...units.map((unit) => unit.start())]);
+    console.log(`  ✓ Chromium ${browser.version()} and two factory units (${seconds(begin)})`);
+    const [scripts, none] = units;
+    await tell(scripts.name, scripts, story(browser, scripts, servers, {}));
+    await tell(none.name, none, story(browser, none, servers, { javaScriptEnabled: false }));
+    await tell("pages", scripts, pages(browser, scripts));
+  } finally {
+    await browser?.close();
+    for (const unit of units) await unit.stop();
+    for (const server of servers) await server.stop().catch(() => {});
+  }
+  console.log(`  ✓ all of it in ${seconds(begin)}`);
+}
+
+main().then(
+  () => process.exit(0),
+  (error) => {
+    console.error(`failed: ${error.message}`);
+    process.exit(1);
+  },
+);
