@@ -2,7 +2,7 @@
 //!
 //! What is here:
 //! - **pure message codec**: [`wire`] (attributes), [`service`], [`dest`], [`stats`], [`daemon`], [`config`],
-//!   [`request`]. Bytes in, values out; no decoder panics, whatever the bytes;
+//!   [`request`], [`sync`] (its multicast messages). Bytes in, values out; no decoder panics, whatever the bytes;
 //! - **a synchronous socket**: [`Ipvs`] sends many requests in one system call and matches every
 //!   acknowledgement to its request. Synchronous because the kernel does the work inside `sendmsg`: a
 //!   reactor would only add its own cost to some tens of microseconds per object. An async caller gives
@@ -28,6 +28,7 @@ pub mod request;
 pub mod service;
 mod socket;
 pub mod stats;
+pub mod sync;
 pub mod wire;
 
 pub use client::Ipvs;

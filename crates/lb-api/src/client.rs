@@ -2,9 +2,9 @@
 
 use crate::{
     Applied, ApplyRequest, ByRequest, CandidateView, ClientError, ConfirmRequest, ConfirmView, ConnectionQuery,
-    ConnectionsView, Done, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView, PutCandidate, ReconcileView,
-    RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView, Transport,
-    UnitRequest, route,
+    ConnectionsView, Done, ForgetRequest, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView, PutCandidate,
+    ReconcileView, RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView,
+    Transport, UnitRequest, route,
 };
 use hyper::Method;
 use std::path::Path;
@@ -78,6 +78,7 @@ calls! {
     set_state(body: &StateRequest) -> Applied = POST route::STATE, body;
     reconcile() -> ReconcileView = POST route::RECONCILE;
     connections(query: &ConnectionQuery) -> ConnectionsView = GET route::with_query(route::CONNECTIONS, query);
+    forget(body: &ForgetRequest) -> Done = POST route::FORGET, body;
     network() -> NetworkView = GET route::NETWORK;
     system() -> SystemView = GET route::SYSTEM;
     log(name: LogName, query: &LogQuery) -> LogView = GET route::with_query(&route::log(name), query);

@@ -29,6 +29,8 @@ pub const RECONCILE: &str = "/v1/reconcile";
 pub const SUMMARY: &str = "/v1/summary";
 /// GET with [`crate::ConnectionQuery`] as query: [`crate::ConnectionsView`]
 pub const CONNECTIONS: &str = "/v1/connections";
+/// POST [`crate::ForgetRequest`]: [`crate::Done`]. Removes a persistent entry.
+pub const FORGET: &str = "/v1/connections/forget";
 /// GET: [`crate::NetworkView`]
 pub const NETWORK: &str = "/v1/network";
 /// GET: [`crate::SystemView`]

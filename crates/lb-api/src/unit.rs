@@ -93,6 +93,22 @@ pub struct Connection {
     pub expires: u32,
 }
 
+/// A persistent entry, as [`ConnectionsView`] has it, that is to be removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ForgetRequest {
+    pub protocol: String,
+    #[cfg_attr(feature = "schema", schema(value_type = String, examples("192.0.2.7:0", "[2001:db8::7]:0")))]
+    pub client: SocketAddr,
+    #[cfg_attr(feature = "schema", schema(value_type = String, examples("192.0.2.7:50123", "[2001:db8::7]:50123")))]
+    pub virtual_server: SocketAddr,
+    #[cfg_attr(feature = "schema", schema(value_type = String, examples("192.0.2.7:50123", "[2001:db8::7]:50123")))]
+    pub real_server: SocketAddr,
+    #[serde(default)]
+    pub author: String,
+}
+
 /// What the kernel has: cards, addresses, routes, firewall.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -7,7 +7,7 @@
 mod inspect;
 mod traffic;
 
-use crate::{Cause, Counters, Inspect, Kernel, KernelError};
+use crate::{Cause, Counters, Inspect, Kernel, KernelError, Template};
 use ipnet::IpNet;
 use lb_model::{Family, IfName, Scheduler, Timeouts};
 use lb_plan::{
@@ -16,7 +16,7 @@ use lb_plan::{
 };
 use nix::errno::Errno;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -73,6 +73,8 @@ struct Inner {
     traffic: Option<traffic::Traffic>,
     /// Entries in the connection table; `None`: as many as the traffic makes.
     connections: Option<usize>,
+    /// Templates that [`Inspect::forget`] removed.
+    forgotten: HashSet<Template>,
 }
 
 /// A kernel in memory; see the module.
@@ -142,6 +144,7 @@ impl Fake {
             log: Vec::new(),
             traffic: None,
             connections: None,
+            forgotten: HashSet::new(),
         })))
     }
 

@@ -28,6 +28,27 @@ pub trait Inspect: Send + Sync {
 
     /// All firewall rules, as `nft list ruleset` prints them; whoever made them.
     fn firewall(&self) -> Result<String, KernelError>;
+
+    /// The one thing that a looker may change: the kernel forgets what binds a client to a server. Takes a few seconds.
+    fn forget(&self, template: &Template) -> Result<Forgotten, KernelError>;
+}
+
+/// An entry that binds a client, or a network of clients, to a server; as in [`Connection`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Template {
+    pub protocol: String,
+    pub client: SocketAddr,
+    pub virtual_server: SocketAddr,
+    pub real_server: SocketAddr,
+}
+
+/// What became of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    /// There is none of that name any more.
+    Gone,
+    /// Its client has connections. It goes within a minute after the last of them, unless there are new ones.
+    InUse,
 }
 
 pub type Counters = BTreeMap<ServiceKey, ServiceCounters>;

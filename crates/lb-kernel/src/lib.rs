@@ -22,8 +22,8 @@ pub mod conformance;
 pub use error::{Cause, KernelError};
 pub use fake::{Fake, FakeState};
 pub use inspect::{
-    AddressOwner, CardSeen, Connection, Counters, DestCounters, Inspect, Network, RouteOrigin, RouteSeen,
-    ServiceCounters, Totals,
+    AddressOwner, CardSeen, Connection, Counters, DestCounters, Forgotten, Inspect, Network, RouteOrigin, RouteSeen,
+    ServiceCounters, Template, Totals,
 };
 pub use linux::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, Linux, ROUTE_OWNER};
 pub use machine::{CardCounters, Machine};

@@ -7,6 +7,7 @@
 mod announce;
 mod files;
 mod firewall;
+mod forget;
 mod inspector;
 mod journal;
 mod net;

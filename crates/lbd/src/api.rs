@@ -79,6 +79,7 @@ fn router(served: Served) -> Router {
         .route(route::SUMMARY, get(|e: Engine| ask(e, Command::Summary)))
         .route(route::STATUS, get(look::status))
         .route(route::CONNECTIONS, get(connections::show))
+        .route(route::FORGET, post(connections::forget))
         .route(route::NETWORK, get(network::show))
         .route(route::SYSTEM, get(system::show))
         .route(route::SERVICES, get(unit::services))

@@ -35,6 +35,7 @@ const CASES: &[Case] = &[
     ("udp_is_balanced", data_path::udp),
     ("several_ports_are_one_virtual_server", data_path::ports),
     ("persistence_keeps_a_network_on_its_server", data_path::persistence),
+    ("a_removed_persistent_entry_binds_nobody", data_path::removed_persistence),
     ("a_stopped_server_loses_its_clients_and_gets_them_back", health::stop_and_start),
     ("all_down_means_the_fallback_page", health::fallback),
     ("a_failed_negotiate_check_says_why", health::negotiate),

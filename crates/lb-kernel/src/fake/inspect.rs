@@ -2,8 +2,8 @@
 
 use super::{Fake, FakeState, Inner};
 use crate::{
-    AddressOwner, CardSeen, Connection, Counters, DestCounters, Inspect, KernelError, Network, RouteOrigin, RouteSeen,
-    ServiceCounters,
+    AddressOwner, CardSeen, Connection, Counters, DestCounters, Forgotten, Inspect, KernelError, Network, RouteOrigin,
+    RouteSeen, ServiceCounters, Template,
 };
 use ipnet::IpNet;
 use lb_model::{Family, Protocol};
@@ -41,7 +41,7 @@ impl Inspect for Fake {
         &self,
         visit: &mut dyn FnMut(&Connection<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, KernelError> {
-        let (total, sources) = {
+        let (total, sources, forgotten) = {
             let mut inner = self.lock();
             inner.told_to_fail("connections").map_err(|cause| KernelError::new("read the connection table", cause))?;
             let configured = inner.connections;
@@ -50,7 +50,12 @@ impl Inspect for Fake {
             let connected =
                 |c: &ServiceCounters| c.dests.values().map(|d| (d.active + d.inactive) as usize).sum::<usize>();
             let total = configured.unwrap_or_else(|| counters.values().map(connected).sum());
-            (total, sources(&self.lock().state))
+            let inner = self.lock();
+            (total, sources(&inner.state), inner.forgotten.clone())
+        };
+        let visit = &mut |c: &Connection<'_>| match c.is_template() && forgotten.contains(&template(c)) {
+            true => ControlFlow::Continue(()),
+            false => visit(c),
         };
         for n in 0..if sources.is_empty() { 0 } else { total } {
             if sources[n % sources.len()].connection(n, n / sources.len(), visit).is_break() {
@@ -71,6 +76,22 @@ impl Inspect for Fake {
         inner.told_to_fail("firewall").map_err(|cause| KernelError::new("list the firewall rules", cause))?;
         let ours = inner.state.ruleset.as_ref().filter(|r| !r.is_empty());
         Ok(ours.map(ToString::to_string).unwrap_or_default())
+    }
+
+    fn forget(&self, template: &Template) -> Result<Forgotten, KernelError> {
+        let mut inner = self.lock();
+        inner.told_to_fail("forget").map_err(|cause| KernelError::new("remove the persistent entry", cause))?;
+        inner.forgotten.insert(template.clone());
+        Ok(Forgotten::Gone)
+    }
+}
+
+fn template(c: &Connection<'_>) -> Template {
+    Template {
+        protocol: c.protocol.to_owned(),
+        client: c.client,
+        virtual_server: c.virtual_server,
+        real_server: c.real_server,
     }
 }
 

@@ -3,13 +3,13 @@
 //! Has sockets of its own, so that nobody who looks waits for lbd's own work, nor lbd for him.
 
 use super::{
-    ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, ROUTE_OWNER, firewall,
+    ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, ROUTE_OWNER, firewall, forget,
     net::{Net, ip},
     services::convert,
 };
 use crate::{
-    AddressOwner, CardSeen, Cause, Connection, Counters, DestCounters, Inspect, KernelError, Network, RouteOrigin,
-    RouteSeen, ServiceCounters, Totals, table,
+    AddressOwner, CardSeen, Cause, Connection, Counters, DestCounters, Forgotten, Inspect, KernelError, Network,
+    RouteOrigin, RouteSeen, ServiceCounters, Template, Totals, table,
 };
 use ipnet::IpNet;
 use ipvs::Ipvs;
@@ -34,7 +34,7 @@ use std::{
 const FRESH: Duration = Duration::from_millis(250);
 
 /// The namespace's own table, also for a thread that is in another one than the process.
-const TABLE: &str = "/proc/thread-self/net/ip_vs_conn";
+pub(super) const TABLE: &str = "/proc/thread-self/net/ip_vs_conn";
 
 pub(super) struct Inspector {
     counters: Mutex<Reader>,
@@ -90,6 +90,10 @@ impl Inspect for Inspector {
     fn firewall(&self) -> Result<String, KernelError> {
         firewall::list_all().map_err(|cause| KernelError::new("list the firewall rules", cause))
     }
+
+    fn forget(&self, template: &Template) -> Result<Forgotten, KernelError> {
+        forget::forget(template).map_err(|cause| KernelError::new("remove the persistent entry", cause))
+    }
 }
 
 impl Reader {
@@ -131,7 +135,9 @@ fn totals(stats: &ipvs::Stats) -> Totals {
     }
 }
 
-fn read_table(visit: &mut dyn FnMut(&Connection<'_>) -> ControlFlow<()>) -> std::io::Result<ControlFlow<()>> {
+pub(super) fn read_table(
+    visit: &mut dyn FnMut(&Connection<'_>) -> ControlFlow<()>,
+) -> std::io::Result<ControlFlow<()>> {
     let file = match File::open(TABLE) {
         // A kernel without IPVS has no connections.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ControlFlow::Continue(())),

@@ -18,8 +18,9 @@ use axum::{
 };
 use lb_api::{
     Applied, ApplyRequest, ByRequest, CandidateView, ConfirmRequest, ConfirmView, ConnectionQuery, ConnectionsView,
-    Done, ErrorCode, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView, PutCandidate, ReconcileView,
-    RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView, UnitRequest,
+    Done, ErrorCode, ForgetRequest, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView, PutCandidate,
+    ReconcileView, RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView,
+    UnitRequest,
 };
 use lb_model::Config;
 use serde::Deserialize;
@@ -41,6 +42,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(summary))
         .routes(routes!(status))
         .routes(routes!(connections))
+        .routes(routes!(forget))
         .routes(routes!(network))
         .routes(routes!(system))
         .routes(routes!(log))
@@ -254,6 +256,22 @@ async fn connections(
     Query(query): Query<ConnectionQuery>,
 ) -> Result<Answer<ConnectionsView>> {
     Ok(Answer(app.lbd.client.connections(&query).await?))
+}
+
+/// Remove a persistent entry: the client's next connection may go to any real server
+///
+/// While the client has connections, the entry stays: it goes within a minute after the last of them.
+#[utoipa::path(post, path = "/v1/connections/forget", tag = "reports", security(("token" = ["set-state"])),
+    request_body = ForgetRequest, responses((status = 200, body = Done)))]
+async fn forget(
+    caller: Caller<SetState>,
+    State(app): State<Shared>,
+    Json(mut request): Json<ForgetRequest>,
+) -> Result<Answer<Done>> {
+    request.author = caller.author();
+    let done = app.lbd.client.forget(&request).await?;
+    caller.audit(&app, "remove persistent entry", &format!("{} on {}", request.client, request.real_server));
+    Ok(Answer(done))
 }
 
 /// What the kernel has: cards, addresses, routes, firewall rules

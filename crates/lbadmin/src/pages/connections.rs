@@ -7,20 +7,22 @@ mod filter;
 
 use crate::{
     Shared,
-    frame::{Frame, refused, show},
+    app::Flash,
+    frame::{Frame, go, refused, show},
     pages::list::{Paging, duration, thousands},
-    refusal::Refusal,
-    seat::Seat,
+    refusal::{Refusal, words},
+    seat::{Seat, Sent},
 };
 use askama::Template;
 use axum::{
     Router,
     extract::{OriginalUri, State},
     response::Response,
-    routing::get,
+    routing::{get, post},
 };
 use filter::{Filter, Wrong};
-use lb_api::{Connection, ConnectionKind, ConnectionsView, StateCount};
+use lb_access::Permission;
+use lb_api::{Connection, ConnectionKind, ConnectionsView, ForgetRequest, StateCount};
 use lb_model::{Config, ForwardingMethod, RealServer, Service, VirtualServer};
 use std::net::{IpAddr, SocketAddr};
 
@@ -28,7 +30,10 @@ use std::net::{IpAddr, SocketAddr};
 const PER_PAGE: usize = 100;
 
 pub fn routes() -> Router<Shared> {
-    Router::new().route("/lbadmin/connections", get(current)).route("/lbadmin/persistent", get(persistent))
+    Router::new()
+        .route("/lbadmin/connections", get(current))
+        .route("/lbadmin/persistent", get(persistent))
+        .route("/lbadmin/persistent/remove", post(remove))
 }
 
 struct Row {
@@ -40,6 +45,8 @@ struct Row {
     real_label: String,
     state: String,
     expires: String,
+    /// The virtual server as the kernel names it.
+    place: SocketAddr,
     /// What a state that should pass means when it stays.
     advice: &'static str,
 }
@@ -49,7 +56,7 @@ fn virtual_server<'a>(config: &'a Config, protocol: &str, at: SocketAddr) -> Opt
     if protocol == "IP" {
         // A template of a firewall mark, whose number stands in the place of the address (`ip_vs_core.c`).
         let mark = mark(at.ip());
-        return config.virtual_servers.iter().find(|v| mark.is_some() && v.service.mark().map(u32::from) == mark);
+        return config.virtual_servers.iter().find(|v| v.service.mark().map(u32::from) == Some(mark));
     }
     config.virtual_servers.iter().find(|v| match &v.service {
         Service::Address { address, protocol: p, ports, .. } => {
@@ -63,10 +70,11 @@ fn virtual_server<'a>(config: &'a Config, protocol: &str, at: SocketAddr) -> Opt
     })
 }
 
-fn mark(address: IpAddr) -> Option<u32> {
+/// Its first four bytes; the rest of an IPv6 one is not set.
+fn mark(address: IpAddr) -> u32 {
     match address {
-        IpAddr::V4(a) => Some(u32::from(a)),
-        IpAddr::V6(a) => u32::try_from(u128::from(a)).ok(),
+        IpAddr::V4(a) => u32::from(a),
+        IpAddr::V6(a) => (u128::from(a) >> 96) as u32,
     }
 }
 
@@ -106,15 +114,16 @@ fn row(config: &Config, c: &Connection) -> Row {
     Row {
         protocol: c.protocol.clone(),
         client: c.client,
-        virtual_server: match mark(c.virtual_server.ip()).filter(|_| c.protocol == "IP") {
-            Some(mark) => format!("firewall mark {mark}"),
-            None => c.virtual_server.to_string(),
+        virtual_server: match c.protocol.as_str() {
+            "IP" => format!("firewall mark {}", mark(c.virtual_server.ip())),
+            _ => c.virtual_server.to_string(),
         },
         virtual_label: v.map_or_else(String::new, |v| v.label.to_string()),
         real_server: c.real_server,
         real_label: r.map_or_else(String::new, |r| r.label.to_string()),
         state: c.state.clone(),
         expires: duration(c.expires.into()),
+        place: c.virtual_server,
         advice: advice(&c.state, r.map(|r| r.forwarding)),
     }
 }
@@ -194,6 +203,36 @@ async fn page(
         wrong,
     };
     if page.wrong == Wrong::default() { show(&page) } else { refused(&page) }
+}
+
+/// A button beside a persistent entry.
+async fn remove(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal> {
+    let seat = &sent.seat;
+    seat.must(&app, Permission::SetState, "remove a persistent entry")?;
+    let address = |field: &str| -> Result<SocketAddr, Refusal> {
+        let text = sent.get(field);
+        text.parse().map_err(|_| Refusal::Unreadable(format!("{field}: \"{text}\" is no address with a port")))
+    };
+    let request = ForgetRequest {
+        protocol: sent.get("protocol").to_owned(),
+        client: address("client")?,
+        virtual_server: address("virtual_server")?,
+        real_server: address("real_server")?,
+        author: seat.author(),
+    };
+    let what = format!("{} on {}", request.client.ip(), request.real_server);
+    let flash = match app.lbd.client.forget(&request).await {
+        Ok(done) => {
+            seat.audit(&app, "remove a persistent entry", &what);
+            Flash::good(format!("{}: {}", request.client.ip(), done.message))
+        }
+        Err(error) => {
+            seat.refused(&app, "remove a persistent entry", &format!("{what}: {error}"));
+            Flash::bad(words(&error))
+        }
+    };
+    let filter = Filter::of(sent.get("back"));
+    Ok(go(&app, seat, &format!("/lbadmin/persistent?{}", filter.query(filter.page)), flash))
 }
 
 #[cfg(test)]

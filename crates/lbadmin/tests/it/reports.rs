@@ -1,6 +1,6 @@
 //! Reports: graphs, traffic rate, status, connections.
 
-use crate::rig::{Rig, guide};
+use crate::rig::{Page, Rig, guide, user};
 use lb_kernel::Fake;
 use lb_series::{Key, Traffic, Values};
 use lbadmin::{app::now, sampler::Rate};
@@ -93,6 +93,39 @@ fn a_hundred_thousand_connections_are_paged_and_filtered() {
     let half_open = browser.get("/lbadmin/connections?state=syn_recv&virtual_server=HTTP_Cluster&page=1");
     half_open.has("match the filter").has("Page 2 of ").lacks("<td>ESTABLISHED</td>").has("rel=\"prev\"");
     browser.get("/lbadmin/connections?client=1.1.1.1").has("Nothing matches.");
-    let templates = browser.get("/lbadmin/persistent?real_server=WebServer1");
-    templates.has("no call that removes one entry").lacks("<th>State</th>");
+}
+
+#[test]
+fn a_persistent_entry_is_removed_by_its_button() {
+    let rig = Rig::over(Fake::new(&["eth0", "eth1"]).with_connections(40));
+    let mut config = guide();
+    config.virtual_servers[0].persistence = Some(lb_model::Persistence { timeout: 300, granularity: None });
+    rig.apply(&config);
+    let mut browser = rig.logged_in();
+    let page = browser.get("/lbadmin/persistent?real_server=WebServer1");
+    page.has("10 match the filter").has("The kernel forgets it within two seconds").lacks("<th>State</th>");
+    let button = page.text.find("/lbadmin/persistent/remove").expect("a button");
+    let row = Page { status: 200, headers: Vec::new(), text: page.text[button..].to_owned() };
+    let field = |name: &str| row.field(name).unwrap_or_else(|| panic!("no {name} beside a button"));
+    let client = field("client");
+    let entry = [
+        ("protocol", field("protocol")),
+        ("client", client.clone()),
+        ("virtual_server", field("virtual_server")),
+        ("real_server", field("real_server")),
+        ("back", field("back")),
+    ];
+    let fields: Vec<(&str, &str)> = entry.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let done = browser.post("/lbadmin/persistent/remove", &fields);
+    assert_eq!(done.header("location"), "/lbadmin/persistent?real_server=WebServer1");
+    let page = browser.follow(&done);
+    page.has("The entry is removed").has("9 match the filter").lacks(&format!("value=\"{client}\""));
+    browser.get("/lbadmin/logs/load-balancer?filter=removed+the+persistent+entry").has("loadbalancer");
+    rig.kernel.fail_next("forget", 1);
+    let refused = browser.post("/lbadmin/persistent/remove", &fields);
+    browser.follow(&refused).has("flash-bad");
+    assert_eq!(browser.post("/lbadmin/persistent/remove", &[("client", "x")]).status, 400);
+    let mut report = user(&rig, "report", lb_access::Role::Report);
+    report.get("/lbadmin/persistent").lacks("Remove<");
+    assert_eq!(report.post("/lbadmin/persistent/remove", &fields).status, 403);
 }

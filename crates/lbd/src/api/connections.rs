@@ -1,15 +1,20 @@
-//! A page of the kernel's connection table.
+//! A page of the kernel's connection table, and the removal of one entry that binds a client.
 //!
 //! The table is read as a stream on a thread of its own and filtered on the way: what is kept is one page and a count
 //! for each state, however long the table. Few are read at once, and a reading nobody waits for any more ends. The
 //! filter is pure, and tested below; lbd's component tests page through 100,000 entries.
 
 use super::{Served, answer};
+use crate::engine::record;
 use axum::{
+    body::Bytes,
     extract::{Query, State, rejection::QueryRejection},
     response::Response,
 };
-use lb_api::{ApiError, Connection, ConnectionKind, ConnectionQuery, ConnectionsView, StateCount};
+use lb_api::{
+    ApiError, Connection, ConnectionKind, ConnectionQuery, ConnectionsView, Done, ErrorCode, ForgetRequest, StateCount,
+};
+use lb_kernel::{Forgotten, Template};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -74,6 +79,35 @@ pub async fn show(State(served): State<Served>, query: Result<Query<ConnectionQu
     .await;
     drop(gone);
     answered
+}
+
+/// Removes a persistent entry. Its client's connections stay where they are.
+pub async fn forget(State(served): State<Served>, body: Bytes) -> Response {
+    let ForgetRequest { protocol, client, virtual_server, real_server, author } = match answer::body(&body) {
+        Ok(request) => request,
+        Err(error) => return answer::refusal(&error),
+    };
+    let name = format!("{protocol} {client} to {virtual_server} on {real_server}");
+    if client.port() != 0 || !["TCP", "UDP", "SCTP", "IP"].contains(&protocol.as_str()) {
+        let message = format!("{} is no persistent entry", name.chars().take(200).collect::<String>());
+        return answer::refusal(&ApiError::new(ErrorCode::BadRequest, message));
+    }
+    let turn = served.tables.0.clone().acquire_owned().await;
+    answer::aside(move || {
+        let _turn = turn;
+        let template = Template { protocol, client, virtual_server, real_server };
+        let became = served.inspector.forget(&template).map_err(|error| answer::internal(&error))?;
+        tracing::info!("{}", record::did(&author, &format!("removed the persistent entry {name}")));
+        let message = match became {
+            Forgotten::Gone => "The entry is removed: the client's next connection may go to any real server.",
+            Forgotten::InUse => {
+                "The client has connections: the entry goes within a minute after the last of them, \
+                 unless it makes a new one before."
+            }
+        };
+        Ok(Done { message: message.to_owned() })
+    })
+    .await
 }
 
 /// What is asked for, and what was found of it so far.

@@ -3,6 +3,7 @@
 use super::{
     net::Netns,
     topology::{Appliance, Lab, guide, guide_nat},
+    wait,
     web::{Server, fetch, get, udp_ask, udp_server},
 };
 use anyhow::{Result, ensure};
@@ -187,6 +188,52 @@ pub fn persistence() -> Result<()> {
     }
     let other = from_address(&lab.client, "172.16.9.1")?;
     ensure!(other != first, "another network is on {other} too");
+    Ok(())
+}
+
+/// A persistent entry that is removed binds its client no more; one whose client is connected stays.
+pub fn removed_persistence() -> Result<()> {
+    let lab = Lab::two_arm()?;
+    let _rs1 = Server::start(&lab.rs1, "0.0.0.0:80", "rs1")?;
+    let _rs2 = Server::start(&lab.rs2, "0.0.0.0:80", "rs2")?;
+    let mut config = guide_nat();
+    config.virtual_servers[0].persistence = Some(Persistence { timeout: 300, granularity: Some(24) });
+    let appliance = Appliance::start(&lab.lb)?;
+    appliance.apply(&config)?;
+    appliance.wait_for(&["active", "active"])?;
+    // The kernel remembers a closed connection for two minutes, one that was reset for ten seconds.
+    let reset = || -> Result<()> {
+        let stream = std::net::TcpStream::connect("10.0.0.21:80")?;
+        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &at_once)?;
+        Ok(())
+    };
+    lab.client.inside(reset)?;
+    let templates = || {
+        let kind = lb_api::ConnectionKind::Persistent;
+        Ok(appliance.client.connections(&lb_api::ConnectionQuery { kind, ..Default::default() })?.entries)
+    };
+    let bound = wait("a persistent entry", templates, |t| t.len() == 1)?;
+    let forget = || -> Result<String> {
+        let t = bound[0].clone();
+        let request = lb_api::ForgetRequest {
+            protocol: t.protocol,
+            client: t.client,
+            virtual_server: t.virtual_server,
+            real_server: t.real_server,
+            author: "case".into(),
+        };
+        Ok(appliance.client.forget(&request)?.message)
+    };
+    let message = forget()?;
+    ensure!(message.contains("has connections"), "while the kernel remembers a connection: {message}");
+    ensure!(templates()?[0].expires <= 60, "it is asked for again within a minute: {:?}", templates()?);
+    let connections = || Ok(appliance.client.connections(&lb_api::ConnectionQuery::default())?.matching);
+    wait("the connection is forgotten", connections, |n| *n == 0)?;
+    let message = forget()?;
+    ensure!(message.contains("is removed"), "{message}");
+    ensure!(templates()?.is_empty(), "{:?}", templates()?);
+    ensure!(appliance.client.status()?.drift.is_empty(), "the daemon is gone, and nothing else has changed");
     Ok(())
 }
 

@@ -130,7 +130,7 @@ fn state(text: &str) -> Result<Option<String>, String> {
         return Ok(None);
     }
     let name = text.to_ascii_uppercase();
-    let good = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-".contains(c));
+    let good = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-!?".contains(c));
     good.then_some(Some(name)).ok_or_else(|| format!("\"{text}\" is no state; for example ESTABLISHED"))
 }
 
