@@ -70,6 +70,7 @@ pub const MENU: &[Group] = &[
                 under: "",
             },
             look("Pending Changes", "changes"),
+            edit("Fallback Page", "maintenance/fallback-page"),
             look("Configuration History", "history"),
             look("Passwords", "maintenance/passwords"),
             look("Sessions", "maintenance/sessions"),

@@ -13,6 +13,7 @@
 //! by reading back the forms of random configurations, and by garbage.
 
 mod edit;
+mod fallback_page;
 mod form;
 mod globals;
 mod health_check;
@@ -24,6 +25,7 @@ mod real_server;
 mod virtual_server;
 
 pub use edit::{Edit, Refused, Removal, Remove};
+pub use fallback_page::FallbackPageForm;
 pub use form::{Field, Form, Kind, Section};
 pub use globals::GlobalsForm;
 pub use network::{DnsForm, InterfaceForm, RoutingForm};
@@ -41,6 +43,7 @@ pub fn help_anchors() -> Vec<&'static str> {
         DnsForm.form(&config),
         RoutingForm.form(&config),
         GlobalsForm.form(&config),
+        FallbackPageForm.form(&config),
     ];
     if let (Ok(label), Ok(address)) = ("VIP".parse(), "192.168.2.21:80".parse()) {
         let address: std::net::SocketAddr = address;

@@ -37,6 +37,7 @@ pub fn place(config: &Config, pointer: &str) -> String {
             None => return pointer.to_owned(),
         },
         ["node", ..] => (vec!["DNS & hostname".into()], &parts[1..]),
+        ["fallback_page"] => (vec!["Fallback Page".into()], &[]),
         ["globals", ..] => (vec!["Global Settings".into()], &parts[1..]),
         _ => return pointer.to_owned(),
     };

@@ -72,3 +72,14 @@ fn cells_are_of_servers_not_of_places() {
     let marks = [mark(&["a", "bc"]), mark(&["ab", "c"]), mark(&["a"]), mark(&["abc"])];
     assert!(marks.iter().enumerate().all(|(n, one)| !marks[..n].contains(one)), "{marks:?}");
 }
+
+#[test]
+fn a_cells_link_is_escaped_and_inside_it() {
+    let cell =
+        Cell::new("m0r0s", "✕ non-active").class("state").link("/lbadmin/logs/ldirectord?filter=\"><a&b", "why?");
+    assert_eq!(
+        cell.html(),
+        "<span id=\"m0r0s\" class=\"state\">✕ non-active \
+         <a href=\"/lbadmin/logs/ldirectord?filter=&quot;&gt;&lt;a&amp;b\">why?</a></span>"
+    );
+}

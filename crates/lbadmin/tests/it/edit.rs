@@ -7,8 +7,15 @@ use crate::{
 use lb_access::Role;
 use lb_model::Config;
 
+type Typed = &'static [(&'static str, &'static str)];
+
+const TOO_LONG: &str = match std::str::from_utf8(&[b'x'; 262_145]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
+
 /// The forms with a change that is good and one that is not, and what each then says.
-const FORMS: &[(&str, &[(&str, &str)], &str, &[(&str, &str)], &str)] = &[
+const FORMS: &[(&str, Typed, &str, Typed, &str)] = &[
     (
         "/lbadmin/edit/virtual-servers/new",
         &[("label", "DNS"), ("service", "10.0.0.22:53"), ("protocol", "udp"), ("check_type", "ping")],
@@ -72,6 +79,13 @@ const FORMS: &[(&str, &[(&str, &str)], &str, &[(&str, &str)], &str)] = &[
         &[("interval", "0")],
         "use 1 to 3600",
     ),
+    (
+        "/lbadmin/maintenance/fallback-page",
+        &[("page", "<!doctype html>\n<p>Back soon.")],
+        "Set a fallback page of 29 bytes",
+        &[("page", TOO_LONG)],
+        "This is too long; at most 262144 characters are allowed",
+    ),
 ];
 
 /// As a browser sends the form of `page`, some fields typed over; an empty check box is not sent.
@@ -98,7 +112,7 @@ fn every_form_is_staged_when_it_is_good_and_comes_back_when_it_is_not() {
     for (path, good, change, bad, error) in FORMS {
         let page = browser.get(path);
         assert_eq!(page.status, 200, "{path}: {}", page.text);
-        page.has("Update</button>").has("EDIT CONFIGURATION");
+        page.has("Update</button>").has(" &#62; ");
         let before = candidate(&rig);
         let refused = post(&mut browser, &page, "class=\"edit\"", bad);
         assert_eq!(refused.status, 422, "{path}: {}", refused.text);
@@ -314,4 +328,20 @@ fn a_network_is_renumbered_step_by_step() {
     let done = post(&mut browser, &page, "class=\"edit\"", &[("service", "10.9.0.21:80")]);
     assert_eq!(done.status, 303, "{}", done.text);
     assert!(rig.lbd().candidate().expect("the candidate").problems.is_empty());
+}
+
+/// The preview is of what is pending, and nothing in it can act as this interface.
+#[test]
+fn the_fallback_page_is_previewed_in_a_sandbox() {
+    let (rig, mut browser) = Rig::with(&guide());
+    assert_eq!(browser.get("/lbadmin/maintenance/fallback-page/preview").status, 404);
+    let page = browser.get("/lbadmin/maintenance/fallback-page");
+    let html = "<script>alert(1)</script></textarea><p>Back soon";
+    let done = post(&mut browser, &page, "class=\"edit\"", &[("page", html)]);
+    browser.follow(&done).lacks("<script>alert").has("&#60;script&#62;");
+    let preview = browser.get("/lbadmin/maintenance/fallback-page/preview");
+    assert_eq!(preview.text, html);
+    let policy = preview.header("content-security-policy");
+    assert!(policy.starts_with("sandbox; default-src 'none'") && !policy.contains("allow-"), "{policy}");
+    assert_eq!(user(&rig, "mia", Role::Maintenance).get("/lbadmin/maintenance/fallback-page/preview").status, 403);
 }

@@ -1,6 +1,6 @@
 //! Edit Configuration > Network Interfaces.
 
-use super::{Place, show, show_removal, take, take_removal};
+use super::{EDIT, Place, show, show_removal, take, take_removal};
 use crate::{
     Shared,
     forms::InterfaceForm,
@@ -51,7 +51,7 @@ struct List {
 
 async fn list(State(app): State<Shared>, seat: Seat) -> Result<Response, Refusal> {
     seat.must(&app, Permission::Configure, "Network Interfaces")?;
-    let frame = Frame::load(&app, &seat, HERE, &["Edit Configuration", "Network Interfaces"]).await?;
+    let frame = Frame::load(&app, &seat, HERE, &[EDIT, "Network Interfaces"]).await?;
     let rows = frame.candidate().config.node.interfaces.iter().map(|i| Row {
         name: i.name.to_string(),
         query: query(i.name.as_str()),
@@ -69,6 +69,7 @@ fn query(name: &str) -> String {
 fn place(title: &'static str, verb: &str, name: &str) -> Place {
     let query = if name.is_empty() { String::new() } else { format!("?{}", query(name)) };
     Place {
+        group: EDIT,
         here: HERE,
         title,
         action: format!("{LIST}/{verb}{query}"),

@@ -7,6 +7,7 @@
 //! Nothing here takes effect by itself: what was changed waits until it is applied. Only the wizard applies, after
 //! its own summary. A removal is confirmed on a page that says what it does.
 
+mod fallback_page;
 mod interfaces;
 mod listing;
 mod real_servers;
@@ -36,6 +37,8 @@ use lb_model::{Change, Config, changes};
 
 pub use listing::{Listing, Wanted, within};
 
+pub(super) const EDIT: &str = "Edit Configuration";
+
 /// Changes that a message names.
 const TOLD: usize = 10;
 
@@ -44,6 +47,7 @@ pub fn routes() -> Router<Shared> {
         .merge(virtual_servers::routes())
         .merge(real_servers::routes())
         .merge(interfaces::routes())
+        .merge(fallback_page::routes())
         .merge(wizard::routes())
         .route("/lbadmin/edit/dns", get(show_dns).post(take_dns))
         .route("/lbadmin/edit/routing", get(show_routing).post(take_routing))
@@ -52,9 +56,11 @@ pub fn routes() -> Router<Shared> {
 
 /// Where a form stands, and where one goes after it.
 pub(super) struct Place {
+    /// The menu's group.
+    pub group: &'static str,
     /// The menu's entry.
     pub here: &'static str,
-    /// The page's own name, below Edit Configuration.
+    /// The page's own name, below the group.
     pub title: &'static str,
     /// Where the form is posted to.
     pub action: String,
@@ -70,11 +76,11 @@ impl Place {
     /// A form that is a page of the menu itself.
     fn single(here: &'static str, title: &'static str) -> Place {
         let action = format!("/lbadmin/{here}");
-        Place { here, title, then: action.clone(), action, intro: String::new(), links: Vec::new() }
+        Place { group: EDIT, here, title, then: action.clone(), action, intro: String::new(), links: Vec::new() }
     }
 
     async fn frame(&self, app: &Shared, seat: &Seat) -> Result<Frame, Refusal> {
-        Frame::load(app, seat, self.here, &["Edit Configuration", self.title]).await
+        Frame::load(app, seat, self.here, &[self.group, self.title]).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Edit Configuration > Real Servers: the tree of virtual servers as in the guide, and a real server's form.
 
-use super::{Listing, Place, Wanted, show, show_removal, take, take_removal, within};
+use super::{EDIT, Listing, Place, Wanted, show, show_removal, take, take_removal, within};
 use crate::{
     Shared,
     forms::RealServerForm,
@@ -110,7 +110,7 @@ struct List {
 
 async fn list(State(app): State<Shared>, seat: Seat, Query(wanted): Query<Wanted>) -> Result<Response, Refusal> {
     seat.must(&app, Permission::Configure, "Real Servers")?;
-    let frame = Frame::load(&app, &seat, HERE, &["Edit Configuration", "Real Servers"]).await?;
+    let frame = Frame::load(&app, &seat, HERE, &[EDIT, "Real Servers"]).await?;
     let candidate = frame.candidate().clone();
     let (part, listing, paging) = wanted.select(&candidate.config.virtual_servers, |vs, q| {
         within(vs.label.as_str(), q)
@@ -132,6 +132,7 @@ async fn place(app: &Shared, title: &'static str, verb: &str, of: &[(&str, &str)
     let label = of.first().map_or("", |(_, label)| label);
     let query = serde_urlencoded::to_string(of).unwrap_or_default();
     Ok(Place {
+        group: EDIT,
         here: HERE,
         title,
         action: format!("{LIST}/{verb}?{query}"),

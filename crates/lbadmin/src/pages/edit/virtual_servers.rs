@@ -1,6 +1,6 @@
 //! Edit Configuration > Virtual Servers: the list, and a virtual server's own form.
 
-use super::{Listing, Place, Wanted, show, show_removal, take, take_removal, within};
+use super::{EDIT, Listing, Place, Wanted, show, show_removal, take, take_removal, within};
 use crate::{
     Shared,
     forms::VirtualServerForm,
@@ -70,7 +70,7 @@ struct List {
 
 async fn list(State(app): State<Shared>, seat: Seat, Query(wanted): Query<Wanted>) -> Result<Response, Refusal> {
     seat.must(&app, Permission::Configure, "Virtual Servers")?;
-    let frame = Frame::load(&app, &seat, HERE, &["Edit Configuration", "Virtual Servers"]).await?;
+    let frame = Frame::load(&app, &seat, HERE, &[EDIT, "Virtual Servers"]).await?;
     let candidate = frame.candidate().clone();
     let (part, listing, paging) = wanted.select(&candidate.config.virtual_servers, |vs, q| {
         within(vs.label.as_str(), q) || within(&vs.service.to_string(), q)
@@ -81,6 +81,7 @@ async fn list(State(app): State<Shared>, seat: Seat, Query(wanted): Query<Wanted
 fn place(title: &'static str, verb: &str, vip: &str) -> Place {
     let query = if vip.is_empty() { String::new() } else { format!("?{}", query(vip)) };
     Place {
+        group: EDIT,
         here: HERE,
         title,
         action: format!("{LIST}/{verb}{query}"),
