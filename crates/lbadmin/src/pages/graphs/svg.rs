@@ -16,13 +16,14 @@ pub fn draw(lines: &[Line], title: &str, text: impl Fn(f64) -> String) -> String
         return String::new();
     }
     let scale = if highest > 0.0 { highest } else { 1.0 };
+    // Shown at half this width and less: letters are large.
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} {h}\" width=\"100%\" role=\"img\" aria-label=\"{title}\">\
          <path d=\"M0 {HEIGHT}H{WIDTH}M0 0.5H{WIDTH}\" stroke=\"currentColor\" stroke-opacity=\"0.3\"/>\
-         <text x=\"2\" y=\"12\" font-size=\"11\" fill=\"currentColor\">{top}</text>\
-         <text x=\"2\" y=\"{below}\" font-size=\"11\" fill=\"currentColor\">{keys}</text>",
-        h = HEIGHT + 18.0,
-        below = HEIGHT + 14.0,
+         <text x=\"2\" y=\"20\" font-size=\"18\" fill=\"currentColor\">{top}</text>\
+         <text x=\"2\" y=\"{below}\" font-size=\"18\" fill=\"currentColor\">{keys}</text>",
+        h = HEIGHT + 26.0,
+        below = HEIGHT + 20.0,
         title = escaped(title),
         top = escaped(&text(scale)),
         keys = escaped(&legend(lines)),
