@@ -178,10 +178,12 @@ async fn undo(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal
     }
 }
 
-/// The page that the form was on.
+/// The page that the form was on. Who has just finished the wizard is not asked its first question again.
 fn back(sent: &Sent) -> &str {
     let wanted = sent.get("back");
-    if wanted.starts_with("/lbadmin/") && !wanted.contains("//") && !wanted.contains(['\\', '\r', '\n']) {
+    if wanted == "/lbadmin/edit/wizard" {
+        "/lbadmin/"
+    } else if wanted.starts_with("/lbadmin/") && !wanted.contains("//") && !wanted.contains(['\\', '\r', '\n']) {
         wanted
     } else {
         "/lbadmin/"

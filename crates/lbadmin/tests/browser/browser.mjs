@@ -33,7 +33,7 @@ export class Person {
     const person = new Person();
     person.scripts = options.javaScriptEnabled !== false;
     person.unit = unit;
-    person.context = await browser.newContext({ viewport: wide, ignoreHTTPSErrors: true, ...options });
+    person.context = await browser.newContext({ viewport: wide, reducedMotion: "reduce", ignoreHTTPSErrors: true, ...options });
     person.context.setDefaultTimeout(limits.element);
     person.context.setDefaultNavigationTimeout(limits.page);
     person.page = await person.context.newPage();

@@ -1,12 +1,10 @@
 // Every page of the menu and the forms behind it: answers 200, says nothing on the console, has no serious finding of
 // axe-core in light and in dark, and does not scroll sideways on a phone. Leaves a picture of each.
 
-import { readFileSync } from "node:fs";
-import { Person, installed, phone, picture, wide } from "./browser.mjs";
+import { axe } from "./axe.mjs";
+import { Person, phone, picture, wide } from "./browser.mjs";
 import { limits, until } from "./limits.mjs";
 import { PASSWORD, logIn } from "./story.mjs";
-
-const AXE = readFileSync(installed.resolve("axe-core/axe.min.js"), "utf8");
 
 // Behind the menu's pages, by the names that the story gave.
 const FORMS = [
@@ -16,20 +14,6 @@ const FORMS = [
   "edit/interfaces/new", "edit/users/new", "edit/users/modify?user=loadbalancer", "history/1", "password",
   "help/3-first-set-up", "help/13-fields",
 ];
-
-// Findings that count, in words. In the dark only colours differ.
-async function axe(page, what, rules) {
-  await page.evaluate(`window.axe || (() => {${AXE}})()`);
-  const run = page.evaluate(
-    (only) => window.axe.run(document, { resultTypes: ["violations"], ...(only && { runOnly: { type: "rule", values: only } }) }),
-    rules,
-  );
-  const late = new Promise((_, failed) => setTimeout(() => failed(new Error(`axe-core: not within ${limits.axe / 1000} s`)), limits.axe).unref());
-  const { violations } = await Promise.race([run, late]);
-  return violations
-    .filter((finding) => ["serious", "critical"].includes(finding.impact))
-    .flatMap((finding) => finding.nodes.slice(0, 3).map((node) => `${what}: ${finding.impact}: ${finding.help} (${finding.id}): ${node.html.slice(0, 160)}: ${node.failureSummary.split("\n").slice(1).join(";").trim()}`));
-}
 
 // One page in all its looks; gives what is wrong with it.
 async function look(person, path) {
@@ -63,7 +47,7 @@ export function pages(browser, unit) {
   const people = [];
   const wrong = [];
   const someone = async () => {
-    const person = await Person.at(browser, unit, { reducedMotion: "reduce" });
+    const person = await Person.at(browser, unit);
     people.push(person);
     return person;
   };

@@ -2,6 +2,7 @@
 // browser with scripts and to one without.
 
 import assert from "node:assert/strict";
+import { examine } from "./axe.mjs";
 import { Person } from "./browser.mjs";
 import { limits, until } from "./limits.mjs";
 
@@ -41,10 +42,12 @@ export function story(browser, unit, servers, options) {
     await logIn(anna, "wrong password");
     await anna.sees(anna.page.getByRole("alert"));
     assert.equal(await anna.field("User name").inputValue(), "loadbalancer");
+    await examine(anna, "a refused log-in");
     await logIn(anna, "loadbalancer");
     await anna.sees(anna.page.getByRole("heading", { name: "Change your password" }));
     await anna.open("edit/wizard");
     await anna.sees(anna.page.getByRole("heading", { name: "Change your password" }));
+    await examine(anna, "the change of password");
     await anna.page.getByLabel("Old password").fill("loadbalancer");
     await anna.page.getByLabel(/^New password (?!again)/).fill(PASSWORD);
     await anna.page.getByLabel("New password again").fill(`${PASSWORD}!`);
@@ -70,16 +73,20 @@ export function story(browser, unit, servers, options) {
         await anna.press("Continue");
         await anna.sees("255.0.255.0 is not a netmask");
         assert.equal(await anna.field(question).inputValue(), "255.0.255.0");
+        await examine(anna, "a refused answer");
       }
       await anna.fill({ [question]: answer });
       await anna.press("Continue");
     }
     await anna.sees("This unit moves to 10.0.0.21.");
+    await examine(anna, "the wizard's summary");
     await anna.press("Confirm and apply");
     await anna.sees("The real server 192.168.2.50 still needs");
     await anna.sees(/is on trial/);
+    await examine(anna, "a change on trial");
     await anna.press("Keep it");
     await anna.misses(/is on trial/);
+    await anna.sees("VIEW CONFIGURATION > SYSTEM OVERVIEW");
   });
 
   step("quicker health checks", async () => {
@@ -101,6 +108,7 @@ export function story(browser, unit, servers, options) {
     await anna.fill({ Label: "WebServer2", "Real Server (ipaddress:port)": "192.168.2.51:80" });
     await anna.press("Update");
     await anna.sees(anna.bar.getByText(/Add real server WebServer2/));
+    await examine(anna, "pending changes");
     await anna.menu("View Configuration", "System Overview");
     await anna.misses(anna.row("WebServer2"));
     await anna.applies();
@@ -140,6 +148,7 @@ export function story(browser, unit, servers, options) {
     await servers[1].stop();
     try {
       await anna.becomes("WebServer2 non-active", async () => /✕ non-active/.test(await anna.cell("WebServer2", "Actual Status")));
+      await examine(anna, "a failed server");
       assert.equal(await anna.cell("WebServer2", "Requested Status"), "ONLINE (1)");
       assert.match(await anna.cell("WebServer1", "Actual Status"), /● active/);
       await anna.row("WebServer2").getByRole("link", { name: /Ldirectord/ }).click();
@@ -163,6 +172,7 @@ export function story(browser, unit, servers, options) {
     await anna.fill(typed);
     await anna.press("Update");
     await anna.sees(anna.page.getByRole("alert").getByText("Nothing was changed yet"));
+    await examine(anna, "errors at fields");
     for (const [label, value] of Object.entries(typed)) assert.equal(await anna.field(label).inputValue(), value, label);
     for (const [label, wrong] of [["Real Server (ipaddress:port)", /"192\.168\.2\.552" is not an IP address/], ["Maximum Connections", /many/]]) {
       const field = anna.field(label);
@@ -198,6 +208,7 @@ export function story(browser, unit, servers, options) {
     await ben.press("Update");
     await ben.sees("Somebody else changed this meanwhile");
     await ben.sees("Weight is now 5, you typed 7");
+    await examine(ben, "a conflict");
     assert.equal(await ben.field("Weight").inputValue(), "7");
     assert.equal(await ben.field("Minimum Connections").inputValue(), "10");
     assert.equal(await ben.field("Maximum Connections").inputValue(), "1000", "what the other one did is not lost");
@@ -206,8 +217,10 @@ export function story(browser, unit, servers, options) {
     // Anna's page is older than Ben's edit: she is asked to look again.
     await anna.press("Apply configuration", anna.bar);
     await anna.sees(/no longer the one you looked at/);
+    await ben.menu("View Configuration", "System Overview");
     await anna.menu("Edit Configuration", "Real Servers");
     await anna.applies();
+    if (ben.scripts) await ben.sees(/The configuration has changed since this page was made/, limits.live);
     assert.equal(await anna.cell("WebServer2", "Weight"), "7");
     assert.equal(await anna.cell("WebServer2", "Minimum"), "10");
     assert.equal(await anna.cell("WebServer2", "Maximum"), "1000");
@@ -243,6 +256,7 @@ export function story(browser, unit, servers, options) {
     await anna.press("Update");
     await anna.follow("Details", anna.bar);
     await anna.sees("What applying does");
+    await examine(anna, "details of pending changes");
     await anna.press("Discard");
     await anna.sees("The pending changes are discarded.");
     await anna.menu("Edit Configuration", "Real Servers");

@@ -62,6 +62,8 @@ export class Unit {
     await until(`${this.name} at ${this.url}`, limits.start, async () => {
       const page = await fetch(this.url, { redirect: "follow" });
       return page.ok && (await page.text()).includes("Unit <strong>");
+    }).catch((error) => {
+      throw new Error(`${error.message}\n${this.logs()}`);
     });
   }
 
