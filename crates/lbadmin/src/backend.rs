@@ -17,9 +17,12 @@ const FRESH: Duration = Duration::from_millis(1500);
 /// How often an edit is repeated on top of somebody else's before giving up.
 const ATTEMPTS: usize = 5;
 
+/// Revision that runs, and state of the candidate.
+type Key = (u64, u64);
+
 pub struct Backend {
     pub client: Client,
-    candidate: Mutex<Option<((u64, u64), Arc<CandidateView>)>>,
+    candidate: Mutex<Option<(Key, Arc<CandidateView>)>>,
     running: Mutex<Option<Arc<Running>>>,
     status: Mutex<Option<(Instant, Arc<Status>)>>,
 }

@@ -15,7 +15,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, future, stream};
 use lb_api::{Status, Summary};
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::broadcast;
-use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
+use tokio_stream::wrappers::BroadcastStream;
 
 /// Seconds between two polls, and between two reloads of a page without JavaScript.
 pub const PERIOD: u32 = 2;
@@ -252,13 +252,10 @@ fn events(
     all: Arc<str>,
     changes: broadcast::Receiver<Arc<str>>,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-    let later = BroadcastStream::new(changes).filter_map(|change| async move {
-        match change {
-            Ok(html) => Some(html),
-            // A stream this slow gets the next change; ids repeat, so it comes right by itself.
-            Err(BroadcastStreamRecvError::Lagged(_)) => None,
-        }
-    });
+    // A stream that lags has missed something: it ends, and the browser comes back for all cells.
+    let later = BroadcastStream::new(changes)
+        .take_while(|change| future::ready(change.is_ok()))
+        .filter_map(|change| future::ready(change.ok()));
     let event = |html: Arc<str>| Ok(Event::default().event("cells").data(html.as_ref()));
     stream::once(async move { all }).chain(later).map(event)
 }

@@ -190,7 +190,7 @@ impl Browser {
     /// The page that a redirect leads to.
     pub fn follow(&mut self, page: &Page) -> Page {
         assert_eq!(page.status, 303, "{}", page.text);
-        self.get(&page.header("location").to_owned())
+        self.get(page.header("location"))
     }
 
     fn connect(&self) -> std::io::Result<TcpStream> {
