@@ -159,7 +159,7 @@ fn the_web_interface_is_up_with_the_login_prompt_and_has_no_rights() -> Result<(
     for line in [
         "Uid:\t101\t101\t101\t101",
         "Gid:\t101\t101\t101\t101",
-        "Groups:\t100 ",
+        "Groups:\t100 101",
         "CapInh:\t0000000000000000",
         "CapPrm:\t0000000000000000",
         "CapEff:\t0000000000000000",
