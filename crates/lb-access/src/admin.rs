@@ -77,6 +77,11 @@ impl Export {
     pub fn tokens(&self) -> usize {
         self.0.tokens.len()
     }
+
+    /// Whether [`Access::import`] would take it.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.0.check().map_err(Refusal::Import)
+    }
 }
 
 impl Access {

@@ -15,6 +15,7 @@ pub mod app;
 pub mod args;
 pub mod assets;
 pub mod backend;
+pub mod backup;
 pub mod confine;
 pub mod form_view;
 pub mod forms;
@@ -25,9 +26,11 @@ pub mod menu;
 pub mod metrics;
 pub mod pages;
 pub mod refusal;
+pub mod restore;
 pub mod sampler;
 pub mod seat;
 pub mod server;
+pub mod support;
 pub mod tls;
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ const fn look(title: &'static str, path: &'static str) -> Entry {
     Entry { title, path, needs: Permission::Look, under: "" }
 }
 
+const fn backup(title: &'static str, path: &'static str) -> Entry {
+    Entry { title, path, needs: Permission::Backup, under: "" }
+}
+
 const fn administer(title: &'static str, path: &'static str) -> Entry {
     Entry { title, path, needs: Permission::Administer, under: "" }
 }
@@ -74,6 +78,7 @@ pub const MENU: &[Group] = &[
             look("Configuration History", "history"),
             look("Passwords", "maintenance/passwords"),
             look("Sessions", "maintenance/sessions"),
+            backup("Backup & Restore", "maintenance/backup"),
             administer("Restart Services", "services"),
             administer("Halt or Restart the Unit", "unit"),
         ],
@@ -97,7 +102,10 @@ pub const MENU: &[Group] = &[
             look("Audit", "logs/audit"),
         ],
     },
-    Group { title: "Support", entries: &[look("Help", "help/")] },
+    Group {
+        title: "Support",
+        entries: &[look("Help", "help/"), backup("Support Bundle", "support/bundle"), look("API", "api")],
+    },
 ];
 
 /// Entries under one heading; without a heading where it is empty.

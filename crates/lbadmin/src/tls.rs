@@ -98,10 +98,7 @@ impl Tls {
     /// Checks the pair, writes it, and serves it from the next connection on.
     pub fn replace(&self, chain: &str, key: &str, now: u64) -> Result<Certificate, TlsError> {
         let (config, certificate) = checked(chain, key)?;
-        if !(certificate.not_before..=certificate.not_after).contains(&now) {
-            let (from, to) = (crate::frame::time(certificate.not_before), crate::frame::time(certificate.not_after));
-            return Err(TlsError::NotValidNow { from, to });
-        }
+        valid_at(&certificate, now)?;
         write(&self.dir, chain, key)?;
         self.config.reload_from_config(config);
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = certificate.clone();
@@ -118,6 +115,20 @@ impl Tls {
     pub fn export(&self) -> std::io::Result<String> {
         fs::read_to_string(self.dir.join(FILE))
     }
+}
+
+/// Browsers refuse one that is not valid yet or any more.
+pub fn valid_at(certificate: &Certificate, now: u64) -> Result<(), TlsError> {
+    if (certificate.not_before..=certificate.not_after).contains(&now) {
+        return Ok(());
+    }
+    let (from, to) = (crate::frame::time(certificate.not_before), crate::frame::time(certificate.not_after));
+    Err(TlsError::NotValidNow { from, to })
+}
+
+/// What a text with chain and key holds, if it can be used.
+pub fn inspect(pair: &str) -> Result<Certificate, TlsError> {
+    checked(pair, pair).map(|(_, certificate)| certificate)
 }
 
 fn names(host: &str) -> Vec<String> {

@@ -10,6 +10,7 @@
 //! is nothing that another site could forge. [`openapi`] makes the document from the routes; what a body or query may
 //! be is checked against it. Tested by `tests/api`.
 
+mod backup;
 pub mod caller;
 mod certificate;
 mod daemon;
@@ -49,7 +50,7 @@ const REQUEST_TIME: Duration = Duration::from_secs(75);
 
 /// All routes below `/api`, with their description.
 fn described() -> OpenApiRouter<Shared> {
-    OpenApiRouter::default().merge(daemon::large().layer(DefaultBodyLimit::max(LARGE))).merge(
+    OpenApiRouter::default().merge(daemon::large().merge(backup::large()).layer(DefaultBodyLimit::max(LARGE))).merge(
         OpenApiRouter::default()
             .merge(daemon::routes())
             .merge(servers::routes())
@@ -58,6 +59,7 @@ fn described() -> OpenApiRouter<Shared> {
             .merge(people::routes())
             .merge(certificate::routes())
             .merge(series::routes())
+            .merge(backup::routes())
             .merge(openapi::routes())
             .layer(DefaultBodyLimit::max(BODY)),
     )

@@ -1,4 +1,4 @@
-//! The rest of the candidate: global settings, interfaces, DNS and host name, routing.
+//! The rest of the candidate: global settings, interfaces, DNS and host name, routing, the fallback page.
 
 use super::{
     caller::{Caller, Configure, Look},
@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderName, StatusCode, header},
     response::{AppendHeaders, IntoResponse},
 };
-use lb_model::{Config, Globals, Hostname, IfName, Interface, Route};
+use lb_model::{Config, FallbackPage, Globals, Hostname, IfName, Interface, Route};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use utoipa::{IntoParams, ToSchema};
@@ -29,6 +29,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(interface, put_interface, delete_interface))
         .routes(routes!(dns, put_dns))
         .routes(routes!(routing, put_routing))
+        .routes(routes!(fallback_page, put_fallback_page))
 }
 
 fn tagged<T: Serialize>(part: &T) -> AppendHeaders<[(HeaderName, String); 1]> {
@@ -250,5 +251,44 @@ async fn put_routing(
     })
     .await?;
     let now = routing_of(&view.config);
+    Ok((tagged(&now), Answer(now)))
+}
+
+/// What clients see of a virtual server that has no real server left.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// HTML; null: the page that is shipped.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 262_144)]
+    html: Option<FallbackPage>,
+}
+
+fn page_of(config: &Config) -> Page {
+    Page { html: config.fallback_page.clone() }
+}
+
+/// The fallback page of the candidate
+#[utoipa::path(get, path = "/v1/fallback-page", tag = "settings", security(("token" = ["look"])),
+    responses((status = 200, body = Page)))]
+async fn fallback_page(_: Caller<Look>, State(app): State<Shared>) -> Result<Answer<Page>> {
+    Ok(Answer(page_of(&app.lbd.candidate().await?.config)))
+}
+
+/// Replace the fallback page of the candidate
+#[utoipa::path(put, path = "/v1/fallback-page", tag = "settings", security(("token" = ["configure"])),
+    params(IfMatch), request_body = Page, responses((status = 200, body = Page)))]
+async fn put_fallback_page(
+    caller: Caller<Configure>,
+    State(app): State<Shared>,
+    tag: IfMatch,
+    Json(new): Json<Page>,
+) -> Result<impl IntoResponse> {
+    let view = edit(&app, &caller, "fallback page", |config| {
+        seen(&tag, &page_of(config))?;
+        config.fallback_page = new.html.clone();
+        Ok(())
+    })
+    .await?;
+    let now = page_of(&view.config);
     Ok((tagged(&now), Answer(now)))
 }

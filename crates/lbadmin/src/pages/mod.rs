@@ -1,6 +1,8 @@
 //! The pages, a module each; this file is the route table. A page of the menu stands in [`crate::menu`] too.
 
 pub mod access;
+pub mod api_doc;
+pub mod backup;
 pub mod changes;
 pub mod connections;
 pub mod edit;
@@ -28,6 +30,8 @@ pub fn routes() -> Router<Shared> {
         .merge(crate::assets::routes())
         .merge(login::routes())
         .merge(overview::routes())
+        .merge(api_doc::routes())
+        .merge(backup::routes())
         .merge(changes::routes())
         .merge(history::routes())
         .merge(help::routes())

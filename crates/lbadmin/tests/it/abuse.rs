@@ -34,7 +34,7 @@ const OWN: &[&str] = &[
 ];
 
 /// Forms that carry files.
-const UPLOADS: &[&str] = &["/lbadmin/edit/web-interface/certificate"];
+const UPLOADS: &[&str] = &["/lbadmin/edit/web-interface/certificate", "/lbadmin/maintenance/backup/look"];
 
 /// The form with nothing but its token in it, as a browser sends it; `headers` come in place of its own.
 fn send(browser: &mut Browser, path: &str, headers: &[(&str, &str)]) -> Page {

@@ -3,6 +3,7 @@
 mod abuse;
 mod access;
 mod api;
+mod backup;
 mod changes;
 mod edit;
 mod form;

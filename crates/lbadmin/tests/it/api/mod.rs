@@ -1,6 +1,7 @@
 //! The native API as a program meets it.
 
 mod access;
+mod backup;
 mod document;
 mod events;
 mod metrics;
@@ -41,6 +42,28 @@ impl Program {
         }
         all.extend(headers.iter().filter(|(_, v)| !v.is_empty()));
         self.rig.browser().send(method, path, &all, body.map(str::as_bytes))
+    }
+
+    /// The body as it came, which may be no text.
+    pub fn send_raw(&self, method: &str, path: &str) -> Vec<u8> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            use http_body_util::{BodyExt, Empty};
+            let stream = tokio::net::TcpStream::connect(self.rig.address).await.expect("lbadmin listens");
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.expect("a connection");
+            tokio::spawn(connection);
+            let request = hyper::Request::builder()
+                .method(method)
+                .uri(path)
+                .header("host", "lbadmin")
+                .header("authorization", format!("Bearer {}", self.token))
+                .body(Empty::<hyper::body::Bytes>::new())
+                .expect("a request");
+            let answer = sender.send_request(request).await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            answer.into_body().collect().await.expect("a body").to_bytes().to_vec()
+        })
     }
 
     pub fn get(&self, path: &str) -> Page {

@@ -149,11 +149,14 @@ fn a_server_goes_offline_with_the_role_maintenance() {
 #[test]
 fn the_settings_of_the_node() {
     let p = Program::start();
-    for path in ["/api/v1/globals", "/api/v1/dns", "/api/v1/routes", "/api/v1/interfaces/eth0"] {
+    for path in ["/api/v1/globals", "/api/v1/dns", "/api/v1/routes", "/api/v1/interfaces/eth0", "/api/v1/fallback-page"]
+    {
         let read = p.get(path).is(200);
         let put = p.put(path, read.header("etag"), &read.json()).is(200);
         assert_eq!(put.header("etag"), read.header("etag"), "{path}: what was read is what there is");
     }
+    p.put("/api/v1/fallback-page", "*", &json!({"html": "<h1>Back soon</h1>"})).is(200);
+    p.put("/api/v1/fallback-page", "*", &json!({"html": ""})).problem(422, "malformed");
     let eth2 = json!({"name": "eth2", "addresses": ["10.9.0.1/24"]});
     p.post("/api/v1/interfaces", &eth2).is(201);
     p.post("/api/v1/interfaces", &eth2).problem(409, "conflict");
