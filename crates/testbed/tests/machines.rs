@@ -126,9 +126,9 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
     shell.ok("ps -o user,args | grep '[h]ttpd' | grep -q ^nobody")?;
     // A page of one's own takes its place at once, and gives it back.
     let page = "echo -e 'GET /no/such/page HTTP/1.0\\r\\n\\r' | nc 127.0.0.1 9081";
-    shell.ok("lbctl set fallback_page '<h1>Back at noon</h1>' --apply")?;
+    shell.ok("lbctl config set fallback_page '<h1>Back at noon</h1>' --apply")?;
     ensure!(shell.run(page)?.text.contains("Back at noon"), "the configured page is not served");
-    shell.ok("lbctl unset fallback_page --apply")?;
+    shell.ok("lbctl config unset fallback_page --apply")?;
     ensure!(shell.run(page)?.text.contains("temporarily unavailable"), "the shipped page is not served again");
     // The factory address, from lbd; and the root is volatile while /data is not.
     shell.ok("for i in $(seq 50); do ip -br addr show eth0 | grep -q 192.168.2.21/24 && break; usleep 100000; done; ip -br addr show eth0 | grep 192.168.2.21/24")?;
