@@ -274,7 +274,7 @@ async fn page(State(app): State<Shared>, seat: Seat, OriginalUri(uri): OriginalU
         words: words(&key),
         choices: choices(&keys, &key),
         spans: Span::ALL.iter().map(|s| (s.to_string(), span_words(*s), *s == span)).collect(),
-        span: span_words(span),
+        span: if span == Span::Hour { "hour" } else { span_words(span) },
         step: step_words(span),
         refresh: span.step(),
         not_recorded: app.history.not_recorded(),

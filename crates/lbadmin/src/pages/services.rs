@@ -80,9 +80,20 @@ async fn ask_service(State(app): State<Shared>, seat: Seat, Path(name): Path<Str
 async fn restart_service(State(app): State<Shared>, Path(name): Path<String>, sent: Sent) -> Result<Response, Refusal> {
     let seat = &sent.seat;
     seat.must(&app, Permission::Administer, "restart a service")?;
+    // These two are what the next page comes from.
+    let ours = matches!(name.as_str(), "lbd" | "lbadmin");
     let flash = match app.lbd.client.restart_service(&name, &ByRequest { author: seat.author() }).await {
         Ok(done) => {
             seat.audit(&app, "restart a service", &name);
+            if ours {
+                let text = "Its pages answer again in a few seconds; you stay logged in.";
+                return show(&Gone {
+                    title: format!("Restart {name}"),
+                    message: done.message,
+                    text,
+                    back: "/lbadmin/services",
+                });
+            }
             Flash::good(done.message)
         }
         Err(error) => {
@@ -161,9 +172,11 @@ async fn ask_unit(State(app): State<Shared>, seat: Seat, Path(path): Path<String
 #[derive(Template)]
 #[template(path = "unit-done.html")]
 struct Gone {
-    title: &'static str,
+    title: String,
     message: String,
     text: &'static str,
+    /// Where to go when it is there again.
+    back: &'static str,
 }
 
 async fn do_unit(State(app): State<Shared>, Path(path): Path<String>, sent: Sent) -> Result<Response, Refusal> {
@@ -175,7 +188,8 @@ async fn do_unit(State(app): State<Shared>, Path(path): Path<String>, sent: Sent
     match app.lbd.client.unit(&request).await {
         Ok(done) => {
             seat.audit(&app, &what, "");
-            show(&Gone { title: choice.title, message: done.message, text: choice.done })
+            let title = choice.title.to_owned();
+            show(&Gone { title, message: done.message, text: choice.done, back: "/lbadmin/" })
         }
         Err(error) => {
             seat.refused(&app, &what, &error.to_string());

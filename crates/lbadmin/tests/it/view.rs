@@ -123,3 +123,52 @@ fn logs_are_filtered_paged_and_followed() {
     assert_eq!(browser.get("/lbadmin/logs/../secret").status, 404);
     assert_eq!(browser.get("/lbadmin/logs/passwd").status, 404);
 }
+
+#[test]
+fn services_and_the_unit_restart_when_asked() {
+    let (rig, mut browser) = Rig::with(&guide());
+    browser.get("/lbadmin/services").has("fallback").has("● running").has("Clients of a virtual server without a real");
+    browser.get("/lbadmin/services/fallback").has("get no page for a moment").has(">Restart fallback</button>");
+    let done = browser.post("/lbadmin/services/fallback", &[]);
+    browser.follow(&done).has("fallback restarts.");
+    let done = browser.post("/lbadmin/services/lbadmin", &[]);
+    assert_eq!(done.status, 200, "what would show the next page goes away");
+    done.has("lbadmin restarts.").has("you stay logged in");
+    assert_eq!(browser.get("/lbadmin/services/nobody").status, 404);
+    browser.get("/lbadmin/services");
+    let refused = browser.post("/lbadmin/services/nobody", &[]);
+    browser.follow(&refused).has("flash-bad").has("there is no service");
+    browser.get("/lbadmin/unit/restart");
+    let done = browser.post("/lbadmin/unit/restart", &[]);
+    done.has("The unit restarts; it answers again in about a minute.").lacks("nav class=\"menu\"");
+    let log = rig.dir.path().join("log");
+    assert_eq!(rig.lbd().running().expect("lbd goes on").revision.number, 1, "{log:?}");
+}
+
+/// A page for every entry, for everybody who sees it, and what it links to exists.
+#[test]
+fn the_menu_has_no_dead_links() {
+    let (rig, mut browser) = Rig::with(&guide());
+    let mut people = vec![(Role::Configuration, browser.clone())];
+    people.extend([Role::Report, Role::Maintenance].map(|role| (role, user(&rig, role.name(), role))));
+    for (role, mine) in &mut people {
+        for entry in lbadmin::menu::visible(*role).into_iter().flat_map(|(_, entries)| entries) {
+            let page = mine.get(&format!("/lbadmin/{}", entry.path));
+            assert_eq!(page.status, 200, "{} as {role}: {}", entry.path, page.text);
+            page.has("aria-current=\"page\"");
+        }
+    }
+    let mut seen = std::collections::BTreeSet::from(["/lbadmin/".to_owned()]);
+    let mut next = seen.clone();
+    while let Some(path) = next.pop_first() {
+        let page = browser.get(&path);
+        assert!(matches!(page.status, 200 | 303 | 307), "{path}: {}", page.status);
+        for link in page.text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let link = link.split('#').next().unwrap_or_default().replace("&#38;", "&").replace("&amp;", "&");
+            if link.starts_with("/lbadmin/") && !link.contains('?') && seen.insert(link.clone()) {
+                next.insert(link);
+            }
+        }
+    }
+    assert!(seen.len() > 60, "{seen:?}");
+}
