@@ -14,6 +14,7 @@ mod health;
 mod ipvsadm;
 mod random;
 mod restart;
+mod views;
 
 use anyhow::Result;
 use std::{
@@ -42,6 +43,10 @@ const CASES: &[Case] = &[
     ("offline_and_drain_move_clients", health::offline),
     ("killing_lbd_under_load_fails_no_request", restart::kill_under_load),
     ("what_is_done_by_hand_is_repaired_or_reported", restart::by_hand),
+    ("connections_are_shown_with_their_states", views::connections),
+    ("ipv6_connections_are_shown", views::connections_ipv6),
+    ("a_hundred_thousand_connections_are_paged", views::many_connections),
+    ("the_network_is_shown_as_the_kernel_has_it", views::network),
     ("fake_and_real_kernel_end_equal", random::fake_and_real),
     ("the_kernels_own_selftest_topology_passes_with_our_ipvsadm", ipvsadm::selftest),
     ("our_ipvsadm_does_what_the_c_tool_does", ipvsadm::matrix),
