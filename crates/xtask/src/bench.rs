@@ -28,7 +28,7 @@ const RATIOS: &[(&str, &str, f64)] = &[
 /// Figures with an aim of their own, in milliseconds.
 const AIMS: &[(&str, f64)] = &[("lbd-add-one-among-500", 10.0)];
 
-/// All, or those whose name contains one of `wanted`: programming, data-path, boot.
+/// All, or those whose name contains one of `wanted`: programming, data-path, boot, web.
 pub fn bench(wanted: &[String]) -> Result<()> {
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
     let mut figures = BTreeMap::new();
@@ -57,6 +57,9 @@ pub fn bench(wanted: &[String]) -> Result<()> {
     data_path(&figures);
     if asked("boot") {
         boot()?;
+    }
+    if asked("web") {
+        crate::bench_web::web()?;
     }
     Ok(())
 }

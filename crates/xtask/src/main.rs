@@ -5,12 +5,14 @@
 
 mod appliance;
 mod bench;
+mod bench_web;
 mod browser;
 mod console;
 mod demo;
 mod image;
 mod suites;
 mod tidy;
+mod unit;
 
 use std::process::ExitCode;
 
@@ -61,7 +63,7 @@ enum Task {
         #[arg(long)]
         lab: bool,
     },
-    /// Measure speed, boot and memory beside the peers, in guests
+    /// Measure speed, boot and memory beside the peers, in guests, and the web interface
     Bench {
         /// Only measurements whose name contains one of these
         #[arg(value_name = "NAME")]
