@@ -21,6 +21,7 @@ pub mod host;
 pub mod image;
 pub mod lab;
 pub mod limits;
+pub mod links;
 #[cfg(feature = "cases")]
 pub mod measure;
 pub mod powercut;

@@ -88,6 +88,15 @@ pub struct Nic {
     mac: String,
 }
 
+impl Nic {
+    /// A card that this machine reaches: `here` on loopback is `there` of 10.0.2.15, which the machine must give it.
+    /// Nothing gets out by it.
+    pub fn forwarded(here: u16, there: u16, mac: &str) -> Nic {
+        let netdev = format!("user,restrict=on,net=10.0.2.0/24,hostfwd=tcp:127.0.0.1:{here}-10.0.2.15:{there}");
+        Nic { netdev, mac: mac.to_string() }
+    }
+}
+
 /// A cable between two machines: datagrams on two Unix sockets. Either machine may start first or be restarted.
 #[derive(Debug)]
 pub struct Wire {

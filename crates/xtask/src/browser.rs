@@ -51,12 +51,13 @@ pub fn browser() -> Result<()> {
     Ok(())
 }
 
-fn suite() -> PathBuf {
+/// Where its sources are.
+pub fn suite() -> PathBuf {
     host::workspace().join("crates/lbadmin/tests/browser")
 }
 
 /// Where npm's packages and the pictures go.
-fn modules() -> Result<PathBuf> {
+pub fn modules() -> Result<PathBuf> {
     std::path::absolute(host::target().join("browser")).context("finding target/browser")
 }
 

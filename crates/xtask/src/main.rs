@@ -7,6 +7,7 @@ mod appliance;
 mod bench;
 mod bench_web;
 mod browser;
+mod clicks;
 mod console;
 mod demo;
 mod image;

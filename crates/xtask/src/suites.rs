@@ -49,7 +49,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     }
     let of_cases: Vec<_> = wanted
         .iter()
-        .filter(|word| !["browser", "machines", "powercut", "demo"].contains(&word.as_str()))
+        .filter(|word| !["browser", "clicks", "machines", "powercut", "demo"].contains(&word.as_str()))
         .cloned()
         .collect();
     if wanted.is_empty() || !of_cases.is_empty() {
@@ -64,6 +64,9 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
         suite("power cuts", || {
             cargo(&["test", "--release", "-p", "testbed", "powercut", "--", "--ignored", "--nocapture"])
         })?;
+    }
+    if asked("clicks") {
+        suite("the whole image: clicks", crate::clicks::clicks)?;
     }
     if asked("demo") {
         suite("the whole image: demo", || crate::demo::demo(true))?;

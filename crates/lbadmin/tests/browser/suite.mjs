@@ -4,35 +4,11 @@
 // Environment: STEELYARD_BROWSER_MODULES folder of node_modules, into which screenshots go as well;
 // STEELYARD_PROGRAMS folder of lbd and lbadmin; STEELYARD_CHROMIUM; STEELYARD_SLOW (limits.mjs).
 
-import { launch, picture } from "./browser.mjs";
+import { launch } from "./browser.mjs";
 import { pages } from "./pages.mjs";
 import { story } from "./story.mjs";
+import { seconds, tell } from "./tell.mjs";
 import { RealServer, Unit, network } from "./unit.mjs";
-
-const seconds = (since) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
-
-// Steps in order; the first that fails ends it, with all that is known.
-async function tell(title, unit, { steps, people }) {
-  for (const { name, work } of steps) {
-    const start = Date.now();
-    try {
-      await work();
-      for (const person of people) person.content();
-      console.log(`  ✓ ${title}: ${name} (${seconds(start)})`);
-    } catch (error) {
-      console.error(`  ✕ ${title}: ${name} (${seconds(start)})\n${error.stack}`);
-      for (const [n, person] of people.entries()) {
-        const file = picture(`failed-${title}-${n}`);
-        console.error(`---- the page at ${person.page.url()}, picture: ${file}`);
-        console.error(await person.text().catch((e) => e.message));
-        if (person.complaints.length) console.error(`---- complaints of the browser\n${person.complaints.join("\n")}`);
-        await person.page.screenshot({ path: file, fullPage: true }).catch((e) => console.error(e.message));
-      }
-      console.error(unit.logs());
-      throw new Error(`${title}: ${name}`);
-    }
-  }
-}
 
 async function main() {
   const begin = Date.now();
