@@ -19,6 +19,9 @@ use lb_access::Permission;
 const HERE: &str = "maintenance/fallback-page";
 const PREVIEW: &str = "/lbadmin/maintenance/fallback-page/preview";
 
+/// What clients get as long as nobody has written a page.
+const SHIPPED: &str = include_str!("../../../../../rootfs-overlay/usr/share/steelyard/fallback/index.html");
+
 /// What is in the page is foreign to this interface: it runs no script, has no origin and loads nothing.
 const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; \
                        form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
@@ -46,12 +49,10 @@ async fn take_page(State(app): State<Shared>, sent: Sent) -> Result<Response, Re
     take(&app, sent, &FallbackPageForm, place()).await
 }
 
-/// The page as it is pending.
+/// The page as it is pending, or the one that was shipped.
 async fn preview(State(app): State<Shared>, seat: Seat) -> Result<Response, Refusal> {
     seat.must(&app, Permission::Configure, "Fallback Page")?;
     let candidate = app.lbd.candidate().await?;
-    let Some(page) = &candidate.config.fallback_page else {
-        return Err(Refusal::NotFound("There is no page of your own: the one that was shipped is served.".into()));
-    };
-    Ok(([(header::CONTENT_SECURITY_POLICY, SANDBOX)], Html(page.as_str().to_owned())).into_response())
+    let page = candidate.config.fallback_page.as_ref().map_or(SHIPPED, |page| page.as_str());
+    Ok(([(header::CONTENT_SECURITY_POLICY, SANDBOX)], Html(page.to_owned())).into_response())
 }
