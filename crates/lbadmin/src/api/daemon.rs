@@ -22,7 +22,7 @@ use lb_api::{
     ReconcileView, RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView,
     UnitRequest,
 };
-use lb_model::Config;
+use lb_model::{Change, Config, changes};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -35,6 +35,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(factory))
         .routes(routes!(history))
         .routes(routes!(revision))
+        .routes(routes!(revision_changes))
         .routes(routes!(rollback))
         .routes(routes!(running))
         .routes(routes!(set_state))
@@ -192,6 +193,30 @@ struct OfRevision {
     params(OfRevision), responses((status = 200, body = Running)))]
 async fn revision(_: Caller<Look>, State(app): State<Shared>, Path(of): Path<OfRevision>) -> Result<Answer<Running>> {
     Ok(Answer(app.lbd.client.revision(of.number).await?))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ChangesQuery {
+    /// The revision to start from; left out: what runs
+    from: Option<u64>,
+}
+
+/// What differs in a revision, in sentences: how going back to it changes what runs, or another revision
+#[utoipa::path(get, path = "/v1/history/{number}/changes", tag = "configuration", security(("token" = ["look"])),
+    params(OfRevision, ChangesQuery), responses((status = 200, body = Vec<Change>)))]
+async fn revision_changes(
+    _: Caller<Look>,
+    State(app): State<Shared>,
+    Path(of): Path<OfRevision>,
+    Query(query): Query<ChangesQuery>,
+) -> Result<Answer<Vec<Change>>> {
+    let to = app.lbd.client.revision(of.number).await?;
+    Ok(Answer(match query.from {
+        Some(number) => changes(&app.lbd.client.revision(number).await?.config, &to.config),
+        None => changes(&app.lbd.running().await?.config, &to.config),
+    }))
 }
 
 /// Make an earlier revision run again, as a new one

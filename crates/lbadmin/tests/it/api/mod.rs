@@ -6,6 +6,7 @@ mod document;
 mod events;
 mod metrics;
 mod objects;
+mod pages;
 mod people;
 
 use crate::rig::{Page, Rig, guide};

@@ -187,6 +187,15 @@ fn history_plan_and_rollback() {
     assert_eq!(p.get("/api/v1/history?limit=1").is(200).json()[0]["number"], 2);
     p.get("/api/v1/history/99").problem(404, "not-found");
     p.get("/api/v1/history/x").problem(404, "not-found");
+    let sentences = |path: &str| {
+        let all = p.get(path).is(200).json();
+        all.as_array().expect("a list").iter().map(|c| c["text"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let (made, back): (Vec<String>, Vec<String>) =
+        (sentences("/api/v1/history/2/changes?from=1"), sentences("/api/v1/history/1/changes"));
+    assert!(!made.is_empty() && made.len() == back.len() && made != back, "{made:?} {back:?}");
+    assert_eq!(sentences("/api/v1/history/2/changes"), Vec::<String>::new(), "it runs");
+    p.get("/api/v1/history/1/changes?from=99").problem(404, "not-found");
     p.post("/api/v1/rollback", &json!({"revision": 1})).is(200);
     assert_eq!(p.get("/api/v1/globals").json()["health"]["interval"], 10);
 }
