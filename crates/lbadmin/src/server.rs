@@ -1,10 +1,11 @@
 //! Listeners, TLS, limits and headers: what stands between the network and the pages.
 //!
-//! Bounded: connections in all, header size and time, body size, time of a request, time in which a client must take
+//! Bounded: connections in all and of one address, header size and time, body size, time of a request, time in which a client must take
 //! its answer. The http listener comes and goes with the web settings, without a restart.
 
 mod headers;
 mod limits;
+mod places;
 
 pub use headers::host;
 
@@ -56,7 +57,7 @@ pub async fn serve(app: Shared, listeners: Listeners) -> anyhow::Result<()> {
 
     let acceptor = RustlsAcceptor::new(app.tls.config.clone())
         .handshake_timeout(Duration::from_secs(10))
-        .acceptor(limits.acceptor());
+        .acceptor(limits.acceptor(Scheme::Https));
     let mut https = axum_server::from_tcp(listeners.https)?.acceptor(acceptor).handle(stop.clone());
     limits.configure(https.http_builder());
     let https_service =
@@ -99,7 +100,8 @@ async fn http(app: Shared, listener: TcpListener, router: Router, limits: Limits
                     },
                 };
                 let handle = Handle::new();
-                let mut server = axum_server::from_tcp(socket)?.acceptor(limits.acceptor()).handle(handle.clone());
+                let mut server =
+                    axum_server::from_tcp(socket)?.acceptor(limits.acceptor(Scheme::Http)).handle(handle.clone());
                 limits.configure(server.http_builder());
                 let service = router
                     .clone()

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use socket2::{Domain, Socket, Type};
 use testbed::host;
 use testbed::limits::{self, scaled, wait_until};
 
@@ -149,9 +150,12 @@ impl Client {
         self.ask(&head, &body.join("&"))
     }
 
-    /// Begins a question whose answer does not end: server-sent events.
-    pub fn listen(&self, path: &str) -> Result<TcpStream> {
-        let mut stream = TcpStream::connect(self.to).context("connecting to lbadmin")?;
+    /// Begins a question whose answer does not end: server-sent events. `from` is one of this machine's addresses.
+    pub fn listen(&self, from: IpAddr, path: &str) -> Result<TcpStream> {
+        let socket = Socket::new(Domain::for_address(self.to), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(from, 0).into())?;
+        socket.connect(&self.to.into()).context("connecting to lbadmin")?;
+        let mut stream = TcpStream::from(socket);
         let (to, cookie) = (self.to, &self.cookie);
         write!(stream, "GET {path} HTTP/1.1\r\nhost: {to}\r\ncookie: {cookie}\r\n\r\n").context("asking for events")?;
         Ok(stream)

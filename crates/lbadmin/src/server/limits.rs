@@ -1,5 +1,7 @@
-//! What one client, and all together, may use.
+//! What one client, and all together, may use. Who gets a connection is decided in [`super::places`].
 
+use super::places::{Full, Places, Source};
+use crate::seat::Scheme;
 use axum::{
     extract::Request,
     http::StatusCode,
@@ -15,21 +17,19 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
 };
 use tokio_io_timeout::TimeoutStream;
 
 /// A form; uploads say their own limit.
 pub const FORM_BODY: usize = 1 << 20;
-/// Connections at once, both ports together. 500 live views and the rest of a large team fit.
-const CONNECTIONS: usize = 1500;
 /// Bytes of a request's head, and what is buffered of its body.
 const HEAD: usize = 64 << 10;
 /// The head must be there in so long, also on a connection that is kept open.
@@ -39,25 +39,36 @@ const REQUEST_TIME: Duration = Duration::from_secs(90);
 /// A client that takes nothing of its answer for so long is gone.
 const WRITE_TIME: Duration = Duration::from_secs(40);
 
+/// Clients at once that are told why they get no connection; further ones are closed without a word.
+const FAREWELLS: usize = 64;
+/// In so long, and with so many bytes of what they had to say taken.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: u64 = 64 << 10;
+
 #[derive(Clone)]
 pub struct Limits {
-    slots: Arc<Semaphore>,
+    places: Arc<Mutex<Places>>,
+    farewells: Arc<Semaphore>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { slots: Arc::new(Semaphore::new(CONNECTIONS)) }
+        Limits { places: Arc::default(), farewells: Arc::new(Semaphore::new(FAREWELLS)) }
     }
 }
 
 impl Limits {
-    pub fn acceptor(&self) -> LimitedAcceptor {
-        LimitedAcceptor { slots: self.slots.clone() }
+    pub fn acceptor(&self, scheme: Scheme) -> LimitedAcceptor {
+        LimitedAcceptor { limits: self.clone(), scheme }
     }
 
     pub fn configure(&self, builder: &mut Builder<TokioExecutor>) {
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD);
     }
+}
+
+fn lock(places: &Mutex<Places>) -> MutexGuard<'_, Places> {
+    places.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Answers 408 for a request that is not done in time.
@@ -68,10 +79,11 @@ pub async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// Hands out the connections; one beyond the limit is closed at once.
+/// Hands out the connections. One too many is told so over http, and closed; over https a word would cost a handshake.
 #[derive(Clone)]
 pub struct LimitedAcceptor {
-    slots: Arc<Semaphore>,
+    limits: Limits,
+    scheme: Scheme,
 }
 
 impl<S: Send + 'static> Accept<TcpStream, S> for LimitedAcceptor {
@@ -79,22 +91,69 @@ impl<S: Send + 'static> Accept<TcpStream, S> for LimitedAcceptor {
     type Service = S;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Held, S)>> + Send>>;
 
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let slot = self.slots.clone().try_acquire_owned();
+    fn accept(&self, mut stream: TcpStream, service: S) -> Self::Future {
+        let LimitedAcceptor { limits, scheme } = self.clone();
         Box::pin(async move {
-            let slot = slot.map_err(|_| io::Error::other("too many connections"))?;
+            let address = stream.peer_addr()?.ip();
+            let place = match Place::take(&limits.places, Source::of(address)) {
+                Ok(place) => place,
+                Err(full) => {
+                    if full == (Full::Address { first: true }) {
+                        tracing::warn!("{address} has its share of all connections; further ones are closed");
+                    }
+                    if let (Scheme::Http, Ok(_one)) = (scheme, limits.farewells.try_acquire()) {
+                        // Gone before that: nothing is lost.
+                        let _ = tokio::time::timeout(FAREWELL_TIME, farewell(&mut stream, full)).await;
+                    }
+                    return Err(io::Error::other("too many connections"));
+                }
+            };
             stream.set_nodelay(true)?;
             let mut stream = TimeoutStream::new(stream);
             stream.set_write_timeout(Some(WRITE_TIME));
-            Ok((Held { stream: Box::pin(stream), _slot: slot }, service))
+            Ok((Held { stream: Box::pin(stream), _place: place }, service))
         })
     }
 }
 
-/// A connection with its slot.
+/// 429 (RFC 6585, section 4), before anything is asked. What the client sends meanwhile is taken: a socket closed on
+/// unread bytes resets the connection, and with it what was said.
+async fn farewell(stream: &mut TcpStream, full: Full) -> io::Result<()> {
+    let (text, after) = (full.words(), HEAD_TIME.as_secs());
+    let length = text.len();
+    let answer = format!(
+        "HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain; charset=utf-8\r\nretry-after: {after}\r\n\
+         cache-control: no-store\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{text}"
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(FAREWELL_BYTES), &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+/// A place among the connections, for as long as it lives.
+struct Place {
+    places: Arc<Mutex<Places>>,
+    source: Source,
+}
+
+impl Place {
+    fn take(places: &Arc<Mutex<Places>>, source: Source) -> Result<Place, Full> {
+        lock(places).enter(source)?;
+        Ok(Place { places: places.clone(), source })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.places).leave(self.source);
+    }
+}
+
+/// A connection with its place.
 pub struct Held {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
-    _slot: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl AsyncRead for Held {

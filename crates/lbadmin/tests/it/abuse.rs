@@ -2,7 +2,7 @@
 
 use crate::{
     program::{Program, until},
-    rig::{Browser, PASSWORD, Page, Rig, guide},
+    rig::{Browser, PASSWORD, Page, Rig, connect, guide},
     routes,
 };
 use lb_access::{Permission, Role, Via, Who};
@@ -256,7 +256,8 @@ fn two_hundred_slow_clients_hold_nobody_up_and_are_shown_out() {
     let program = Program::start(&guide());
     let mut browser = program.logged_in();
     let begun = |to: SocketAddr, text: &str| {
-        let mut stream = TcpStream::connect(to).expect("lbadmin listens");
+        // Other than the browser's: one address has but a share of all connections.
+        let mut stream = connect([127, 0, 0, 3], to);
         stream.write_all(text.as_bytes()).expect("something is sent");
         stream
     };
@@ -269,7 +270,7 @@ fn two_hundred_slow_clients_hold_nobody_up_and_are_shown_out() {
         slow.push(begun(program.https, ""));
         slow.push(begun(program.https, "\u{16}\u{3}\u{1}"));
     }
-    let bodies: Vec<_> = (0..200).map(|_| begun(program.http, post)).collect();
+    let bodies: Vec<_> = (0..150).map(|_| begun(program.http, post)).collect();
     for _ in 0..20 {
         let asked = Instant::now();
         browser.get("/lbadmin/").has("HTTP_Cluster");
@@ -289,6 +290,43 @@ fn two_hundred_slow_clients_hold_nobody_up_and_are_shown_out() {
     }
     drop(bodies);
     until("the connections' files", || program.files() < 60);
+}
+
+#[test]
+fn one_address_that_holds_all_it_can_leaves_room_for_others() {
+    let program = Program::start(&guide());
+    let mut browser = program.logged_in();
+    let greedy = [127, 0, 0, 1];
+    // Half a request each; one that is turned away has its answer, or its end, before it could have one.
+    let mut held = Vec::new();
+    let refused = loop {
+        let mut stream = connect(greedy, program.http);
+        let _ = stream.write_all(b"GET /lbadmin/ HTTP/1.1\r\nhost: x\r\nx-slow: ");
+        stream.set_read_timeout(Some(Duration::from_millis(if held.len() < 300 { 1 } else { 30 }))).expect("a socket");
+        let mut answer = String::new();
+        match stream.read_to_string(&mut answer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => held.push(stream),
+            _ => break answer,
+        }
+        assert!(held.len() < 1000, "one address holds {} connections", held.len());
+    };
+    assert!((300..500).contains(&held.len()), "one address holds {} connections", held.len());
+    assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("which is its share"), "{refused:?}");
+    // https shares the places with http.
+    let mut tls = connect(greedy, program.https);
+    tls.set_read_timeout(Some(QUICK)).expect("a socket");
+    assert_eq!(tls.read(&mut [0; 1]).ok(), Some(0), "one more over https is closed");
+
+    browser.from = [127, 0, 0, 2].into();
+    for _ in 0..10 {
+        let asked = Instant::now();
+        browser.get("/lbadmin/").has("HTTP_Cluster");
+        assert!(asked.elapsed() < QUICK, "a page took {:?}", asked.elapsed());
+    }
+    assert_eq!(program.log().matches("has its share of all connections").count(), 1, "once in the log");
+    drop(held);
+    browser.from = greedy.into();
+    until("the address's places", || browser.clone().get("/lbadmin/").status == 200);
 }
 
 /// Whether the other side has not closed it; what it says is thrown away.
@@ -317,7 +355,8 @@ fn a_thousand_wrong_log_ins_at_once_leave_it_usable() {
         let guesses: Vec<_> = (0..GUESSES)
             .map(|n| {
                 let (mut stranger, start) = (program.browser(), start.clone());
-                stranger.from = [127, 0, 0, 2].into();
+                // Each less than the share of one address.
+                stranger.from = [127, 0, 0, 2 + u8::try_from(n % 3).expect("a few")].into();
                 let guess = move || {
                     start.wait();
                     stranger.post("/lbadmin/login", &[("user", "loadbalancer"), ("password", &format!("guess {n}"))])

@@ -135,6 +135,14 @@ pub struct Browser {
     pub csrf: String,
 }
 
+/// A connection from that address of this machine.
+pub fn connect(from: impl Into<IpAddr>, to: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::new(from.into(), 0).into()).expect("an address of this machine");
+    socket.connect(&to.into()).expect("lbadmin listens");
+    socket.into()
+}
+
 #[derive(Debug)]
 pub struct Page {
     pub status: u16,
@@ -193,15 +201,8 @@ impl Browser {
         self.get(page.header("location"))
     }
 
-    fn connect(&self) -> std::io::Result<TcpStream> {
-        let socket = socket2::Socket::new(socket2::Domain::for_address(self.address), socket2::Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(self.from, 0).into())?;
-        socket.connect(&self.address.into())?;
-        Ok(socket.into())
-    }
-
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Page {
-        let mut stream = self.connect().expect("lbadmin listens");
+        let mut stream = connect(self.from, self.address);
         stream.set_read_timeout(Some(LIMIT)).expect("a socket");
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         for (name, value) in headers {
