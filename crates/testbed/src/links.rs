@@ -90,7 +90,9 @@ pub struct Links<'c> {
 impl Links<'_> {
     /// Starts it at `url`.
     pub fn open<'c>(console: &'c mut Console, url: &str) -> Result<Links<'c>> {
-        console.send_line(&format!("stty rows {LINES} cols {COLUMNS}; TERM=vt100 links {url}"))?;
+        console.send_line(&format!(
+            "stty rows {LINES} cols {COLUMNS}; TERM=vt100 links {url}; printf 'links %s\\n' ended"
+        ))?;
         console.expect("\u{1b}[2J", limits::COMMAND).context("links draws nothing")?;
         Ok(Links { console })
     }
@@ -149,11 +151,11 @@ impl Links<'_> {
         self.console.send("\r")
     }
 
-    /// Ends it, back to the shell.
+    /// Ends it, back to the shell. What is typed while it gives the terminal back is lost, so the end is waited for.
     pub fn quit(self) -> Result<()> {
         // Q asks nobody.
         self.console.send("Q")?;
-        self.console.ok("stty -echo").map(drop)
+        self.console.expect("links ended\n", limits::COMMAND).map(drop)
     }
 }
 

@@ -42,9 +42,13 @@ pub fn clicks() -> Result<()> {
     let mut lab = host::step("lab: client and two real servers", || {
         let mut lab = Lab::start(&guest, &external, &internal)?;
         lab.wire(Topology::Nat)?;
-        // Clients all the time, as soon as there is somebody to serve them.
+        // Clients all the time, as soon as there is somebody to serve them: short requests, and four that take their time.
         let ask = "/sbin/ip netns exec client lab fetch --to 10.0.0.21:80 --count 3";
         lab.shell.ok(&format!("(while :; do {ask}; sleep 0.5; done >/dev/null 2>&1 </dev/null) &"))?;
+        let hold = "/sbin/ip netns exec client bash -c 'exec 3<>/dev/tcp/10.0.0.21/80 && sleep 5 || sleep 1'";
+        for _ in 0..4 {
+            lab.shell.ok(&format!("(while :; do {hold}; done >/dev/null 2>&1 </dev/null) &"))?;
+        }
         Ok(lab)
     })?;
     host::step("appliance: its third card, and lbadmin", || {
