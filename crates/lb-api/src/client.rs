@@ -2,9 +2,9 @@
 
 use crate::{
     Applied, ApplyRequest, ByRequest, CandidateView, ClientError, ConfirmRequest, ConfirmView, ConnectionQuery,
-    ConnectionsView, Done, ForgetRequest, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView, PutCandidate,
-    ReconcileView, RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView,
-    Transport, UnitRequest, route,
+    ConnectionsView, DiscardRequest, Done, ForgetRequest, LogName, LogQuery, LogView, NetworkView, PlanRequest,
+    PlanView, PutCandidate, ReconcileView, RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status,
+    Summary, SystemView, Transport, UnitRequest, route,
 };
 use hyper::Method;
 use std::path::Path;
@@ -67,7 +67,7 @@ calls! {
     candidate() -> CandidateView = GET route::CANDIDATE;
     put_candidate(body: &PutCandidate) -> CandidateView = PUT route::CANDIDATE, body;
     /// Gives up all pending changes.
-    discard(body: &ByRequest) -> CandidateView = DELETE route::CANDIDATE, body;
+    discard(body: &DiscardRequest) -> CandidateView = DELETE route::CANDIDATE, body;
     plan(body: &PlanRequest) -> PlanView = POST route::PLAN, body;
     apply(body: &ApplyRequest) -> Applied = POST route::APPLY, body;
     confirm(body: &ConfirmRequest) -> ConfirmView = POST route::CONFIRM, body;

@@ -2,7 +2,7 @@
 
 /// GET: [`crate::Running`]
 pub const RUNNING: &str = "/v1/config/running";
-/// GET: [`crate::CandidateView`]; PUT [`crate::PutCandidate`]; DELETE [`crate::ByRequest`] discards it.
+/// GET: [`crate::CandidateView`]; PUT [`crate::PutCandidate`]; DELETE [`crate::DiscardRequest`].
 pub const CANDIDATE: &str = "/v1/config/candidate";
 /// GET: factory settings of the running version, a [`lb_model::Config`].
 pub const FACTORY: &str = "/v1/config/factory";

@@ -146,6 +146,18 @@ pub struct ConfirmRequest {
     pub author: String,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DiscardRequest {
+    /// The [`CandidateView`] that was looked at; a conflict when the candidate has changed since. Left out: whatever
+    /// is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<u64>,
+    #[serde(default)]
+    pub author: String,
+}
+
 /// Who asks for something that needs no further words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

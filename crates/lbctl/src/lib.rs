@@ -24,7 +24,7 @@ mod text;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, ConfigCommand, RipCommand, Source, VipCommand};
 use error::Error;
-use lb_api::{ByRequest, ConfirmRequest, PlanRequest, RollbackRequest};
+use lb_api::{ConfirmRequest, DiscardRequest, PlanRequest, RollbackRequest};
 use lb_model::RequestedState;
 use session::{Answer, Session};
 use std::{
@@ -163,7 +163,7 @@ fn config(s: &Session, command: ConfigCommand) -> Result<Answer, Error> {
 
 fn discard(s: &Session) -> Result<Answer, Error> {
     let before = s.client.candidate()?;
-    let view = s.client.discard(&ByRequest { author: s.author.clone() })?;
+    let view = s.client.discard(&DiscardRequest { etag: Some(before.etag), author: s.author.clone() })?;
     let text = match before.changes.len() {
         0 => "Nothing was pending.\n".to_owned(),
         _ => format!("Gave up what was pending:\n{}", text::change_lines(&before.changes)),

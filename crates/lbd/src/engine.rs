@@ -21,7 +21,7 @@ pub use reply::Reply;
 pub use status::Snapshot;
 
 use lb_api::{
-    ApiError, ApplyRequest, ByRequest, ConfirmRequest, Pending, PlanRequest, PutCandidate, RevisionView,
+    ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, Pending, PlanRequest, PutCandidate, RevisionView,
     RollbackRequest, StateRequest,
 };
 use lb_check::{Checker, Outcome, Probe, ProbeKey};
@@ -60,7 +60,7 @@ pub enum Command {
     Factory,
     Candidate,
     PutCandidate(Box<PutCandidate>),
-    Discard(ByRequest),
+    Discard(DiscardRequest),
     Plan(Box<PlanRequest>),
     Apply(Box<ApplyRequest>),
     Confirm(ConfirmRequest),

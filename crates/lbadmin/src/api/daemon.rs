@@ -18,9 +18,9 @@ use axum::{
 };
 use lb_api::{
     Applied, ApplyRequest, ByRequest, CandidateView, ConfirmRequest, ConfirmView, ConnectionQuery, ConnectionsView,
-    Done, ErrorCode, ForgetRequest, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView, PutCandidate,
-    ReconcileView, RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView,
-    UnitRequest,
+    DiscardRequest, Done, ErrorCode, ForgetRequest, LogName, LogQuery, LogView, NetworkView, PlanRequest, PlanView,
+    PutCandidate, ReconcileView, RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary,
+    SystemView, UnitRequest,
 };
 use lb_model::{Change, Config, changes};
 use serde::Deserialize;
@@ -108,16 +108,19 @@ async fn put_candidate(
 
 /// Give up all pending changes
 #[utoipa::path(delete, path = "/v1/config/candidate", tag = "configuration", security(("token" = ["configure"])),
-    params(IfMatch), request_body = Option<ByRequest>, responses((status = 200, body = CandidateView)))]
+    params(IfMatch), request_body = Option<DiscardRequest>, responses((status = 200, body = CandidateView)))]
 async fn discard(
     caller: Caller<Configure>,
     State(app): State<Shared>,
     seen: IfMatch,
-    Json(_by): Json<ByRequest>,
+    Json(mut request): Json<DiscardRequest>,
 ) -> Result<Response> {
     let view = app.lbd.candidate().await?;
     seen.check(&etag::of(&*view))?;
-    let now = app.lbd.client.discard(&ByRequest { author: caller.author() }).await?;
+    // As above: an edit of this very moment is not thrown away.
+    request.etag = if seen.fits("") { request.etag } else { Some(view.etag) };
+    request.author = caller.author();
+    let now = app.lbd.client.discard(&request).await?;
     caller.audit(&app, "discard", &format!("{} changes", view.changes.len()));
     Ok(tagged(&now))
 }

@@ -15,7 +15,9 @@ use axum::{
     routing::{get, post},
 };
 use lb_access::Permission;
-use lb_api::{Applied, ApplyRequest, ByRequest, ClientError, ConfirmRequest, ErrorCode, PlanRequest, RollbackRequest};
+use lb_api::{
+    Applied, ApplyRequest, ClientError, ConfirmRequest, DiscardRequest, ErrorCode, PlanRequest, RollbackRequest,
+};
 use lb_model::{Change, Problem};
 
 /// Seconds to press Keep after a change that can cut the administrator off.
@@ -87,7 +89,7 @@ async fn apply(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusa
             seat.audit(&app, "apply", &format!("revision {}", applied.revision.number));
             Ok(go(&app, seat, back(&sent), done(&applied)))
         }
-        Err(error) => refused(&app, seat, error),
+        Err(error) => refused(&app, seat, "apply", error),
     }
 }
 
@@ -113,9 +115,9 @@ pub fn done(applied: &Applied) -> Flash {
 }
 
 /// lbd refused: its words on the page of pending changes, where all is as it was.
-fn refused(app: &Shared, seat: &Seat, error: ClientError) -> Result<Response, Refusal> {
+fn refused(app: &Shared, seat: &Seat, what: &str, error: ClientError) -> Result<Response, Refusal> {
     let ClientError::Refused(api) = error else { return Err(error.into()) };
-    seat.refused(app, "apply", &api.message);
+    seat.refused(app, what, &api.message);
     let mut lines: Vec<String> = api.problems.iter().map(ToString::to_string).collect();
     lines.extend(api.between.iter().map(ToString::to_string));
     lines.extend(api.hint.clone().filter(|_| api.code != ErrorCode::AwaitingConfirm));
@@ -128,19 +130,17 @@ fn refused(app: &Shared, seat: &Seat, error: ClientError) -> Result<Response, Re
 async fn discard(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal> {
     let seat = &sent.seat;
     seat.must(&app, Permission::Configure, "discard")?;
-    // Somebody else may have added to it since this page was made: that is not thrown away unseen.
-    let now = app.lbd.candidate().await?;
-    if sent.get("etag").parse() != Ok(now.etag) {
-        let text = match now.etag {
-            0 => "There is nothing to discard any more: it was applied or discarded meanwhile.".to_owned(),
-            _ => format!("{} has changed something meanwhile; look again before you discard.", now.author),
-        };
-        return Ok(go(&app, seat, "/lbadmin/changes", Flash::bad(text)));
+    let etag = sent.get("etag").parse().map_err(|_| Refusal::Unreadable("etag: a number is expected".into()))?;
+    // To say what is lost. Whether it is what this page showed, lbd decides in the same breath as it discards.
+    let lost = app.lbd.candidate().await?;
+    match app.lbd.client.discard(&DiscardRequest { etag: Some(etag), author: seat.author() }).await {
+        Ok(_) => {
+            seat.audit(&app, "discard", &format!("{} changes", lost.changes.len()));
+            let lines = lost.changes.iter().map(|c| c.text.clone()).take(20).collect();
+            Ok(go(&app, seat, back(&sent), Flash::good("The pending changes are discarded.").lines(lines)))
+        }
+        Err(error) => refused(&app, seat, "discard", error),
     }
-    let lost = now.changes.iter().map(|c| c.text.clone()).take(20).collect();
-    app.lbd.client.discard(&ByRequest { author: seat.author() }).await?;
-    seat.audit(&app, "discard", &format!("{} changes", now.changes.len()));
-    Ok(go(&app, seat, back(&sent), Flash::good("The pending changes are discarded.").lines(lost)))
 }
 
 async fn confirm(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal> {
@@ -152,7 +152,7 @@ async fn confirm(State(app): State<Shared>, sent: Sent) -> Result<Response, Refu
             seat.audit(&app, "keep", &format!("revision {}", kept.revision));
             Ok(go(&app, seat, back(&sent), Flash::good(format!("Revision {} is kept.", kept.revision))))
         }
-        Err(error) => refused(&app, seat, error),
+        Err(error) => refused(&app, seat, "keep", error),
     }
 }
 
@@ -174,7 +174,7 @@ async fn undo(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal
             seat.audit(&app, "undo", &format!("revision {}", waiting.revision));
             Ok(go(&app, seat, back(&sent), done(&applied)))
         }
-        Err(error) => refused(&app, seat, error),
+        Err(error) => refused(&app, seat, "undo", error),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::rig::{Rig, guide};
 use lb_api::PutCandidate;
 use lb_model::Config;
+use std::{sync::Barrier, thread};
 
 /// Somebody puts `config` as the candidate.
 fn put(rig: &Rig, author: &str, config: &Config) {
@@ -41,12 +42,56 @@ fn what_was_not_seen_is_neither_applied_nor_discarded() {
     let page = browser.post("/lbadmin/apply", &[("etag", &etag)]);
     browser.follow(&page).has("no longer the one you looked at: dave changed it");
     let page = browser.post("/lbadmin/discard", &[("etag", &etag)]);
-    browser.follow(&page).has("dave has changed something meanwhile");
+    browser
+        .follow(&page)
+        .has("no longer the one you looked at: dave changed it")
+        .has("look at it again before you discard it");
     assert_eq!(rig.lbd().candidate().expect("a candidate").config, with_weight(7));
     let etag = browser.get("/lbadmin/").field("etag").expect("the state that was seen");
     let page = browser.post("/lbadmin/discard", &[("etag", &etag)]);
     browser.follow(&page).has("The pending changes are discarded.");
     assert_eq!(rig.lbd().candidate().expect("none").etag, 0);
+}
+
+/// Two people press at the same moment, one Discard and one Update: what the first has not seen is never thrown away.
+#[test]
+fn a_discard_and_an_edit_at_the_same_moment_never_both_succeed() {
+    const ROUNDS: u32 = 40;
+    let (rig, mut browser) = Rig::with(&guide());
+    let mut discarded = 0;
+    for round in 0..ROUNDS {
+        put(&rig, "carol", &with_weight(100));
+        let etag = browser.get("/lbadmin/").field("etag").expect("the state that was seen");
+        let newer = PutCandidate {
+            config: with_weight(200 + round),
+            base: None,
+            etag: Some(etag.parse().expect("a number")),
+            author: "dave".into(),
+        };
+        let together = Barrier::new(2);
+        let (page, edit) = thread::scope(|scope| {
+            let edit = scope.spawn(|| {
+                together.wait();
+                rig.lbd().put_candidate(&newer)
+            });
+            together.wait();
+            (browser.post("/lbadmin/discard", &[("etag", &etag)]), edit.join().expect("an answer"))
+        });
+        let page = browser.follow(&page);
+        let there = rig.lbd().candidate().expect("a candidate");
+        match edit {
+            Ok(_) => {
+                page.has("no longer the one you looked at: dave changed it");
+                assert_eq!(there.config, newer.config, "round {round}: dave's edit is lost");
+            }
+            Err(_) => {
+                page.has("The pending changes are discarded.");
+                assert_eq!(there.etag, 0, "round {round}");
+                discarded += 1;
+            }
+        }
+    }
+    println!("{discarded} of {ROUNDS} were discarded");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
     record,
     reply::CandidateView,
 };
-use lb_api::{ApiError, ByRequest, ErrorCode, PutCandidate};
+use lb_api::{ApiError, DiscardRequest, ErrorCode, PutCandidate};
 use lb_kernel::Kernel;
 use lb_model::{Change, Config, Problem, changes, problems};
 use lb_store::{NewCandidate, Store};
@@ -99,15 +99,20 @@ impl<K: Kernel> Engine<K> {
         self.candidate()
     }
 
-    pub(super) fn discard(&mut self, request: &ByRequest, now: Now) -> Result<CandidateView, ApiError> {
+    pub(super) fn discard(&mut self, request: &DiscardRequest, now: Now) -> Result<CandidateView, ApiError> {
         let line = match self.judged() {
             Ok(judged) => record::discarded(&request.author, &judged.changes),
             // What cannot be read can still be given up.
             Err(error) => record::did(&request.author, &format!("discarded pending changes: {error}")),
         };
         let store = self.store(now)?;
-        if store.candidate().is_some() {
-            store.clear_candidate(None, now.unix).map_err(|e| self.commit_error(e))?;
+        let there = store.candidate();
+        let etag = there.as_ref().map_or(0, |c| c.etag);
+        if request.etag.is_some_and(|seen| seen != etag) {
+            return Err(changed_since(there.as_ref()).hint("look at it again before you discard it; nothing was lost"));
+        }
+        if there.is_some() {
+            store.clear_candidate(Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
             tracing::info!("{line}");
             self.touch();
         }

@@ -211,7 +211,13 @@ fn what_was_done_and_what_checks_found_is_in_the_logs() {
     config.globals.masquerade = false;
     let put = PutCandidate { config: config.clone(), base: None, etag: None, author: "carol".into() };
     client.put_candidate(&put).expect("a candidate");
-    client.discard(&lb_api::ByRequest { author: "dave".into() }).expect("discarded");
+    let mut discard = lb_api::DiscardRequest { etag: Some(u64::MAX), author: "dave".into() };
+    let refused = client.discard(&discard).expect_err("carol's change was not looked at").to_string();
+    assert!(refused.contains("no longer the one you looked at: carol changed it"), "{refused}");
+    discard.etag = Some(client.candidate().expect("a candidate").etag);
+    client.discard(&discard).expect("discarded");
+    let refused = client.discard(&discard).expect_err("it is gone").to_string();
+    assert!(refused.contains("it was applied or discarded"), "{refused}");
     let state = lb_api::StateRequest {
         virtual_server: "HTTP_Cluster".parse().expect("a label"),
         real_server: "WebServer1".parse().expect("a label"),

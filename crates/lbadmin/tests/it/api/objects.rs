@@ -4,6 +4,7 @@ use super::Program;
 use crate::rig::guide;
 use lb_access::Role;
 use serde_json::json;
+use std::{sync::Barrier, thread};
 
 const VS: &str = "/api/v1/virtual-servers";
 const RS: &str = "/api/v1/virtual-servers/HTTP_Cluster/real-servers";
@@ -108,7 +109,38 @@ fn the_whole_candidate_is_protected_by_its_tag() {
     p.delete(path, seen.header("etag")).problem(412, "precondition-failed");
     // As on the socket: the etag in the body.
     p.put(path, "*", &json!({"config": config, "etag": 99})).problem(409, "conflict");
+    p.send("DELETE", path, &[("if-match", "*")], Some(&json!({"etag": 99}).to_string())).problem(409, "conflict");
+    p.send("DELETE", path, &[], None).problem(428, "precondition-required");
     p.delete(path, put.header("etag")).is(200);
+}
+
+/// An edit at the same moment as a discard that has not seen it: one of the two is refused, whichever comes second.
+#[test]
+fn a_discard_never_throws_away_an_edit_of_the_same_moment() {
+    let p = Program::start();
+    let path = "/api/v1/config/candidate";
+    let named = |name: &str| {
+        let mut config = p.get("/api/v1/config/running").is(200).json()["config"].clone();
+        config["node"]["hostname"] = name.into();
+        json!({"config": config})
+    };
+    for round in 0..30 {
+        let seen = p.put(path, "*", &named("first")).is(200).header("etag").to_owned();
+        let newer = named(&format!("newer{round}"));
+        let together = Barrier::new(2);
+        let (discard, edit) = thread::scope(|scope| {
+            let edit = scope.spawn(|| {
+                together.wait();
+                p.put(path, &seen, &newer)
+            });
+            together.wait();
+            (p.delete(path, &seen), edit.join().expect("an answer"))
+        });
+        let there = p.get(path).is(200).json();
+        let late = if edit.status == 200 { &discard } else { &edit };
+        assert!([409, 412].contains(&late.status), "round {round}: {} and {}", discard.status, edit.status);
+        assert_eq!(there["etag"] != 0, edit.status == 200, "round {round}: {there}");
+    }
 }
 
 #[test]
