@@ -45,7 +45,7 @@ const CASES: &[Case] = &[
     ("what_is_done_by_hand_is_repaired_or_reported", restart::by_hand),
     ("connections_are_shown_with_their_states", views::connections),
     ("ipv6_connections_are_shown", views::connections_ipv6),
-    ("a_hundred_thousand_connections_are_paged", views::many_connections),
+    ("fifty_thousand_connections_are_paged", views::many_connections),
     ("the_network_is_shown_as_the_kernel_has_it", views::network),
     ("fake_and_real_kernel_end_equal", random::fake_and_real),
     ("the_kernels_own_selftest_topology_passes_with_our_ipvsadm", ipvsadm::selftest),

@@ -235,7 +235,17 @@ fn port_translation(vs: &VirtualServer, port: Option<u16>, forwarding: Forwardin
         found.add(format!("{at}/port"), 0, "0 is not a port", "use 1 to 65535, or leave it out");
         return;
     }
-    let Some(port) = port.filter(|p| direct(forwarding) && vs.service.single_port() != Some(*p)) else { return };
+    let Some(port) = port.filter(|p| vs.service.single_port() != Some(*p)) else { return };
+    if !direct(forwarding) {
+        // net/netfilter/ipvs/ip_vs_core.c, ip_vs_sched_persist(): the server's port counts only where the client asked
+        // for the service's own, which a firewall mark does not have.
+        if vs.persistence.is_some() && vs.service.single_port().is_none() {
+            let reason =
+                "with persistence the kernel does not translate the ports of a virtual server that has several";
+            found.add(format!("{at}/port"), port, reason, "leave the port out, or make a virtual server for each port");
+        }
+        return;
+    }
     let how = match forwarding {
         ForwardingMethod::Dr => "DR changes only the MAC address of a packet",
         _ => "TUN wraps the packet as it is",

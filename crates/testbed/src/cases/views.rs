@@ -14,8 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Entries with which paging is tried.
-const MANY: u32 = 100_000;
+/// Entries with which paging is tried. The emulated kernel of a busy machine needs lbd's 20 s for 100,000 of them: before
+/// Linux 6.14 reading the table costs the square of its length.
+const MANY: u32 = 50_000;
 
 fn address(ip: &str, protocol: Protocol, port: u16) -> Result<Service> {
     Ok(Service::Address { address: ip.parse()?, protocol, ports: port.into(), mark: None })
@@ -50,6 +51,7 @@ pub fn connections() -> Result<()> {
     let lab = Lab::two_arm()?;
     let _rs1 = Server::start(&lab.rs1, "0.0.0.0:80", "rs1")?;
     let _rs2 = Server::start(&lab.rs2, "0.0.0.0:80", "rs2")?;
+    let _other = Server::start(&lab.rs1, "0.0.0.0:84", "rs1")?;
     let mut config = guide_nat();
     let mut deaf = another(&config, "Deaf", Protocol::Tcp, 81)?;
     deaf.real_servers.truncate(1);
@@ -65,7 +67,7 @@ pub fn connections() -> Result<()> {
     }
     ports.persistence = Some(Persistence { timeout: 300, granularity: None });
     ports.real_servers.truncate(1);
-    ports.real_servers[0].port = Some(80);
+    ports.real_servers[0].port = None;
     config.virtual_servers.extend([deaf, sticky, ports]);
     config.assign_marks();
     let appliance = Appliance::start(&lab.lb)?;
@@ -73,13 +75,6 @@ pub fn connections() -> Result<()> {
     appliance.wait_for(&["active"; 6])?;
 
     let _open = lab.client.inside(|| Ok(TcpStream::connect("10.0.0.21:80")?))?;
-    let unanswered = lab.client.inside(|| {
-        Ok(TcpStream::connect_timeout(&SocketAddr::from(([10, 0, 0, 21], 81)), Duration::from_secs(2)).is_err())
-    })?;
-    ensure!(unanswered, "nobody is at 192.168.2.77");
-    let _served = lab.client.inside(|| get("10.0.0.21:82".parse()?))?;
-    fetch(&lab.client, "10.0.0.21:84", 1)?;
-
     let one_of = |lines: &[String], meant: [&str; 2]| lines.len() == 1 && meant.contains(&lines[0].as_str());
     let open = seen(&appliance, &ConnectionQuery { state: Some("ESTABLISHED".into()), ..on(80) })?;
     let meant = [
@@ -87,6 +82,13 @@ pub fn connections() -> Result<()> {
         "TCP 10.0.0.31 10.0.0.21:80 192.168.2.51:80 ESTABLISHED",
     ];
     ensure!(one_of(&open, meant), "{open:?}");
+    let unanswered = lab.client.inside(|| {
+        Ok(TcpStream::connect_timeout(&SocketAddr::from(([10, 0, 0, 21], 81)), Duration::from_secs(2)).is_err())
+    })?;
+    ensure!(unanswered, "nobody is at 192.168.2.77");
+    let _served = lab.client.inside(|| get("10.0.0.21:82".parse()?))?;
+    fetch(&lab.client, "10.0.0.21:84", 1)?;
+
     let begun = seen(&appliance, &on(81))?;
     ensure!(begun == ["TCP 10.0.0.31 10.0.0.21:81 192.168.2.77:81 SYN_RECV"], "{begun:?}");
     let persistent = ConnectionQuery { kind: ConnectionKind::Persistent, ..ConnectionQuery::default() };
@@ -144,7 +146,7 @@ pub fn many_connections() -> Result<()> {
     lab.lb.ip("route add 100.64.0.0/10 via 10.0.0.31")?;
     fill(&lab.client)?;
     let page = |offset, limit| appliance.client.connections(&ConnectionQuery { offset, limit, ..on(5353) });
-    let all = wait("100,000 entries", || Ok(page(0, 1)?), |v| v.matching >= MANY as usize)?;
+    let all = wait("all entries", || Ok(page(0, 1)?), |v| v.matching >= MANY as usize)?;
     ensure!(all.matching == MANY as usize && !all.truncated, "{all:?}");
 
     let started = Instant::now();
@@ -152,7 +154,7 @@ pub fn many_connections() -> Result<()> {
     let whole = started.elapsed();
     ensure!(last.entries.len() == 10 && last.states[0].count == MANY as usize, "{last:?}");
     let wanted = last.entries[4].client;
-    let found = seen(&appliance, &ConnectionQuery { client: Some(wanted.ip()), ..on(5353) })?;
+    let found = seen(&appliance, &ConnectionQuery { client: Some(wanted.ip()), limit: 1000, ..on(5353) })?;
     ensure!(found.len() == PORTS as usize, "{} from {wanted}", found.len());
 
     // Somebody pages all the time, and lbd still answers.
