@@ -16,7 +16,7 @@ use axum::{
     Json as Answer,
     extract::State,
     http::header,
-    response::{AppendHeaders, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use lb_access::{Permission, Role};
 use lb_api::{ApiError, ErrorCode};
@@ -93,7 +93,7 @@ async fn make_backup(
         (header::CONTENT_TYPE, "application/json".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", backup.file_name())),
     ];
-    Ok((AppendHeaders(headers), text).into_response())
+    Ok((headers, text).into_response())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -204,5 +204,5 @@ async fn support_bundle(caller: Caller<MayBackup>, State(app): State<Shared>) ->
         (header::CONTENT_TYPE, "application/gzip".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", bundle.name)),
     ];
-    Ok((AppendHeaders(headers), bundle.bytes).into_response())
+    Ok((headers, bundle.bytes).into_response())
 }

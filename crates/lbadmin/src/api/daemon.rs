@@ -152,7 +152,7 @@ async fn apply(
 
 /// Keep a revision that would undo itself
 #[utoipa::path(post, path = "/v1/confirm", tag = "configuration", security(("token" = ["configure"])),
-    request_body = Option<ConfirmRequest>, responses((status = 200, body = ConfirmView)))]
+    request_body = Option<ConfirmRequest>, responses((status = 200, body = ConfirmView), (status = 404)))]
 async fn confirm(
     caller: Caller<Configure>,
     State(app): State<Shared>,
@@ -239,7 +239,7 @@ async fn rollback(
 
 /// Take a real server online or offline, or drain it, at once
 #[utoipa::path(post, path = "/v1/real-servers/state", tag = "state", security(("token" = ["set-state"])),
-    request_body = StateRequest, responses((status = 200, body = Applied)))]
+    request_body = StateRequest, responses((status = 200, body = Applied), (status = 404)))]
 async fn set_state(
     caller: Caller<SetState>,
     State(app): State<Shared>,
