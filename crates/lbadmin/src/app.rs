@@ -1,6 +1,12 @@
 //! What every request shares.
 
-use crate::{args::Args, backend::Backend, live::Hub, sampler::History, tls::Tls};
+use crate::{
+    args::Args,
+    backend::Backend,
+    live::{Hub, tail::Tails},
+    sampler::History,
+    tls::Tls,
+};
 use anyhow::Context;
 use lb_access::Access;
 use std::{
@@ -16,6 +22,7 @@ pub struct App {
     pub lbd: Backend,
     pub access: Access,
     pub live: Hub,
+    pub tails: Tails,
     pub history: History,
     pub tls: Tls,
     pub state: PathBuf,
@@ -58,6 +65,7 @@ impl App {
             lbd: Backend::new(&args.socket),
             access,
             live: Hub::default(),
+            tails: Tails::default(),
             history: History::open(&args.state, lb_series::LIMIT),
             tls,
             state: args.state.clone(),

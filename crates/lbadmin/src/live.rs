@@ -6,6 +6,8 @@
 //! A view is named by its place and query, so that everybody on the same page shares it. A cell is a `<span>` with an
 //! id that the page already has; htmx puts the new one in its place. Without JavaScript pages reload instead.
 
+pub mod tail;
+
 use crate::{App, Shared, refusal::Refusal, seat::Seat};
 use axum::{
     extract::{OriginalUri, Path, State},

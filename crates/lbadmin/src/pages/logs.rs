@@ -1,11 +1,12 @@
 //! Logs: what lbd can show, with a filter, older and newer lines, and following.
 //!
-//! Newest first, so that a text browser shows the end without scrolling. Following asks for the page again; without
-//! JavaScript it reloads.
+//! Newest first, so that a text browser shows the end without scrolling. Following is a stream of events
+//! ([`crate::live::tail`]); without JavaScript the page reloads.
 
 use crate::{
     Shared,
     frame::{Frame, show},
+    live::tail,
     pages::list::query,
     refusal::Refusal,
     seat::Seat,
@@ -17,7 +18,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use lb_api::{LogLine, LogName, LogQuery};
+use lb_api::{ClientError, LogLine, LogName, LogQuery};
 use serde::Deserialize;
 
 /// Lines on a page.
@@ -26,7 +27,7 @@ const PER_PAGE: usize = 200;
 const RELOAD: u32 = 10;
 
 pub fn routes() -> Router<Shared> {
-    Router::new().route("/lbadmin/logs/{name}", get(page))
+    Router::new().route("/lbadmin/logs/{name}", get(page)).route("/lbadmin/logs/{name}/follow", get(follow))
 }
 
 struct Log {
@@ -108,6 +109,8 @@ struct Line {
 }
 
 fn line(line: LogLine, filter: &str) -> Line {
+    // A carriage return would end a line of an event.
+    let line = LogLine { text: line.text.replace('\r', " "), ..line };
     let time = line.time.replacen('T', " ", 1).trim_end_matches('Z').to_owned();
     Line { time, parts: parts(&line.text, filter) }
 }
@@ -137,13 +140,72 @@ fn parts(text: &str, filter: &str) -> Vec<(String, bool)> {
     parts
 }
 
+/// Lines in their place on the page, and in an event.
+#[derive(Template)]
+#[template(path = "log_lines.html")]
+struct Lines<'a> {
+    lines: Vec<Line>,
+    filter: &'a str,
+}
+
+fn lines_html(lines: Vec<LogLine>, filter: &str) -> Result<String, askama::Error> {
+    Lines { lines: lines.into_iter().map(|l| line(l, filter)).collect(), filter }.render()
+}
+
+/// A log that somebody follows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Follow {
+    /// In the address.
+    path: &'static str,
+    filter: String,
+}
+
+impl Follow {
+    pub fn of(path: &str, filter: &str) -> Option<Follow> {
+        let log = LOGS.iter().find(|l| l.path == path)?;
+        Some(Follow { path: log.path, filter: filter.to_owned() })
+    }
+
+    /// The newest lines, if others came than those up to `newest`, which becomes the newest of them. Only lines that
+    /// are new are looked through for the filter, not the log.
+    pub async fn news(&self, app: &Shared, newest: &mut Option<String>) -> Result<Option<String>, ClientError> {
+        let Some(log) = LOGS.iter().find(|l| l.path == self.path) else { return Ok(None) };
+        let wanted = Wanted { filter: self.filter.clone(), follow: "1".into(), ..Wanted::default() };
+        if newest.is_some() {
+            let since = LogQuery { after: newest.clone(), limit: 1, ..wanted.ask() };
+            match app.lbd.client.log(log.name, &since).await {
+                Ok(view) if view.lines.is_empty() => return Ok(None),
+                // The place may be gone with its file: what is there now is the news.
+                Ok(_) | Err(ClientError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let lines = app.lbd.client.log(log.name, &wanted.ask()).await?.lines;
+        *newest = lines.first().map(|l| l.cursor.clone());
+        Ok(lines_html(lines, &self.filter).ok())
+    }
+}
+
+async fn follow(
+    State(app): State<Shared>,
+    seat: Seat,
+    Path(name): Path<String>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Refusal> {
+    let wanted = Wanted::of(uri.query().unwrap_or_default());
+    let follow = Follow::of(&name, &wanted.filter).ok_or_else(|| Refusal::NotFound("There is no such log.".into()))?;
+    Ok(tail::stream(app, seat, follow))
+}
+
 #[derive(Template)]
 #[template(path = "log.html")]
 struct Page {
     frame: Frame,
     about: &'static str,
     filter: String,
-    lines: Vec<Line>,
+    /// Safe HTML.
+    lines: String,
+    empty: bool,
     follows: bool,
     /// The newest lines are shown.
     at_end: bool,
@@ -152,7 +214,6 @@ struct Page {
     newer: Option<String>,
     newest: String,
     follow: String,
-    here: String,
 }
 
 async fn page(
@@ -167,7 +228,7 @@ async fn page(
     let wanted = Wanted::of(uri.query().unwrap_or_default());
     let mut frame = Frame::load(&app, &seat, log.here, &["Logs", log.title]).await?;
     if wanted.follows() {
-        frame.refresh = RELOAD;
+        frame = frame.live(format!("/lbadmin/{}/follow?{}", log.here, wanted.link(&[])), RELOAD);
     }
     let view = app.lbd.client.log(log.name, &wanted.ask()).await?;
     let lines = view.lines;
@@ -180,14 +241,14 @@ async fn page(
     let older = older.map(|l| wanted.link(&[("before", &l.cursor)]));
     show(&Page {
         about: log.about,
-        lines: lines.into_iter().map(|l| line(l, &wanted.filter)).collect(),
+        empty: lines.is_empty(),
+        lines: lines_html(lines, &wanted.filter)?,
         follows: wanted.follows(),
         at_end,
         older,
         newer,
         newest: wanted.link(&[]),
         follow: wanted.link(&[("follow", "1")]),
-        here: format!("/lbadmin/{}?{}", log.here, wanted.link(&[("follow", "1")])),
         filter: wanted.filter,
         frame,
     })

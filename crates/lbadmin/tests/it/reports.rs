@@ -1,10 +1,15 @@
 //! Reports: graphs, traffic rate, status, connections.
 
-use crate::rig::{Page, Rig, guide, user};
+use crate::rig::{LIMIT, Page, Rig, connect, guide, user};
 use lb_kernel::Fake;
 use lb_series::{Key, Traffic, Values};
 use lbadmin::{app::now, sampler::Rate};
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufRead, BufReader, Write},
+    time::Instant,
+};
 
 fn vip() -> Key {
     Key::VirtualServer("HTTP_Cluster".into())
@@ -128,4 +133,47 @@ fn a_persistent_entry_is_removed_by_its_button() {
     let mut report = user(&rig, "report", lb_access::Role::Report);
     report.get("/lbadmin/persistent").lacks("Remove<");
     assert_eq!(report.post("/lbadmin/persistent/remove", &fields).status, 403);
+}
+
+#[test]
+fn a_log_that_is_followed_comes_by_events() {
+    let (rig, mut browser) = Rig::with(&guide());
+    let folder = rig.dir.path().join("log/syslog");
+    std::fs::create_dir_all(&folder).expect("a directory");
+    let log = File::options().append(true).create(true).open(folder.join("current"));
+    let mut log = log.expect("a log");
+    let mut write = |second: u32, text: &str| {
+        writeln!(log, "2026-11-21_07:00:{second:02}.00000 kern.info kernel: {text}").expect("written");
+    };
+    write(1, "eth0 is up");
+    let page = browser.get("/lbadmin/logs/system?filter=is+up&follow=1");
+    page.has("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>").has("Stop following");
+    page.has("eth0 <mark>is up</mark>").lacks("hx-trigger");
+    page.has("sse-connect=\"/lbadmin/logs/system/follow?filter=is");
+    let mut stream = connect(browser.from, rig.address);
+    stream.set_read_timeout(Some(LIMIT)).expect("a socket");
+    let cookies: Vec<_> = browser.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    let head = format!(
+        "GET /lbadmin/logs/system/follow?filter=is+up HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n",
+        cookies.join("; ")
+    );
+    stream.write_all(head.as_bytes()).expect("asked");
+    let mut lines = BufReader::new(stream).lines();
+    let mut until = |text: &str| {
+        let (mut heard, end) = (String::new(), Instant::now() + LIMIT);
+        while let Some(Ok(line)) = lines.next().filter(|_| Instant::now() < end) {
+            if line.contains(text) {
+                return line;
+            }
+            heard.push_str(&line);
+        }
+        panic!("no {text:?} in time in:\n{heard}")
+    };
+    let first = until("id=\"log-lines\"");
+    assert!(first.contains("eth0 <mark>is up</mark>"), "{first}");
+    write(2, "eth0 is down");
+    write(3, "<b>eth1</b>\rwhich is up");
+    let second = until("id=\"log-lines\"");
+    assert!(second.contains("&#60;b&#62;eth1&#60;/b&#62; which <mark>is up</mark>"), "{second}");
+    assert_eq!(browser.get("/lbadmin/logs/nothing/follow").status, 404);
 }

@@ -17,7 +17,7 @@ fn the_first_log_in_must_change_the_password_before_anything_else() {
     let rig = Rig::start();
     let mut browser = rig.browser();
     browser.post("/lbadmin/login", &[("user", "loadbalancer"), ("password", "loadbalancer")]);
-    for path in ["/lbadmin/", "/lbadmin/changes", "/lbadmin/live/overview"] {
+    for path in ["/lbadmin/", "/lbadmin/changes", "/lbadmin/live/overview", "/lbadmin/logs/system/follow"] {
         let page = browser.get(path);
         assert_eq!((page.status, page.header("location")), (303, "/lbadmin/password"), "{path}");
     }

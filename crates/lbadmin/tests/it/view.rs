@@ -119,7 +119,10 @@ fn logs_are_filtered_paged_and_followed() {
     let newest = browser.get(&link(&back, "prev"));
     newest.has("line 449&").has("line 250&").lacks("line 249&").lacks("rel=\"prev\"");
     browser.get("/lbadmin/logs/system?filter=LINE+12%3E").has("<mark>line 12&#62;</mark>").lacks("line 13&");
-    browser.get("/lbadmin/logs/system?follow=1").has("hx-trigger=\"every 3s\"").has("Stop following");
+    browser
+        .get("/lbadmin/logs/system?follow=1")
+        .has("sse-connect=\"/lbadmin/logs/system/follow?")
+        .has("Stop following");
     assert_eq!(browser.get("/lbadmin/logs/../secret").status, 404);
     assert_eq!(browser.get("/lbadmin/logs/passwd").status, 404);
 }
