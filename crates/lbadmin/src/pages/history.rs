@@ -43,6 +43,8 @@ fn row(revision: RevisionView, running: u64) -> Row {
 struct List {
     frame: Frame,
     rows: Vec<Row>,
+    /// Revision 0, on the last page: it runs.
+    factory: Option<bool>,
     older: Option<usize>,
     newer: Option<usize>,
 }
@@ -61,10 +63,12 @@ async fn list(
     let frame = Frame::load(&app, &seat, "history", &["Maintenance", "Configuration History"]).await?;
     let all = app.lbd.client.history(ALL).await?;
     let running = frame.summary().revision;
-    let page = page.min(all.len() / PER_PAGE);
+    let page = page.min(all.len().saturating_sub(1) / PER_PAGE);
     let older = (all.len() > (page + 1) * PER_PAGE).then_some(page + 1);
     let rows = all.into_iter().skip(page * PER_PAGE).take(PER_PAGE).map(|r| row(r, running)).collect();
-    show(&List { frame, rows, older, newer: page.checked_sub(1) })
+    // The factory settings are before all others, and always kept.
+    let factory = older.is_none().then_some(running == 0);
+    show(&List { frame, rows, factory, older, newer: page.checked_sub(1) })
 }
 
 #[derive(Template)]
@@ -79,7 +83,7 @@ struct One {
 }
 
 async fn one(State(app): State<Shared>, seat: Seat, Path(number): Path<u64>) -> Result<Response, Refusal> {
-    let title = format!("Revision {number}");
+    let title = if number == 0 { "Revision 0: Factory Settings".to_owned() } else { format!("Revision {number}") };
     let frame = Frame::load(&app, &seat, "history", &["Maintenance", "Configuration History", &title]).await?;
     let revision = app.lbd.client.revision(number).await?;
     let made = match number {

@@ -118,6 +118,34 @@ fn a_change_that_can_cut_off_is_kept_or_undone() {
     }
 }
 
+/// The way back to the beginning, from the list, over the page, to a unit that runs as it was made.
+#[test]
+fn the_factory_settings_are_revision_0() {
+    let rig = Rig::start();
+    let mut browser = rig.logged_in();
+    browser
+        .get("/lbadmin/history")
+        .has("Nothing has been applied yet")
+        .has("href=\"/lbadmin/history/0\"")
+        .has("running");
+    browser.get("/lbadmin/history/0").has("This revision runs.").lacks("Roll back to");
+    rig.apply(&guide());
+    browser.get("/lbadmin/history").has("href=\"/lbadmin/history/0\"").has("Factory settings");
+    let page = browser.get("/lbadmin/history/0");
+    page.has("The manufacturer's settings").lacks("1970").lacks("is not kept").has("Roll back to revision 0");
+    page.has("Remove virtual server HTTP_Cluster");
+    let done = browser.post("/lbadmin/history/0", &[]);
+    browser.follow(&done).has("it is undone unless you keep it");
+    let (running, factory) = (rig.lbd().running().expect("what runs"), rig.lbd().factory().expect("its settings"));
+    assert_eq!(running.config, factory);
+    for n in 0..50 {
+        browser.post("/lbadmin/confirm", &[]);
+        rig.apply(&with_weight(n + 2));
+    }
+    browser.get("/lbadmin/history").lacks("/lbadmin/history/0\"").has("Older");
+    browser.get("/lbadmin/history?page=1").has("/lbadmin/history/0\"").lacks("Older");
+}
+
 #[test]
 fn rolling_back_makes_a_new_revision() {
     let (rig, mut browser) = Rig::with(&guide());
