@@ -6,6 +6,7 @@
 mod headers;
 mod limits;
 mod places;
+mod unread;
 
 pub use headers::host;
 
@@ -131,5 +132,6 @@ pub fn router(app: &Shared) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), headers::audit_refusals))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(headers::secure))
+        .layer(middleware::from_fn(unread::take))
         .with_state(app.clone())
 }

@@ -31,9 +31,15 @@ const TOOLS: &[(&str, &str)] = &[
     ("nft", "nftables"),
 ];
 
-/// The same for the browser suite alone.
-const BROWSER_TOOLS: &[(&str, &str)] =
-    &[("chromium", "chromium"), ("node", "nodejs"), ("npm", "npm"), ("unshare", "util-linux"), ("ip", "iproute2")];
+/// The same for the suites of the web interface alone.
+const WEB_TOOLS: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
+    ("virtualenv", "virtualenv"),
+];
 
 /// The folder of the workspace.
 pub fn workspace() -> PathBuf {
@@ -78,9 +84,9 @@ pub fn install_missing_tools() -> Result<()> {
     install(TOOLS)
 }
 
-/// The same for the browser suite's.
-pub fn install_browser_tools() -> Result<()> {
-    install(BROWSER_TOOLS)
+/// The same for the web interface's suites.
+pub fn install_web_tools() -> Result<()> {
+    install(WEB_TOOLS)
 }
 
 fn install(tools: &[(&'static str, &'static str)]) -> Result<()> {

@@ -11,6 +11,7 @@ mod clicks;
 mod console;
 mod demo;
 mod image;
+mod scan;
 mod suites;
 mod tidy;
 mod unit;
@@ -74,7 +75,7 @@ enum Task {
     Tidy,
     /// Rewrite the expected texts of the tests from what the code prints now
     Bless,
-    /// Install what the other commands need: Debian packages, the browser suite's npm packages
+    /// Install what the other commands need: Debian packages, the web suites' npm and PyPI packages
     Setup,
 }
 

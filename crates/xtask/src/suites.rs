@@ -14,8 +14,9 @@ const CASES: Duration = Duration::from_secs(1500);
 /// Installs what is missing on this machine.
 pub fn setup() -> Result<()> {
     host::install_missing_tools()?;
-    host::install_browser_tools()?;
-    crate::browser::install()
+    host::install_web_tools()?;
+    crate::browser::install()?;
+    crate::scan::install()
 }
 
 /// Everything, or what needs no QEMU; with `wanted`, only VM cases and suites of that name.
@@ -44,12 +45,15 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     if asked("browser") {
         suite("browser", crate::browser::browser)?;
     }
+    if asked("scan") {
+        suite("scan of API and TLS", crate::scan::scan)?;
+    }
     if fast {
         return Ok(());
     }
     let of_cases: Vec<_> = wanted
         .iter()
-        .filter(|word| !["browser", "clicks", "machines", "powercut", "demo"].contains(&word.as_str()))
+        .filter(|word| !["browser", "scan", "clicks", "machines", "powercut", "demo"].contains(&word.as_str()))
         .cloned()
         .collect();
     if wanted.is_empty() || !of_cases.is_empty() {

@@ -19,6 +19,7 @@ pub const PASSWORD: &str = "a yard of steel";
 /// Both daemons; they end with it.
 pub struct Unit {
     pub http: SocketAddr,
+    pub https: SocketAddr,
     pub lbadmin: Child,
     lbd: Child,
     bins: PathBuf,
@@ -60,7 +61,7 @@ impl Unit {
                 .args(["--http", &http.to_string(), "--https", &https.to_string()]),
             &at("lbadmin.log"),
         )?;
-        let unit = Unit { http, lbadmin, lbd, bins: bins.to_path_buf(), folder };
+        let unit = Unit { http, https, lbadmin, lbd, bins: bins.to_path_buf(), folder };
         wait_until("lbd to answer", limits::APPEAR, || Ok(unit.lbctl(&["status"]).ok()))?;
         if let Some(config) = config {
             let file = unit.folder.path().join("config.json");
@@ -159,6 +160,12 @@ impl Client {
         let (to, cookie) = (self.to, &self.cookie);
         write!(stream, "GET {path} HTTP/1.1\r\nhost: {to}\r\ncookie: {cookie}\r\n\r\n").context("asking for events")?;
         Ok(stream)
+    }
+
+    /// `first` is method and path; a body is JSON.
+    pub fn api(&mut self, token: &str, first: &str, body: &str) -> Result<Answer> {
+        let head = format!("{first} HTTP/1.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+        self.ask(&head, body)
     }
 
     fn ask(&mut self, first: &str, body: &str) -> Result<Answer> {

@@ -124,8 +124,9 @@ fn complete(method: &str, operation: &mut Value) {
     if is_in("query") {
         codes.push(400);
     }
-    if operation.get("requestBody").is_some() {
+    if let Some(body) = operation.get_mut("requestBody") {
         codes.extend([400, 413, 415, 422]);
+        optional(body);
     }
     if conditional {
         codes.extend([412, 428]);
@@ -162,6 +163,19 @@ fn complete(method: &str, operation: &mut Value) {
     if json && method == "get" {
         responses.insert("304".into(), json!({"description": "It is as If-None-Match says"}));
     }
+}
+
+/// A body that may be left out is an object where it is there, and never `null`.
+fn optional(body: &mut Value) {
+    let null = |choice: &Value| choice["type"] == "null";
+    let Some(schema) = body.pointer_mut("/content/application~1json/schema") else { return };
+    let choices = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    let Some(choices) = choices.filter(|all| all.iter().any(null)) else { return };
+    choices.retain(|choice| !null(choice));
+    if let [only] = choices.as_slice() {
+        *schema = only.clone();
+    }
+    body["required"] = false.into();
 }
 
 /// The refusals by status, each with the codes that it comes with.

@@ -1,6 +1,7 @@
 //! What strangers, wrong roles, other sites and broken clients send: refused, written down, and no reason to stall.
 
 use crate::{
+    access,
     program::{Program, until},
     rig::{Browser, PASSWORD, Page, Rig, connect, guide},
     routes,
@@ -394,4 +395,27 @@ fn a_thousand_wrong_log_ins_at_once_leave_it_usable() {
     let page = owner.post("/lbadmin/login", &[("user", "loadbalancer"), ("password", PASSWORD)]);
     assert_eq!(page.status, 303, "{}", page.text);
     assert!(!program.log().contains("guess 1"), "a password is in the log");
+}
+
+/// Refused by its head alone, with all of its body under way: the answer is not lost with the connection.
+#[test]
+fn who_is_refused_over_https_reads_why() {
+    let rig = Rig::start();
+    let https = rig.https();
+    for n in 0..40 {
+        let mut stream = access::secured(https);
+        let body = "x".repeat(60_000 + n * 4_000);
+        let head = format!(
+            "POST /api/v1/apply HTTP/1.1\r\nhost: {https}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n",
+            body.len()
+        );
+        let mut answer = Vec::new();
+        let read = stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(body.as_bytes()))
+            .and_then(|()| stream.read_to_end(&mut answer));
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("\"code\""), "{n}: {read:?} {answer}");
+    }
 }

@@ -3,7 +3,7 @@
 use crate::rig::{Browser, LIMIT, PASSWORD, Page, Rig, guide};
 use lb_access::{Role, Via, Who, code_at};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme,
+    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::ring,
 };
@@ -351,8 +351,8 @@ impl ServerCertVerifier for Anything {
     }
 }
 
-/// The fingerprint that a client on https sees.
-fn served(address: SocketAddr) -> String {
+/// A connection to https that trusts whatever is there, its handshake done.
+pub fn secured(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
@@ -360,13 +360,20 @@ fn served(address: SocketAddr) -> String {
         .with_custom_certificate_verifier(Arc::new(Anything))
         .with_no_client_auth();
     let name = ServerName::try_from("lbmaster").expect("a name");
-    let mut connection = ClientConnection::new(Arc::new(config), name).expect("a client");
-    let mut stream = TcpStream::connect(address).expect("https listens");
+    let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let stream = TcpStream::connect(address).expect("https listens");
     stream.set_read_timeout(Some(LIMIT)).expect("a socket");
-    while connection.is_handshaking() {
-        connection.complete_io(&mut stream).expect("a handshake");
+    let mut stream = StreamOwned::new(connection, stream);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock).expect("a handshake");
     }
-    let certificate = &connection.peer_certificates().expect("a certificate")[0];
+    stream
+}
+
+/// The fingerprint that a client on https sees.
+fn served(address: SocketAddr) -> String {
+    let stream = secured(address);
+    let certificate = &stream.conn.peer_certificates().expect("a certificate")[0];
     let digest = Sha256::digest(certificate.as_ref());
     digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }

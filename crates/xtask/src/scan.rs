@@ -1,0 +1,221 @@
+//! `cargo xtask test scan`: strangers' tools look at the API and at TLS, with lbd's kernel in memory.
+//!
+//! schemathesis makes requests from the served document and judges the answers by it; sslyze tries what the https port
+//! takes; the reference parser of OpenMetrics reads `/metrics`. What each is told is in `lbadmin/tests/scan`. They come
+//! from PyPI into `target/scan`. The requests are the same in every run; `STEELYARD_SCAN=N` makes N times as many.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use testbed::host::{self, say, step};
+use testbed::limits::{self, wait_until};
+
+use crate::suites::cargo;
+use crate::unit::{Client, Unit};
+
+/// A run of schemathesis, for each time as many requests.
+const RUN: Duration = Duration::from_secs(240);
+/// Requests that it makes for each operation in its phases of chance.
+const EXAMPLES: u32 = 12;
+
+/// One virtual server, so that there is something to ask after. The names are those of the document's examples.
+const CONFIGURATION: &str = r#"{"version":1,
+  "node":{"hostname":"lbmaster","nameservers":["10.0.0.31"],"gateway":"10.0.0.31",
+    "interfaces":[{"name":"eth0","addresses":["10.0.0.21/24"]},{"name":"eth1","addresses":["192.168.2.21/24"]}]},
+  "virtual_servers":[{"label":"HTTP_Cluster","service":{"kind":"address","address":"10.0.0.21","ports":"80"},
+    "real_servers":[{"label":"WebServer1","address":"192.168.2.50","port":80,"forwarding":"nat"},
+                    {"label":"WebServer2","address":"192.168.2.51","port":80,"forwarding":"nat"}]}]}"#;
+
+pub fn scan() -> Result<()> {
+    install()?;
+    cargo(&["build", "--quiet", "-p", "lbd", "-p", "lbadmin", "-p", "lbctl"])?;
+    let times: u32 = match std::env::var("STEELYARD_SCAN") {
+        Ok(text) => text.parse().context("STEELYARD_SCAN is not a number")?,
+        Err(_) => 1,
+    };
+    let programs = host::target().join("debug");
+    for (role, unauthorized) in [(Some("configuration"), false), (Some("report"), true), (None, true)] {
+        let unit = Unit::start(&programs, Some(CONFIGURATION))?;
+        let name = role.unwrap_or("nobody");
+        step(&format!("schemathesis as {name}"), || api(&unit, role, if unauthorized { 1 } else { times }))?;
+    }
+    let unit = Unit::start(&programs, Some(CONFIGURATION))?;
+    step("sslyze", || tls(&unit))?;
+    step("OpenMetrics", || metrics(&unit))
+}
+
+/// All operations, as a bearer of a token with `role`, or of none.
+fn api(unit: &Unit, role: Option<&str>, times: u32) -> Result<()> {
+    let mut person = unit.logged_in()?;
+    let own = person.token("scan", "configuration")?;
+    let token = match role {
+        Some("configuration") => Some(own.clone()),
+        Some(role) => Some(person.token("look", role)?),
+        None => None,
+    };
+    let known: Value = serde_json::from_str(&person.api(&own, "GET /api/v1/tokens", "")?.body)?;
+    let id = known.as_array().into_iter().flatten().find(|t| t["name"] == "scan").map(|t| t["id"].clone());
+    let id = id.as_ref().and_then(Value::as_str).context("the token is not in the list")?;
+    let spare = r#"{"name":"spare","role":"report","password":"a spare password"}"#;
+    ensure!(person.api(&own, "POST /api/v1/users", spare)?.status == 201, "no second user");
+
+    let folder = results(role.unwrap_or("nobody"))?;
+    let document = folder.join("openapi.json");
+    fs::write(&document, person.api(&own, "GET /api/v1/openapi.json", "")?.body)?;
+    let mut command = Command::new("timeout");
+    command.arg(limits::scaled(RUN * times).as_secs().to_string()).arg(program("schemathesis")?);
+    command.arg("--config-file").arg(suite().join("schemathesis.toml")).arg("run").arg(&document);
+    command.args(["--url", &format!("https://{}", unit.https), "--tls-verify", "false", "--no-color"]);
+    // What the events say does not end; tests/it/api/events.rs looks at them.
+    command.args(["--exclude-path", "/api/v1/events", "--continue-on-failure", "--generation-deterministic"]);
+    command.args(["--no-shrink", "--request-timeout", "20"]);
+    command.args(["--max-examples", &(EXAMPLES * times).to_string()]);
+    if let Some(token) = &token {
+        command.args(["-H", &format!("Authorization: Bearer {token}")]);
+    }
+    let answers = folder.join("answers.json");
+    let done = command
+        .env("SCHEMATHESIS_HOOKS", "hooks")
+        .env("PYTHONPATH", suite())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("SCAN_TOKEN_ID", id)
+        .env("SCAN_ANSWERS", &answers)
+        .current_dir(&folder)
+        .output()
+        .context("starting schemathesis")?;
+    let out = folder.join("out.txt");
+    fs::write(&out, [done.stdout, done.stderr].concat())?;
+    let kept = format!("what it says is in {}", out.display());
+    ensure!(done.status.success(), "{}\n{kept}", findings(&fs::read_to_string(&out)?));
+    ensure!(person.api(&own, "GET /api/v1/summary", "")?.status == 200, "the token of the run is dead; {kept}");
+    judge(&document, &answers, role).context(kept)
+}
+
+/// That it has asked for everything, and was let in where it may.
+fn judge(document: &Path, answers: &Path, role: Option<&str>) -> Result<()> {
+    let document: Value = serde_json::from_slice(&fs::read(document)?)?;
+    let answers: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_slice(&fs::read(answers)?)?;
+    let mut statuses: BTreeMap<&str, u64> = BTreeMap::new();
+    for (status, count) in answers.values().flatten() {
+        *statuses.entry(status).or_default() += count;
+    }
+    let calls: u64 = statuses.values().sum();
+    say(&format!("    {calls} calls of {} operations: {statuses:?}", answers.len()));
+    let mut faults = Vec::new();
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for method in item.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase()) {
+            let operation = format!("{method} {path}");
+            let got = answers.get(&operation);
+            let refused = |status: &String| matches!(status.as_str(), "401" | "403");
+            match got {
+                None if path == "/api/v1/events" => {}
+                None => faults.push(format!("{operation} was never asked for")),
+                Some(got) if role == Some("configuration") && got.keys().all(refused) => {
+                    faults.push(format!("{operation} only refuses: {got:?}"));
+                }
+                Some(got) if role.is_none() && got.keys().any(|status| status.starts_with('2')) => {
+                    faults.push(format!("{operation} answers without a token: {got:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
+}
+
+/// From the list of its findings on.
+fn findings(out: &str) -> &str {
+    out.find("= FAILURES").or_else(|| out.find("= ERRORS")).map_or(out, |at| &out[at..])
+}
+
+fn tls(unit: &Unit) -> Result<()> {
+    let file = results("tls")?.join("sslyze.json");
+    // Its own exit code also judges whether anybody trusts the certificate.
+    Command::new(program("sslyze")?)
+        .arg(unit.https.to_string())
+        .arg("--json_out")
+        .arg(&file)
+        .output()
+        .context("starting sslyze")?;
+    let said = host::run_text(Command::new(program("python3")?).arg(suite().join("tls.py")).arg(&file))?;
+    say(&format!("    {}", said.trim()));
+    Ok(())
+}
+
+fn metrics(unit: &Unit) -> Result<()> {
+    let mut person = unit.logged_in()?;
+    let token = person.token("metrics", "report")?;
+    // lbadmin has looked at lbd by then.
+    let text = wait_until("metrics of the virtual server", limits::CONVERGE, || {
+        let answer = person.api(&token, "GET /metrics", "")?;
+        Ok(answer.body.contains("HTTP_Cluster").then_some(answer.body))
+    })?;
+    let file = results("metrics")?.join("metrics.txt");
+    fs::write(&file, text)?;
+    let said = host::run_text(Command::new(program("python3")?).arg(suite().join("metrics.py")).arg(&file))?;
+    say(&format!("    {}", said.trim()));
+    Ok(())
+}
+
+/// Where the tools' settings and our judges are.
+fn suite() -> PathBuf {
+    host::workspace().join("crates/lbadmin/tests/scan")
+}
+
+fn folder() -> Result<PathBuf> {
+    std::path::absolute(host::target().join("scan")).context("finding target/scan")
+}
+
+/// An empty folder for what a tool says.
+fn results(name: &str) -> Result<PathBuf> {
+    let folder = folder()?.join("results").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("clearing {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn program(name: &str) -> Result<PathBuf> {
+    Ok(folder()?.join("venv/bin").join(name))
+}
+
+/// A virtual environment with what requirements.txt pins, unless there is one made from the same.
+pub fn install() -> Result<()> {
+    let wanted = suite().join("requirements.txt");
+    let done = folder()?.join("installed.txt");
+    let pinned = fs::read(&wanted).context("reading requirements.txt")?;
+    if fs::read(&done).is_ok_and(|before| before == pinned) {
+        return Ok(());
+    }
+    step("schemathesis, sslyze and the OpenMetrics parser from PyPI", || {
+        let venv = folder()?.join("venv");
+        fs::create_dir_all(folder()?)?;
+        host::run(host::tool("virtualenv").args(["--quiet", "--clear"]).arg(&venv))?;
+        host::run(Command::new(program("pip")?).args(["install", "--quiet", "--requirement"]).arg(&wanted))?;
+        fs::write(&done, &pinned).context("writing installed.txt")
+    })?;
+    if !program("schemathesis")?.is_file() {
+        bail!("schemathesis was not installed into {}", folder()?.display());
+    }
+    Ok(())
+}
+
+impl Client {
+    /// A new API token of this person, made as the page makes it.
+    fn token(&mut self, name: &str, role: &str) -> Result<String> {
+        const PAGE: &str = "/lbadmin/edit/tokens/new";
+        let csrf = self.get(PAGE)?.value("csrf").context("no form for a token")?;
+        let fields = [("csrf", csrf.as_str()), ("name", name), ("role", role), ("days", "7")];
+        let answer = self.post(PAGE, &fields)?;
+        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        let token = answer.body.split(word).find(|text| text.starts_with("lbt_") && text.len() > 20);
+        token.map(str::to_owned).with_context(|| format!("no token in the answer, status {}", answer.status))
+    }
+}
