@@ -124,13 +124,17 @@ async fn http(app: Shared, listener: TcpListener, router: Router, limits: Limits
 
 /// Everything, for either scheme.
 pub fn router(app: &Shared) -> Router {
-    pages::routes()
-        .merge(api::routes())
+    around(app, pages::routes().merge(api::routes()))
+}
+
+/// What every route has around it.
+pub fn around(app: &Shared, routes: Router<Shared>) -> Router {
+    routes
         .layer(DefaultBodyLimit::max(limits::FORM_BODY))
         .layer(middleware::from_fn(limits::in_time))
         .layer(CsrfLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), headers::audit_refusals))
-        .layer(CatchPanicLayer::new())
+        .layer(CatchPanicLayer::custom(headers::panicked))
         .layer(middleware::from_fn(headers::secure))
         .layer(middleware::from_fn(unread::take))
         .with_state(app.clone())

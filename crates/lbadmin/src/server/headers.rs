@@ -15,6 +15,10 @@ use axum::{
 };
 use lb_access::{AuditEntry, HttpMode};
 use lb_api::ErrorCode;
+use std::{
+    any::Any,
+    sync::atomic::{AtomicU64, Ordering},
+};
 use tower_http::csrf::ProtectionError;
 
 /// No inline script, no inline style, nothing from elsewhere.
@@ -67,6 +71,15 @@ pub async fn audit_refusals(State(app): State<Shared>, request: Request, next: N
         };
     }
     response
+}
+
+/// A handler panicked: who asked gets a reference, what was said stands beside it in the log only.
+pub fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let reference = format!("{:x}-{}", now(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!("a request panicked, reference {reference}: {}", said.unwrap_or("without a word"));
+    Refusal::Internal(format!("It stopped in the middle. Reference: {reference}.")).into_response()
 }
 
 /// Where http is redirected, everything goes to the same place over https (308: a form is posted again as it is).

@@ -73,7 +73,11 @@ fn lock(places: &Mutex<Places>) -> MutexGuard<'_, Places> {
 
 /// Answers 408 for a request that is not done in time.
 pub async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
+    within(REQUEST_TIME, request, next).await
+}
+
+async fn within(time: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "The request took too long.\n").into_response(),
     }
@@ -185,5 +189,25 @@ impl AsyncWrite for Held {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Body, middleware::from_fn, routing::post};
+    use tower::ServiceExt;
+
+    /// A body of which nothing comes, and one that is whole.
+    #[tokio::test]
+    async fn a_request_that_never_ends_is_408() {
+        let time = Duration::from_millis(200);
+        let router = Router::new()
+            .route("/", post(|body: String| async move { body }))
+            .layer(from_fn(move |request, next| within(time, request, next)));
+        let ask = async |body| router.clone().oneshot(Request::post("/").body(body).expect("a request")).await;
+        let slow = Body::from_stream(futures_util::stream::pending::<io::Result<Vec<u8>>>());
+        assert_eq!(ask(slow).await.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(ask(Body::from("whole")).await.expect("an answer").status(), StatusCode::OK);
     }
 }

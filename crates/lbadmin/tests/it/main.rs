@@ -7,6 +7,7 @@ mod backup;
 mod changes;
 mod edit;
 mod form;
+mod listener;
 mod program;
 mod reports;
 mod rig;

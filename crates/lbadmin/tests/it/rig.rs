@@ -94,6 +94,19 @@ impl Rig {
         browser
     }
 
+    /// Another router over http, on a port of its own.
+    pub fn serve(&self, router: axum::Router) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        listener.set_nonblocking(true).expect("a socket");
+        self._runtime.spawn(async move {
+            let service =
+                router.layer(axum::Extension(Scheme::Http)).into_make_service_with_connect_info::<SocketAddr>();
+            axum_server::from_tcp(listener).expect("a listener").serve(service).await
+        });
+        address
+    }
+
     /// The same pages over https, on a port of their own.
     pub fn https(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
