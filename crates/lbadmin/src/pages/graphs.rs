@@ -1,6 +1,7 @@
 //! Reports > Graphs: what was measured over an hour, a day, 30 days. A table and an SVG for everybody, uPlot with
 //! JavaScript, from the same lines.
 
+pub mod small;
 mod svg;
 
 use crate::{

@@ -177,3 +177,29 @@ fn a_log_that_is_followed_comes_by_events() {
     assert!(second.contains("&#60;b&#62;eth1&#60;/b&#62; which <mark>is up</mark>"), "{second}");
     assert_eq!(browser.get("/lbadmin/logs/nothing/follow").status, 404);
 }
+
+#[test]
+fn a_servers_own_page_has_its_last_hour() {
+    let (rig, mut browser) = Rig::with(&guide());
+    let page = "/lbadmin/edit/virtual-servers/modify?vip=HTTP_Cluster";
+    browser.get(page).lacks("The last hour").lacks("<svg");
+    measured(&rig);
+    let shown = browser.get(page);
+    shown
+        .has("aria-label=\"Active connections of HTTP_Cluster in the last hour\"")
+        .has("connections: 5 now, 5 on average, 7 at most");
+    shown
+        .has("Bytes per second")
+        .has("in: 2.0 MB/s now")
+        .has("/lbadmin/graphs?object=vs%3AHTTP_Cluster")
+        .lacks("style=");
+    let rip = Key::RealServer { virtual_server: "HTTP_Cluster".into(), real_server: "WebServer1".into() };
+    let page = "/lbadmin/edit/real-servers/modify?vip=HTTP_Cluster&rip=WebServer1";
+    browser.get(page).lacks("The last hour");
+    // Another unit: what was measured there is older.
+    let (rig, mut browser) = Rig::with(&guide());
+    for (before, active) in [(20, 2), (10, 9)] {
+        rig.app.history.record(now() - before, &[(rip.clone(), Values::server(active, None))], HashMap::new());
+    }
+    browser.get(page).has("Active connections of HTTP_Cluster / WebServer1").has("9 at most").lacks("Bytes per second");
+}

@@ -77,6 +77,7 @@ fn place(title: &'static str, verb: &str, name: &str) -> Place {
         intro: "A change of addresses can cut you off: it is undone by itself unless you keep it after applying."
             .into(),
         links: vec![(LIST.to_owned(), "Network Interfaces")],
+        measured: None,
     }
 }
 

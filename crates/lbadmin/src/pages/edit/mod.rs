@@ -14,6 +14,7 @@ mod real_servers;
 mod virtual_servers;
 pub mod wizard;
 
+use crate::pages::graphs::small::last_hour;
 use crate::{
     Shared,
     app::Flash,
@@ -34,6 +35,7 @@ use axum::{
 };
 use lb_access::Permission;
 use lb_model::{Change, Config, changes};
+use lb_series::Key;
 
 pub use listing::{Listing, Wanted, within};
 
@@ -70,13 +72,24 @@ pub(super) struct Place {
     pub intro: String,
     /// Other places, as the guide's `[Virtual Servers]`: address and words.
     pub links: Vec<(String, &'static str)>,
+    /// Whose last hour stands below the form.
+    pub measured: Option<Key>,
 }
 
 impl Place {
     /// A form that is a page of the menu itself.
     fn single(here: &'static str, title: &'static str) -> Place {
         let action = format!("/lbadmin/{here}");
-        Place { group: EDIT, here, title, then: action.clone(), action, intro: String::new(), links: Vec::new() }
+        Place {
+            group: EDIT,
+            here,
+            title,
+            then: action.clone(),
+            action,
+            intro: String::new(),
+            links: Vec::new(),
+            measured: None,
+        }
     }
 
     async fn frame(&self, app: &Shared, seat: &Seat) -> Result<Frame, Refusal> {
@@ -91,12 +104,14 @@ struct FormPage {
     intro: String,
     form: String,
     links: Vec<(String, &'static str)>,
+    /// Safe HTML.
+    last_hour: String,
 }
 
-fn page(frame: Frame, place: Place, form: &Form, status: StatusCode) -> Result<Response, Refusal> {
+fn page(frame: Frame, place: Place, form: &Form, status: StatusCode, last_hour: String) -> Result<Response, Refusal> {
     let view = FormView { form, action: &place.action, csrf: &frame.csrf };
     let form = view.render()?;
-    let page = FormPage { form, intro: place.intro, links: place.links, frame };
+    let page = FormPage { form, intro: place.intro, links: place.links, last_hour, frame };
     Ok((status, Html(page.render()?)).into_response())
 }
 
@@ -105,7 +120,11 @@ pub(super) async fn show(app: &Shared, seat: &Seat, editor: &impl Edit, place: P
     seat.must(app, Permission::Configure, place.title)?;
     let frame = place.frame(app, seat).await?;
     let form = editor.form(&frame.candidate().config).ok_or_else(|| not_there(editor))?;
-    page(frame, place, &form, StatusCode::OK)
+    let last_hour = match &place.measured {
+        Some(key) => last_hour(app, key).await?,
+        None => String::new(),
+    };
+    page(frame, place, &form, StatusCode::OK, last_hour)
 }
 
 fn not_there(editor: &(impl Edit + ?Sized)) -> Refusal {
@@ -137,12 +156,12 @@ pub(super) async fn take(app: &Shared, sent: Sent, editor: &impl Edit, place: Pl
         Edited::Refused(Stop::Refused(refused)) => match *refused {
             Refused::Gone(why) => Err(Refusal::NotFound(why)),
             Refused::Wrong(form) => {
-                page(place.frame(app, &seat).await?, place, &form, StatusCode::UNPROCESSABLE_ENTITY)
+                page(place.frame(app, &seat).await?, place, &form, StatusCode::UNPROCESSABLE_ENTITY, String::new())
             }
             Refused::Conflict(mut form) => {
                 let frame = place.frame(app, &seat).await?;
                 form.errors.extend(last_editor(&frame));
-                page(frame, place, &form, StatusCode::CONFLICT)
+                page(frame, place, &form, StatusCode::CONFLICT, String::new())
             }
         },
     }

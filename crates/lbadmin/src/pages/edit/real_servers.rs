@@ -18,6 +18,7 @@ use axum::{
 };
 use lb_access::Permission;
 use lb_model::{Config, RealServer, RequestedState, Service, VirtualServer};
+use lb_series::Key;
 use serde::Deserialize;
 use std::net::IpAddr;
 
@@ -139,6 +140,7 @@ async fn place(app: &Shared, title: &'static str, verb: &str, of: &[(&str, &str)
         then: LIST.to_owned(),
         intro: intro(&app.lbd.candidate().await?.config, label),
         links: vec![(LIST.to_owned(), "Real Servers"), ("/lbadmin/edit/virtual-servers".to_owned(), "Virtual Servers")],
+        measured: None,
     })
 }
 
@@ -159,7 +161,9 @@ async fn modify(app: &Shared, of: &Of) -> Result<Place, Refusal> {
 }
 
 async fn show_one(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
-    show(&app, &seat, &RealServerForm::modify(&of.vip, &of.rip), modify(&app, &of).await?).await
+    let mut place = modify(&app, &of).await?;
+    place.measured = Some(Key::RealServer { virtual_server: of.vip.clone(), real_server: of.rip.clone() });
+    show(&app, &seat, &RealServerForm::modify(&of.vip, &of.rip), place).await
 }
 
 async fn take_one(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {

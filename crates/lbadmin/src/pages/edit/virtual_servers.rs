@@ -18,6 +18,7 @@ use axum::{
 };
 use lb_access::Permission;
 use lb_model::VirtualServer;
+use lb_series::Key;
 use serde::Deserialize;
 
 const HERE: &str = "edit/virtual-servers";
@@ -88,6 +89,7 @@ fn place(title: &'static str, verb: &str, vip: &str) -> Place {
         then: LIST.to_owned(),
         intro: String::new(),
         links: vec![(LIST.to_owned(), "Virtual Servers"), ("/lbadmin/edit/real-servers".to_owned(), "Real Servers")],
+        measured: None,
     }
 }
 
@@ -109,7 +111,9 @@ async fn take_new(State(app): State<Shared>, sent: Sent) -> Result<Response, Ref
 }
 
 async fn show_one(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
-    show(&app, &seat, &VirtualServerForm::modify(&of.vip), place("Modify a Virtual Server", "modify", &of.vip)).await
+    let mut place = place("Modify a Virtual Server", "modify", &of.vip);
+    place.measured = Some(Key::VirtualServer(of.vip.clone()));
+    show(&app, &seat, &VirtualServerForm::modify(&of.vip), place).await
 }
 
 async fn take_one(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {
