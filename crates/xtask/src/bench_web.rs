@@ -50,7 +50,7 @@ pub fn web() -> Result<()> {
     pending(&unit, &mut person)?;
     live(&unit, &mut person, "all on one page", 1)?;
     live(&unit, &mut person, "on 50 different pages", 50)?;
-    println!("  memory of lbadmin, now and at most: {} and {} MB", proc(&unit, "VmRSS")?, proc(&unit, "VmHWM")?);
+    println!("  memory of lbadmin, now and at most: {} and {} MB", unit.memory("VmRSS")?, unit.memory("VmHWM")?);
     Ok(())
 }
 
@@ -142,14 +142,6 @@ fn spent(unit: &Unit) -> Result<f64> {
     let field = |n: usize| rest.split_whitespace().nth(n).and_then(|word| word.parse::<f64>().ok());
     let (user, system) = field(11).zip(field(12)).context("a line of /proc without times")?;
     Ok((user + system) / 100.0)
-}
-
-/// Megabytes.
-fn proc(unit: &Unit, name: &str) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", unit.lbadmin.id())).context("asking after lbadmin")?;
-    let line = status.lines().find(|line| line.starts_with(name)).context("a status without memory")?;
-    let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).context("no number")?;
-    Ok(kilobytes >> 10)
 }
 
 /// Virtual servers on one address: as many as there are, `vs1` and so on, each with the real servers `a` and `b`.

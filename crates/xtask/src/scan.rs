@@ -19,10 +19,13 @@ use crate::suites::cargo;
 use crate::unit::{Client, Unit};
 
 /// A run of schemathesis, for each time as many requests.
-const RUN: Duration = Duration::from_secs(240);
+const RUN: Duration = Duration::from_secs(600);
 /// Requests that it makes for each operation in its phases of chance; where nearly all are refused, fewer do.
 const EXAMPLES: u32 = 12;
 const FEW_EXAMPLES: u32 = 2;
+
+/// Megabytes that lbadmin may have had after all of them, as a debug build.
+const MEMORY: u64 = 256;
 
 /// All that sslyze can try and that `tls.py` judges.
 const TLS_TRIED: &[&str] = &[
@@ -112,6 +115,9 @@ fn api(unit: &Unit, role: Option<&str>, examples: u32) -> Result<()> {
     let kept = format!("what it says is in {}", out.display());
     ensure!(done.status.success(), "{}\n{kept}", findings(&fs::read_to_string(&out)?));
     ensure!(person.api(&own, "GET /api/v1/summary", "")?.status == 200, "the token of the run is dead; {kept}");
+    let memory = unit.memory("VmHWM")?;
+    ensure!(memory <= MEMORY, "lbadmin had {memory} MB, more than {MEMORY}; {kept}");
+    say(&format!("    lbadmin had {memory} MB at most"));
     judge(&document, &answers, role).context(kept)
 }
 

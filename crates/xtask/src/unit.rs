@@ -78,6 +78,15 @@ impl Unit {
         host::run_text(Command::new(self.bins.join("lbctl")).arg("--socket").arg(socket).args(arguments))
     }
 
+    /// Megabytes of lbadmin, by a name of proc_pid_status(5): `VmRSS` now, `VmHWM` at most.
+    pub fn memory(&self, name: &str) -> Result<u64> {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.lbadmin.id())).context("asking after lbadmin")?;
+        let line = status.lines().find(|line| line.starts_with(name)).context("a status without memory")?;
+        let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).context("no number")?;
+        Ok(kilobytes >> 10)
+    }
+
     /// Somebody who has logged in for the first time.
     pub fn logged_in(&self) -> Result<Client> {
         let mut client = Client { to: self.http, cookie: String::new() };

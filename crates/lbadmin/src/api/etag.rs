@@ -4,9 +4,9 @@ use super::problem::Problem;
 use axum::{
     body::Body,
     extract::{FromRequestParts, Request},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use lb_api::ErrorCode;
 use serde::Serialize;
@@ -15,6 +15,11 @@ use sha2::{Digest, Sha256};
 /// The tag of a value in the form in which it is answered.
 pub fn of(value: &impl Serialize) -> String {
     serde_json::to_vec(value).map_or_else(|_| String::new(), |bytes| of_bytes(&bytes))
+}
+
+/// The header that goes with `part`.
+pub fn tag_of(part: &impl Serialize) -> AppendHeaders<[(HeaderName, String); 1]> {
+    AppendHeaders([(header::ETAG, of(part))])
 }
 
 fn of_bytes(bytes: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use super::{
     caller::{Caller, Configure, Look},
     edit::{edit, seen, taken},
-    etag::{self, IfMatch},
+    etag::{IfMatch, tag_of},
     extract::{Json, Path},
     problem::Problem,
 };
@@ -11,7 +11,7 @@ use crate::Shared;
 use axum::{
     Json as Answer,
     extract::State,
-    http::{HeaderName, StatusCode, header},
+    http::{StatusCode, header},
     response::{AppendHeaders, IntoResponse},
 };
 use lb_model::{Config, FallbackPage, Globals, Hostname, IfName, Interface, Route};
@@ -30,10 +30,6 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(dns, put_dns))
         .routes(routes!(routing, put_routing))
         .routes(routes!(fallback_page, put_fallback_page))
-}
-
-fn tagged<T: Serialize>(part: &T) -> AppendHeaders<[(HeaderName, String); 1]> {
-    AppendHeaders([(header::ETAG, etag::of(part))])
 }
 
 /// The global settings of the candidate
@@ -59,7 +55,7 @@ async fn put_globals(
     })
     .await?;
     let now = view.config.globals.clone();
-    Ok((tagged(&now), Answer(now)))
+    Ok((tag_of(&now), Answer(now)))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -104,7 +100,7 @@ async fn add_interface(
     .await?;
     let made = of_name(&view.config, &new.name)?.clone();
     let place = AppendHeaders([(header::LOCATION, format!("/api/v1/interfaces/{}", percent(new.name.as_str())))]);
-    Ok((StatusCode::CREATED, place, tagged(&made), Answer(made)))
+    Ok((StatusCode::CREATED, place, tag_of(&made), Answer(made)))
 }
 
 /// A network interface of the candidate
@@ -141,7 +137,7 @@ async fn put_interface(
     })
     .await?;
     let now = of_name(&view.config, &of.name)?.clone();
-    Ok((tagged(&now), Answer(now)))
+    Ok((tag_of(&now), Answer(now)))
 }
 
 /// Take a network interface out of use
@@ -205,7 +201,7 @@ async fn put_dns(
     })
     .await?;
     let now = dns_of(&view.config);
-    Ok((tagged(&now), Answer(now)))
+    Ok((tag_of(&now), Answer(now)))
 }
 
 /// Default gateways and static routes.
@@ -251,7 +247,7 @@ async fn put_routing(
     })
     .await?;
     let now = routing_of(&view.config);
-    Ok((tagged(&now), Answer(now)))
+    Ok((tag_of(&now), Answer(now)))
 }
 
 /// What clients see of a virtual server that has no real server left.
@@ -290,5 +286,5 @@ async fn put_fallback_page(
     })
     .await?;
     let now = page_of(&view.config);
-    Ok((tagged(&now), Answer(now)))
+    Ok((tag_of(&now), Answer(now)))
 }

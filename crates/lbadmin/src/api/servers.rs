@@ -3,7 +3,7 @@
 use super::{
     caller::{Caller, Configure, Look},
     edit::{edit, seen, taken},
-    etag::{self, IfMatch},
+    etag::{IfMatch, tag_of},
     extract::{Json, Path, Query},
     page::Part,
     problem::Problem,
@@ -12,7 +12,7 @@ use crate::Shared;
 use axum::{
     Json as Answer,
     extract::State,
-    http::{HeaderName, StatusCode, header},
+    http::{StatusCode, header},
     response::{AppendHeaders, IntoResponse},
 };
 use lb_model::{Config, Label, RealServer, VirtualServer};
@@ -88,10 +88,6 @@ fn real_server<'c>(vs: &'c VirtualServer, label: &Label) -> Result<&'c RealServe
         .ok_or_else(|| Problem::not_found(format!("virtual server {} has no real server {label}", vs.label)))
 }
 
-fn tagged<T: Serialize>(part: &T) -> AppendHeaders<[(HeaderName, String); 1]> {
-    AppendHeaders([(header::ETAG, etag::of(part))])
-}
-
 fn has(text: impl ToString, wanted: &str) -> bool {
     text.to_string().to_lowercase().contains(wanted)
 }
@@ -134,7 +130,7 @@ async fn add_virtual_server(
     .await?;
     let made = virtual_server(&view.config, &label)?.clone();
     let place = AppendHeaders([(header::LOCATION, format!("{PATH}/{label}"))]);
-    Ok((StatusCode::CREATED, place, tagged(&made), Answer(made)))
+    Ok((StatusCode::CREATED, place, tag_of(&made), Answer(made)))
 }
 
 /// A virtual server of the candidate
@@ -174,7 +170,7 @@ async fn put_virtual_server(
     .await?;
     let now = virtual_server(&view.config, &label)?.clone();
     let place = AppendHeaders([(header::CONTENT_LOCATION, format!("{PATH}/{label}"))]);
-    Ok((place, tagged(&now), Answer(now)))
+    Ok((place, tag_of(&now), Answer(now)))
 }
 
 /// Remove a virtual server, with its real servers, from the candidate
@@ -234,7 +230,7 @@ async fn add_real_server(
     .await?;
     let made = real_server(virtual_server(&view.config, &of.label)?, &new.label)?.clone();
     let place = AppendHeaders([(header::LOCATION, format!("{PATH}/{}/real-servers/{}", of.label, new.label))]);
-    Ok((StatusCode::CREATED, place, tagged(&made), Answer(made)))
+    Ok((StatusCode::CREATED, place, tag_of(&made), Answer(made)))
 }
 
 /// A real server of the candidate
@@ -274,7 +270,7 @@ async fn put_real_server(
     .await?;
     let now = real_server(virtual_server(&view.config, &of.label)?, &new.label)?.clone();
     let place = AppendHeaders([(header::CONTENT_LOCATION, format!("{PATH}/{}/real-servers/{}", of.label, new.label))]);
-    Ok((place, tagged(&now), Answer(now)))
+    Ok((place, tag_of(&now), Answer(now)))
 }
 
 /// Remove a real server from the candidate

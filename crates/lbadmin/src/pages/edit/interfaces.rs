@@ -1,21 +1,20 @@
 //! Edit Configuration > Network Interfaces.
 
-use super::{EDIT, Place, show, show_removal, take, take_removal};
+use super::{
+    EDIT, Place,
+    object::{Doing, Named, ask, remove, show_new, show_one, take_new, take_one},
+};
 use crate::{
     Shared,
     forms::InterfaceForm,
     frame::{self, Frame},
     refusal::Refusal,
-    seat::{Seat, Sent},
+    seat::Seat,
 };
 use askama::Template;
-use axum::{
-    Router,
-    extract::{Query, State},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use lb_access::Permission;
+use lb_model::Config;
 use serde::Deserialize;
 
 const HERE: &str = "edit/interfaces";
@@ -24,13 +23,15 @@ const LIST: &str = "/lbadmin/edit/interfaces";
 pub fn routes() -> Router<Shared> {
     Router::new()
         .route(LIST, get(list))
-        .route("/lbadmin/edit/interfaces/new", get(show_new).post(take_new))
-        .route("/lbadmin/edit/interfaces/modify", get(show_one).post(take_one))
-        .route("/lbadmin/edit/interfaces/remove", get(ask).post(remove))
+        .route("/lbadmin/edit/interfaces/new", get(show_new::<Of>).post(take_new::<Of>))
+        .route("/lbadmin/edit/interfaces/modify", get(show_one::<Of>).post(take_one::<Of>))
+        .route("/lbadmin/edit/interfaces/remove", get(ask::<Of>).post(remove::<Of>))
 }
 
 #[derive(Deserialize)]
 struct Of {
+    /// Left out where one is added.
+    #[serde(default)]
     name: String,
 }
 
@@ -66,47 +67,31 @@ fn query(name: &str) -> String {
     serde_urlencoded::to_string([("name", name)]).unwrap_or_default()
 }
 
-fn place(title: &'static str, verb: &str, name: &str) -> Place {
-    let query = if name.is_empty() { String::new() } else { format!("?{}", query(name)) };
-    Place {
-        group: EDIT,
-        here: HERE,
-        title,
-        action: format!("{LIST}/{verb}{query}"),
-        then: LIST.to_owned(),
-        intro: "A change of addresses can cut you off: it is undone by itself unless you keep it after applying."
-            .into(),
-        links: vec![(LIST.to_owned(), "Network Interfaces")],
-        measured: None,
+impl Named for Of {
+    type Form = InterfaceForm;
+
+    fn name(&self) -> &str {
+        &self.name
     }
-}
 
-fn new() -> Place {
-    place("Add a Network Interface", "new", "")
-}
+    fn form(&self, doing: Doing) -> InterfaceForm {
+        if doing == Doing::Add { InterfaceForm::add() } else { InterfaceForm::modify(&self.name) }
+    }
 
-async fn show_new(State(app): State<Shared>, seat: Seat) -> Result<Response, Refusal> {
-    show(&app, &seat, &InterfaceForm::add(), new()).await
-}
-
-async fn take_new(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal> {
-    take(&app, sent, &InterfaceForm::add(), new()).await
-}
-
-async fn show_one(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
-    show(&app, &seat, &InterfaceForm::modify(&of.name), place("Modify a Network Interface", "modify", &of.name)).await
-}
-
-async fn take_one(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {
-    take(&app, sent, &InterfaceForm::modify(&of.name), place("Modify a Network Interface", "modify", &of.name)).await
-}
-
-async fn ask(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
-    let place = place("Take a Network Interface out of use", "remove", &of.name);
-    show_removal(&app, &seat, &InterfaceForm::modify(&of.name), place).await
-}
-
-async fn remove(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {
-    let place = place("Take a Network Interface out of use", "remove", &of.name);
-    take_removal(&app, sent, &InterfaceForm::modify(&of.name), place).await
+    fn place(&self, _: &Config, doing: Doing) -> Place {
+        let query = if doing == Doing::Add { String::new() } else { format!("?{}", query(&self.name)) };
+        Place {
+            title: match doing {
+                Doing::Add => "Add a Network Interface",
+                Doing::Modify => "Modify a Network Interface",
+                Doing::Remove => "Take a Network Interface out of use",
+            },
+            action: format!("{LIST}/{}{query}", doing.word()),
+            then: LIST.to_owned(),
+            intro: "A change of addresses can cut you off: it is undone by itself unless you keep it after applying."
+                .into(),
+            links: vec![(LIST.to_owned(), "Network Interfaces")],
+            ..Place::single(HERE, "")
+        }
+    }
 }

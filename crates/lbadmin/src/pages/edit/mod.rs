@@ -10,6 +10,7 @@
 mod fallback_page;
 mod interfaces;
 mod listing;
+mod object;
 mod real_servers;
 mod virtual_servers;
 pub mod wizard;

@@ -1,13 +1,17 @@
 //! Edit Configuration > Real Servers: the tree of virtual servers as in the guide, and a real server's form.
 
-use super::{EDIT, Listing, Place, Wanted, show, show_removal, take, take_removal, within};
+use super::{
+    EDIT, Listing, Place, Wanted,
+    object::{Doing, Named, ask, remove, show_new, show_one, take_new, take_one},
+    within,
+};
 use crate::{
     Shared,
     forms::RealServerForm,
     frame::{self, Frame},
     pages::list::Paging,
     refusal::Refusal,
-    seat::{Seat, Sent},
+    seat::Seat,
 };
 use askama::Template;
 use axum::{
@@ -28,19 +32,16 @@ const LIST: &str = "/lbadmin/edit/real-servers";
 pub fn routes() -> Router<Shared> {
     Router::new()
         .route(LIST, get(list))
-        .route("/lbadmin/edit/real-servers/new", get(show_new).post(take_new))
-        .route("/lbadmin/edit/real-servers/modify", get(show_one).post(take_one))
-        .route("/lbadmin/edit/real-servers/remove", get(ask).post(remove))
-}
-
-#[derive(Deserialize)]
-struct OfVip {
-    vip: String,
+        .route("/lbadmin/edit/real-servers/new", get(show_new::<Of>).post(take_new::<Of>))
+        .route("/lbadmin/edit/real-servers/modify", get(show_one::<Of>).post(take_one::<Of>))
+        .route("/lbadmin/edit/real-servers/remove", get(ask::<Of>).post(remove::<Of>))
 }
 
 #[derive(Deserialize)]
 struct Of {
     vip: String,
+    /// Left out where one is added.
+    #[serde(default)]
     rip: String,
 }
 
@@ -129,55 +130,37 @@ fn intro(config: &Config, label: &str) -> String {
     })
 }
 
-async fn place(app: &Shared, title: &'static str, verb: &str, of: &[(&str, &str)]) -> Result<Place, Refusal> {
-    let label = of.first().map_or("", |(_, label)| label);
-    let query = serde_urlencoded::to_string(of).unwrap_or_default();
-    Ok(Place {
-        group: EDIT,
-        here: HERE,
-        title,
-        action: format!("{LIST}/{verb}?{query}"),
-        then: LIST.to_owned(),
-        intro: intro(&app.lbd.candidate().await?.config, label),
-        links: vec![(LIST.to_owned(), "Real Servers"), ("/lbadmin/edit/virtual-servers".to_owned(), "Virtual Servers")],
-        measured: None,
-    })
-}
+impl Named for Of {
+    type Form = RealServerForm;
 
-async fn new(app: &Shared, of: &OfVip) -> Result<Place, Refusal> {
-    place(app, "Add a new Real Server", "new", &[("vip", &of.vip)]).await
-}
+    fn name(&self) -> &str {
+        &self.rip
+    }
 
-async fn show_new(State(app): State<Shared>, seat: Seat, Query(of): Query<OfVip>) -> Result<Response, Refusal> {
-    show(&app, &seat, &RealServerForm::add(&of.vip), new(&app, &of).await?).await
-}
+    fn form(&self, doing: Doing) -> RealServerForm {
+        if doing == Doing::Add { RealServerForm::add(&self.vip) } else { RealServerForm::modify(&self.vip, &self.rip) }
+    }
 
-async fn take_new(State(app): State<Shared>, Query(of): Query<OfVip>, sent: Sent) -> Result<Response, Refusal> {
-    take(&app, sent, &RealServerForm::add(&of.vip), new(&app, &of).await?).await
-}
-
-async fn modify(app: &Shared, of: &Of) -> Result<Place, Refusal> {
-    place(app, "Modify a Real Server", "modify", &[("vip", &of.vip), ("rip", &of.rip)]).await
-}
-
-async fn show_one(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
-    let mut place = modify(&app, &of).await?;
-    place.measured = Some(Key::RealServer { virtual_server: of.vip.clone(), real_server: of.rip.clone() });
-    show(&app, &seat, &RealServerForm::modify(&of.vip, &of.rip), place).await
-}
-
-async fn take_one(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {
-    take(&app, sent, &RealServerForm::modify(&of.vip, &of.rip), modify(&app, &of).await?).await
-}
-
-async fn removal(app: &Shared, of: &Of) -> Result<Place, Refusal> {
-    place(app, "Remove a Real Server", "remove", &[("vip", &of.vip), ("rip", &of.rip)]).await
-}
-
-async fn ask(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
-    show_removal(&app, &seat, &RealServerForm::modify(&of.vip, &of.rip), removal(&app, &of).await?).await
-}
-
-async fn remove(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {
-    take_removal(&app, sent, &RealServerForm::modify(&of.vip, &of.rip), removal(&app, &of).await?).await
+    fn place(&self, config: &Config, doing: Doing) -> Place {
+        let Of { vip, rip } = self;
+        let of = if doing == Doing::Add { vec![("vip", vip)] } else { vec![("vip", vip), ("rip", rip)] };
+        let query = serde_urlencoded::to_string(of).unwrap_or_default();
+        let key = || Key::RealServer { virtual_server: vip.clone(), real_server: rip.clone() };
+        Place {
+            title: match doing {
+                Doing::Add => "Add a new Real Server",
+                Doing::Modify => "Modify a Real Server",
+                Doing::Remove => "Remove a Real Server",
+            },
+            action: format!("{LIST}/{}?{query}", doing.word()),
+            then: LIST.to_owned(),
+            intro: intro(config, vip),
+            links: vec![
+                (LIST.to_owned(), "Real Servers"),
+                ("/lbadmin/edit/virtual-servers".to_owned(), "Virtual Servers"),
+            ],
+            measured: (doing == Doing::Modify).then(key),
+            ..Place::single(HERE, "")
+        }
+    }
 }

@@ -1,13 +1,17 @@
 //! Edit Configuration > Virtual Servers: the list, and a virtual server's own form.
 
-use super::{EDIT, Listing, Place, Wanted, show, show_removal, take, take_removal, within};
+use super::{
+    EDIT, Listing, Place, Wanted,
+    object::{Doing, Named, ask, remove, show_new, show_one, take_new, take_one},
+    within,
+};
 use crate::{
     Shared,
     forms::VirtualServerForm,
     frame::{self, Frame},
     pages::list::Paging,
     refusal::Refusal,
-    seat::{Seat, Sent},
+    seat::Seat,
 };
 use askama::Template;
 use axum::{
@@ -17,7 +21,7 @@ use axum::{
     routing::get,
 };
 use lb_access::Permission;
-use lb_model::VirtualServer;
+use lb_model::{Config, VirtualServer};
 use lb_series::Key;
 use serde::Deserialize;
 
@@ -27,14 +31,15 @@ const LIST: &str = "/lbadmin/edit/virtual-servers";
 pub fn routes() -> Router<Shared> {
     Router::new()
         .route(LIST, get(list))
-        .route("/lbadmin/edit/virtual-servers/new", get(show_new).post(take_new))
-        .route("/lbadmin/edit/virtual-servers/modify", get(show_one).post(take_one))
-        .route("/lbadmin/edit/virtual-servers/remove", get(ask).post(remove))
+        .route("/lbadmin/edit/virtual-servers/new", get(show_new::<Of>).post(take_new::<Of>))
+        .route("/lbadmin/edit/virtual-servers/modify", get(show_one::<Of>).post(take_one::<Of>))
+        .route("/lbadmin/edit/virtual-servers/remove", get(ask::<Of>).post(remove::<Of>))
 }
 
-/// Labels stand in the query: a path could not tell `new`, `.` and `..` from a label.
 #[derive(Deserialize)]
 struct Of {
+    /// Left out where one is added.
+    #[serde(default)]
     vip: String,
 }
 
@@ -79,53 +84,35 @@ async fn list(State(app): State<Shared>, seat: Seat, Query(wanted): Query<Wanted
     frame::show(&List { frame, rows: part.into_iter().map(|(at, vs)| row(at, vs)).collect(), listing, paging })
 }
 
-fn place(title: &'static str, verb: &str, vip: &str) -> Place {
-    let query = if vip.is_empty() { String::new() } else { format!("?{}", query(vip)) };
-    Place {
-        group: EDIT,
-        here: HERE,
-        title,
-        action: format!("{LIST}/{verb}{query}"),
-        then: LIST.to_owned(),
-        intro: String::new(),
-        links: vec![(LIST.to_owned(), "Virtual Servers"), ("/lbadmin/edit/real-servers".to_owned(), "Real Servers")],
-        measured: None,
+impl Named for Of {
+    type Form = VirtualServerForm;
+
+    fn name(&self) -> &str {
+        &self.vip
     }
-}
 
-fn query(vip: &str) -> String {
-    serde_urlencoded::to_string([("vip", vip)]).unwrap_or_default()
-}
+    fn form(&self, doing: Doing) -> VirtualServerForm {
+        if doing == Doing::Add { VirtualServerForm::add() } else { VirtualServerForm::modify(&self.vip) }
+    }
 
-fn new() -> Place {
-    // A virtual server without real servers does nothing yet.
-    Place { then: "/lbadmin/edit/real-servers".to_owned(), ..place("Add a new Virtual Server", "new", "") }
-}
-
-async fn show_new(State(app): State<Shared>, seat: Seat) -> Result<Response, Refusal> {
-    show(&app, &seat, &VirtualServerForm::add(), new()).await
-}
-
-async fn take_new(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal> {
-    take(&app, sent, &VirtualServerForm::add(), new()).await
-}
-
-async fn show_one(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
-    let mut place = place("Modify a Virtual Server", "modify", &of.vip);
-    place.measured = Some(Key::VirtualServer(of.vip.clone()));
-    show(&app, &seat, &VirtualServerForm::modify(&of.vip), place).await
-}
-
-async fn take_one(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {
-    take(&app, sent, &VirtualServerForm::modify(&of.vip), place("Modify a Virtual Server", "modify", &of.vip)).await
-}
-
-async fn ask(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
-    let place = place("Remove a Virtual Server", "remove", &of.vip);
-    show_removal(&app, &seat, &VirtualServerForm::modify(&of.vip), place).await
-}
-
-async fn remove(State(app): State<Shared>, Query(of): Query<Of>, sent: Sent) -> Result<Response, Refusal> {
-    let place = place("Remove a Virtual Server", "remove", &of.vip);
-    take_removal(&app, sent, &VirtualServerForm::modify(&of.vip), place).await
+    fn place(&self, _: &Config, doing: Doing) -> Place {
+        let query = serde_urlencoded::to_string([("vip", &self.vip)]).unwrap_or_default();
+        let real_servers = "/lbadmin/edit/real-servers";
+        Place {
+            title: match doing {
+                Doing::Add => "Add a new Virtual Server",
+                Doing::Modify => "Modify a Virtual Server",
+                Doing::Remove => "Remove a Virtual Server",
+            },
+            action: match doing {
+                Doing::Add => format!("{LIST}/new"),
+                _ => format!("{LIST}/{}?{query}", doing.word()),
+            },
+            // A virtual server without real servers does nothing yet.
+            then: if doing == Doing::Add { real_servers } else { LIST }.to_owned(),
+            links: vec![(LIST.to_owned(), "Virtual Servers"), (real_servers.to_owned(), "Real Servers")],
+            measured: (doing == Doing::Modify).then(|| Key::VirtualServer(self.vip.clone())),
+            ..Place::single(HERE, "")
+        }
+    }
 }
