@@ -1,0 +1,245 @@
+//! How a pair is to behave: the times and policies of `ha.json`, and what is wrong with them.
+//!
+//! Every problem is found at once, each with field, value, reason and hint. [`Timing`] is the same in the
+//! machine's unit. Both nodes get the same settings; a difference is safe, but makes one of them slower.
+
+use crate::time::Micros;
+use lb_model::Problem;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// The most heartbeat paths a pair can have; a frame has room for so many.
+pub const MAX_PATHS: usize = 8;
+/// The most ping nodes; their count travels in one byte.
+pub const MAX_PING_NODES: usize = 16;
+/// The kernel counts address lifetimes in whole seconds, so a shorter lease cannot be kept.
+pub const MIN_LEASE_MS: u32 = 1000;
+
+/// Which of the two nodes. Given out when the pair is made; roles move, this does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeId {
+    One,
+    Two,
+}
+
+impl NodeId {
+    pub fn other(self) -> NodeId {
+        match self {
+            NodeId::One => NodeId::Two,
+            NodeId::Two => NodeId::One,
+        }
+    }
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            NodeId::One => 0,
+            NodeId::Two => 1,
+        }
+    }
+}
+
+/// Whom a node asks before it serves while its peer is silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Witness {
+    /// An address that must answer, on a network that carries a floating IP.
+    Address(IpAddr),
+    /// The network of the floating IPs itself: somebody must answer there, and nobody for the floating IP.
+    FloatingNetwork,
+}
+
+/// One way on which frames travel. Its number, the place in [`Settings::paths`], is the same on both nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Path {
+    /// What people call it: `ttyS1`, `eth0`.
+    pub name: String,
+    /// Milliseconds: a slow line gets a frame no more often than this. 0 = with every beat.
+    #[serde(default)]
+    pub min_interval_ms: u32,
+}
+
+/// Times are milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// A frame goes out on every path this often: 5..=10000.
+    pub keepalive_ms: u32,
+    /// Silence after which a beat is called late, and the floating IPs are probed.
+    pub warntime_ms: u32,
+    /// Silence on every path after which the peer counts as dead.
+    pub deadtime_ms: u32,
+    /// The same after a start, when cards and switches may still be asleep.
+    pub initdead_ms: u32,
+    /// How long the kernel keeps floating IPs that the daemon no longer renews.
+    pub lease_ms: u32,
+    /// The preferred node asks for the floating IPs when it is back.
+    pub auto_failback: bool,
+    /// It asks when it has been fit, hot and in contact for so long.
+    pub failback_delay_ms: u32,
+    pub preferred: Option<NodeId>,
+    pub ping_nodes: Vec<IpAddr>,
+    /// The node that reaches more ping nodes serves.
+    pub failover_on_network_failure: bool,
+    pub witness: Option<Witness>,
+    /// After the announcements at a take-over, one more this often, for switches that forget.
+    pub announce_every_ms: u32,
+    pub paths: Vec<Path>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            keepalive_ms: 100,
+            warntime_ms: 200,
+            deadtime_ms: 400,
+            initdead_ms: 5000,
+            lease_ms: 2000,
+            auto_failback: false,
+            failback_delay_ms: 30_000,
+            preferred: None,
+            ping_nodes: Vec::new(),
+            failover_on_network_failure: false,
+            witness: None,
+            announce_every_ms: 30_000,
+            paths: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The quickest times that held on a machine under full load: 50 ms of silence.
+    pub fn fast() -> Settings {
+        let (keepalive_ms, warntime_ms, deadtime_ms) = (10, 25, 50);
+        Settings { keepalive_ms, warntime_ms, deadtime_ms, ..Settings::default() }
+    }
+
+    /// Everything that is wrong; `/deadtime_ms` and the like point into this document.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Found(Vec::new());
+        let s = self;
+        found.range("keepalive_ms", s.keepalive_ms, 5, 10_000);
+        found.range("failback_delay_ms", s.failback_delay_ms, 0, 86_400_000);
+        found.range("announce_every_ms", s.announce_every_ms, 1000, 3_600_000);
+        found.range("lease_ms", s.lease_ms, MIN_LEASE_MS, 600_000);
+        found.range("initdead_ms", s.initdead_ms, 0, 600_000);
+        found.range("deadtime_ms", s.deadtime_ms, 20, 120_000);
+        found.at_least("warntime_ms", s.warntime_ms, s.keepalive_ms.saturating_add(1), "longer than keepalive_ms", {
+            "one late beat is not worth a warning: set about twice the keepalive"
+        });
+        let after_warning = s.warntime_ms.saturating_add(s.keepalive_ms);
+        let hint = "set at least three times the keepalive, and leave a keepalive between warntime and deadtime";
+        found.at_least("deadtime_ms", s.deadtime_ms, after_warning, "warntime_ms + keepalive_ms or more", hint);
+        let thrice = s.keepalive_ms.saturating_mul(3);
+        found.at_least("deadtime_ms", s.deadtime_ms, thrice, "three times keepalive_ms or more", hint);
+        let twice = s.deadtime_ms.saturating_mul(2);
+        let hint = "switches and cards need time after a start: 5000 is usual";
+        found.at_least("initdead_ms", s.initdead_ms, twice, "twice deadtime_ms or more", hint);
+        let hint = "a node that is late but alive would lose its addresses before anybody takes them over";
+        found.at_least("lease_ms", s.lease_ms, s.deadtime_ms, "deadtime_ms or more", hint);
+        if s.paths.is_empty() {
+            found.add("paths", "none", "a pair needs a heartbeat path", "add the null-modem cable or a network");
+        }
+        if s.paths.len() > MAX_PATHS {
+            found.add("paths", s.paths.len(), &format!("must be {MAX_PATHS} or fewer"), "remove some");
+        }
+        for (number, path) in s.paths.iter().enumerate() {
+            let at = format!("paths/{number}/min_interval_ms");
+            if u64::from(path.min_interval_ms) * 3 > u64::from(s.deadtime_ms) {
+                let reason = format!("{} is too slow for a dead time of {} ms", path.name, s.deadtime_ms);
+                found.add(&at, path.min_interval_ms, &reason, "raise deadtime_ms, or the line's speed");
+            }
+            if s.paths[..number].iter().any(|other| other.name == path.name) {
+                found.add(&format!("paths/{number}/name"), &path.name, "stands here twice", "remove one of the two");
+            }
+        }
+        if s.ping_nodes.len() > MAX_PING_NODES {
+            found.add("ping_nodes", s.ping_nodes.len(), &format!("must be {MAX_PING_NODES} or fewer"), "remove some");
+        }
+        if s.failover_on_network_failure && s.ping_nodes.is_empty() {
+            let hint = "name an address that always answers, such as the gateway";
+            found.add("failover_on_network_failure", "true", "there is no ping node", hint);
+        }
+        if s.auto_failback && s.preferred.is_none() {
+            found.add("auto_failback", "true", "no node is preferred", "say which node the addresses return to");
+        }
+        found.0
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        let us = |ms: u32| u64::from(ms) * 1000;
+        Timing {
+            keepalive: us(self.keepalive_ms),
+            warntime: us(self.warntime_ms),
+            deadtime: us(self.deadtime_ms),
+            initdead: us(self.initdead_ms),
+            lease: us(self.lease_ms),
+            announce_every: us(self.announce_every_ms),
+            failback: self.auto_failback.then(|| us(self.failback_delay_ms)),
+            pings_count: self.failover_on_network_failure,
+            witness: self.witness.is_some(),
+            preferred: self.preferred,
+        }
+    }
+}
+
+/// What the core needs of the settings, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Timing {
+    pub keepalive: Micros,
+    pub warntime: Micros,
+    pub deadtime: Micros,
+    pub initdead: Micros,
+    pub lease: Micros,
+    pub announce_every: Micros,
+    pub failback: Option<Micros>,
+    pub pings_count: bool,
+    pub witness: bool,
+    pub preferred: Option<NodeId>,
+}
+
+impl Timing {
+    /// How long "I am taking over" is said before it is done: time for a peer that still hears us to step back.
+    pub fn notice(&self) -> Micros {
+        self.keepalive / 2
+    }
+
+    /// How long a witness's yes counts.
+    pub fn grant(&self) -> Micros {
+        2 * self.keepalive
+    }
+
+    /// How long a hand-over may take before it counts as failed.
+    pub fn patience(&self) -> Micros {
+        (4 * self.deadtime).max(2_000_000)
+    }
+
+    /// How long after its last frame a silent node's kernel may still hold the addresses: it renews just
+    /// before it speaks, and it speaks every keepalive.
+    pub fn lease_over(&self) -> Micros {
+        self.lease + 2 * self.keepalive
+    }
+}
+
+struct Found(Vec<Problem>);
+
+impl Found {
+    fn add(&mut self, field: &str, value: impl ToString, reason: &str, hint: &str) {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        let (path, reason) = (format!("/{field}"), reason.to_owned());
+        self.0.push(Problem { path, value: value.to_string(), reason, hint });
+    }
+
+    fn range(&mut self, field: &str, value: u32, from: u32, to: u32) {
+        if !(from..=to).contains(&value) {
+            self.add(field, value, &format!("must be {from} to {to} ms"), "");
+        }
+    }
+
+    fn at_least(&mut self, field: &str, value: u32, least: u32, words: &str, hint: &str) {
+        if value < least {
+            self.add(field, value, &format!("must be {words}, here {least} ms"), hint);
+        }
+    }
+}
