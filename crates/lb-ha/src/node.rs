@@ -195,7 +195,11 @@ impl Node {
                 self.core.handle(Input::Heard { word, confirmed, restarted }, now, &mut self.acts);
                 false
             }
-            Received::Greeting { reply } => reply,
+            Received::Greeting { reply } => {
+                // What is said must be true now: this may be the first thing after a freeze.
+                self.core.handle(Input::Tick, now, &mut self.acts);
+                reply
+            }
             Received::Copy | Received::Refused => false,
         }
     }

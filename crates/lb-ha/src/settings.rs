@@ -30,13 +30,6 @@ impl NodeId {
             NodeId::Two => NodeId::One,
         }
     }
-
-    pub(crate) fn index(self) -> usize {
-        match self {
-            NodeId::One => 0,
-            NodeId::Two => 1,
-        }
-    }
 }
 
 /// Whom a node asks before it serves while its peer is silent.

@@ -150,6 +150,9 @@ impl Core {
                 if let Some(noticed) = self.noticed {
                     at(noticed.plus(self.t.notice()));
                 }
+                if self.t.witness {
+                    at(self.witness_asked.plus(self.t.keepalive / 2));
+                }
             }
             State::Acquiring | State::Active if self.t.witness => {
                 at(self.alone_until());

@@ -193,10 +193,14 @@ impl Audit {
             if let Some((winner, until)) = self.winner
                 && winner == node
                 && now <= until
+                && !self.witness
             {
                 self.breaks(Rule::OneStepsDown, now, format!("node {} let go after it had won", node + 1));
             }
-            if self.two_since.is_some() && self.contact(now).is_some() && hosts[other].runs() {
+            let serves = hosts[other].node.as_ref().is_some_and(|node| node.core().state() == State::Active);
+            let heals = self.two_since.is_some() && self.contact(now).is_some() && hosts[other].runs();
+            // With a witness both may have to let go: each hears that somebody else answers.
+            if heals && serves && !self.witness {
                 self.heals += 1;
                 let by = now + 8 * self.keepalive + HANDS;
                 self.winner = Some((other, by));

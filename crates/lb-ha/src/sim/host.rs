@@ -20,6 +20,8 @@ pub struct Host {
     pub hot: bool,
     /// Orders to the kernel are carried out one after the other.
     pub hands_busy: u64,
+    /// When it last asked the witness.
+    pub asked_at: u64,
     /// When the daemon began to run without a break.
     pub running_since: u64,
     drift: i64,
@@ -50,6 +52,7 @@ impl Host {
             fit: true,
             hot: false,
             hands_busy: 0,
+            asked_at: 0,
             running_since: 0,
             drift,
             offset,

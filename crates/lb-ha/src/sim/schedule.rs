@@ -82,7 +82,11 @@ impl Schedule {
     fn of(kind: Kind, seed: u64, r: &mut Random) -> Schedule {
         let settings = settings(kind, r);
         let (keepalive, deadtime) = (u64::from(settings.keepalive_ms) * 1000, u64::from(settings.deadtime_ms) * 1000);
-        let wires: Vec<Wire> = settings.paths.iter().map(|_| wire(keepalive, r)).collect();
+        let mut wires: Vec<Wire> = settings.paths.iter().map(|_| wire(keepalive, r)).collect();
+        if kind == Kind::Death {
+            // The bound of a death holds while a frame takes half a keepalive at most.
+            wires.iter_mut().for_each(|wire| wire.slow = keepalive / 2 - wire.delay.1);
+        }
         let drift = [r.between(0, 2000) as i64 - 1000, r.between(0, 2000) as i64 - 1000];
         let apart = if r.permille(300) { 3 * deadtime } else { 50_000 };
         let start = [r.between(1, 50_000), r.between(1, apart)];

@@ -190,7 +190,11 @@ impl World {
                 self.tell_daemon(node, boot, Event::Probe(probe));
             }
             What::Asked { node, boot, asked } => {
-                let granted = self.hosts[node].floating_up && !self.hosts[1 - node].answers();
+                let other = &self.hosts[1 - node];
+                // The questions are seen on the network; if both ask, node one goes first.
+                let window = u64::from(self.schedule.settings.keepalive_ms) * 2000;
+                let yields = node == 1 && other.floating_up && self.now - other.asked_at < window;
+                let granted = self.hosts[node].floating_up && !other.answers() && !yields;
                 self.tell_daemon(node, boot, Event::Witness { asked: crate::Time(asked), granted });
             }
             What::Look => {}
@@ -282,6 +286,7 @@ impl World {
                 }
                 Output::AskWitness { asked } => {
                     let longest = u64::from(self.schedule.settings.keepalive_ms) * 1000 / ANSWER_PART;
+                    self.hosts[node].asked_at = self.now;
                     let at = self.now + self.random.between(200, longest);
                     self.at(at, What::Asked { node, boot, asked: asked.0 });
                 }
@@ -292,7 +297,7 @@ impl World {
                     self.audit.interrupted(node, false);
                 }
                 Output::Announce => announced = true,
-                Output::Log(crate::Note::Moved { to: State::Active, .. }) => active = true,
+                Output::Log(crate::Note::Moved { to, .. }) => active = to == State::Active,
                 Output::Log(_) | Output::Alarm { .. } | Output::Outcome { .. } => {}
             }
         }
@@ -431,8 +436,10 @@ impl World {
             let before = self.believed(node);
             self.tell(node, event);
             if let Some(frame) = heard.filter(|_| self.believed(node) > before) {
+                // What waited in the sockets is no sign that the paths work now.
                 let local = self.hosts[node].clock(self.now);
                 self.audit.heard_new(node, &frame, local, self.now);
+                self.audit.interrupted(node, false);
             }
         }
         if self.hosts[node].runs() && self.hosts[node].wake <= self.now {
@@ -531,7 +538,8 @@ impl World {
         if command == Command::Shutdown {
             let owns = self.hosts[node].kernel.holds;
             let able = self.hosts[1 - node].node.as_ref().is_some_and(|daemon| {
-                daemon.core().state() == State::Standby && !daemon.status(self.hosts[1 - node].clock(self.now)).maintenance
+                let word = daemon.core().word(self.hosts[1 - node].clock(self.now));
+                word.state == State::Standby && word.can_serve()
             });
             if owns && able && steady && self.hosts[1 - node].runs() && self.hosts[1 - node].fit {
                 self.audit.asked_to_shut_down(node);
