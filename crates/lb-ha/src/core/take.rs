@@ -51,7 +51,9 @@ impl Core {
             Some(Probe::Answers) => Err(Wait::AddressAnswers),
             _ if !held => Ok(Reason::PeerHeldNothing),
             Some(Probe::Free) => Ok(Reason::FloatingAddressFree),
-            Some(Probe::Unknown) | None if waited >= self.t.lease_over() => Ok(Reason::LeaseOver { waited }),
+            Some(Probe::Unknown) if waited >= self.t.lease_over() => Ok(Reason::LeaseOver { waited }),
+            // No answer yet. After a freeze one is on its way, and old ones say nothing.
+            None if now.since(last_heard.max(self.woke)) >= self.t.lease_over() => Ok(Reason::LeaseOver { waited }),
             Some(Probe::Unknown) | None => Err(Wait::Lease),
         }?;
         if !self.t.witness || self.broken(Defect::TakeWithoutWitness) {

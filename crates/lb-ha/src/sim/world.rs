@@ -374,6 +374,10 @@ impl World {
         if host.boot != boot || host.node.is_none() || !host.powered {
             return;
         }
+        if fails {
+            self.audit.fault(self.now);
+        }
+        let host = &mut self.hosts[node];
         let had = host.kernel.holds;
         if !fails {
             host.kernel.holds = acquire;
