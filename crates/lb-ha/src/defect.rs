@@ -61,3 +61,37 @@ pub enum Defect {
     /// Processes frames that do not echo this life's nonce.
     SkipChallenge,
 }
+
+#[cfg(feature = "sim")]
+impl Defect {
+    pub const ALL: &[Defect] = &[
+        Defect::SkipAnnounce,
+        Defect::SkipHealAnnounce,
+        Defect::IgnoreEpoch,
+        Defect::EpochNotRaised,
+        Defect::BothStepDown,
+        Defect::NoneStepsDown,
+        Defect::DeadtimeEarly,
+        Defect::DeadtimeLate,
+        Defect::OnePathCounts,
+        Defect::ForgetRelease,
+        Defect::KeepLeftovers,
+        Defect::NoLeaseWait,
+        Defect::ForgetRenew,
+        Defect::IgnoreLapse,
+        Defect::NoStallGrace,
+        Defect::UnfitAcquires,
+        Defect::TakeWithoutWitness,
+        Defect::KeepWithoutWitness,
+        Defect::AcquireWithoutGrant,
+        Defect::GrantWhileHolding,
+        Defect::NoClaimGivesWay,
+        Defect::IgnoreNotice,
+        Defect::SkipNotice,
+        Defect::ExitHolding,
+        Defect::ExitEarly,
+        Defect::AcceptReplay,
+        Defect::AcceptOldBoot,
+        Defect::SkipChallenge,
+    ];
+}

@@ -215,7 +215,8 @@ impl Core {
         if self.state != State::Active || !word.can_serve() {
             return None;
         }
-        if let Some((Command::Standby, _)) = self.pending {
+        // The order was for the ownership in which it was given.
+        if self.pending.is_some_and(|(command, asked)| command == Command::Standby && asked >= self.since) {
             return Some(Reason::StandbyAsked);
         }
         if word.asks && word.claim != 0 {

@@ -87,6 +87,8 @@ pub struct Audit {
     /// The one that must go on until then: it won a heal.
     winner: Option<(usize, u64)>,
     still: Option<u64>,
+    /// When each gave way to a peer that outranked it.
+    outranked: [Option<u64>; 2],
     /// Nodes asked to shut down that owe a hand-over.
     handing: [bool; 2],
     pub broken: Option<Broken>,
@@ -116,6 +118,7 @@ impl Audit {
             owed: Vec::new(),
             winner: None,
             still: None,
+            outranked: [None; 2],
             handing: [false; 2],
             broken: None,
             takeovers: 0,
@@ -193,14 +196,14 @@ impl Audit {
             if let Some((winner, until)) = self.winner
                 && winner == node
                 && now <= until
-                && !self.witness
+                && self.contact(now).is_some()
             {
                 self.breaks(Rule::OneStepsDown, now, format!("node {} let go after it had won", node + 1));
             }
             let serves = hosts[other].node.as_ref().is_some_and(|node| node.core().state() == State::Active);
             let heals = self.two_since.is_some() && self.contact(now).is_some() && hosts[other].runs();
             // With a witness both may have to let go: each hears that somebody else answers.
-            if heals && serves && !self.witness {
+            if heals && serves && hosts[other].fit && !self.witness {
                 self.heals += 1;
                 let by = now + 8 * self.keepalive + HANDS;
                 self.winner = Some((other, by));
@@ -276,6 +279,12 @@ impl Audit {
                 }
             }
             _ => {}
+        }
+        if let Output::Log(Note::Moved { reason: Reason::PeerOutranks { .. }, .. }) = output {
+            if self.outranked[1 - node].is_some_and(|at| now - at < self.settle) {
+                self.breaks(Rule::OneStepsDown, now, "each gave way to the other");
+            }
+            self.outranked[node] = Some(now);
         }
         if let Output::Log(Note::Moved { to: State::Acquiring, .. }) = output {
             let epoch = host.node.as_ref().map_or(0, |node| node.core().epoch());
