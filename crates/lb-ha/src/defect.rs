@@ -42,6 +42,8 @@ pub enum Defect {
     KeepWithoutWitness,
     /// Acquires with a living peer without waiting for its grant.
     AcquireWithoutGrant,
+    /// Believes a grant that waited in a socket while the daemon was frozen.
+    TrustOldGrant,
     /// Grants while it holds the addresses itself.
     GrantWhileHolding,
     /// Of two claims neither gives way.
@@ -84,6 +86,7 @@ impl Defect {
         Defect::TakeWithoutWitness,
         Defect::KeepWithoutWitness,
         Defect::AcquireWithoutGrant,
+        Defect::TrustOldGrant,
         Defect::GrantWhileHolding,
         Defect::NoClaimGivesWay,
         Defect::IgnoreNotice,

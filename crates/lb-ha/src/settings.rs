@@ -173,6 +173,7 @@ impl Settings {
             pings_count: self.failover_on_network_failure,
             witness: self.witness.is_some(),
             preferred: self.preferred,
+            patience: (4 * us(self.deadtime_ms)).max(2_000_000),
         }
     }
 }
@@ -190,6 +191,8 @@ pub struct Timing {
     pub pings_count: bool,
     pub witness: bool,
     pub preferred: Option<NodeId>,
+    /// How long a hand-over may take before it counts as failed.
+    pub patience: Micros,
 }
 
 impl Timing {
@@ -201,11 +204,6 @@ impl Timing {
     /// How long a witness's yes counts.
     pub fn grant(&self) -> Micros {
         2 * self.keepalive
-    }
-
-    /// How long a hand-over may take before it counts as failed.
-    pub fn patience(&self) -> Micros {
-        (4 * self.deadtime).max(2_000_000)
     }
 
     /// How long after its last frame a silent node's kernel may still hold the addresses: it renews just

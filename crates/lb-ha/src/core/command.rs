@@ -47,7 +47,7 @@ impl Core {
         };
         // Stand-by ends before this node takes the addresses back, or it would hand them over again.
         let rounds = if command == Command::Standby { 1 } else { 2 };
-        let late = now.since(asked) >= rounds * self.t.patience();
+        let late = now.since(asked) >= rounds * self.t.patience;
         if done || late {
             self.pending = None;
             let result = if done { Ok(()) } else { Err(Refusal::PeerDidNotTake) };

@@ -31,6 +31,8 @@
 //! model checker can walk it. Tested by `tests/core.rs`, `tests/model.rs` and the simulator.
 
 mod command;
+#[cfg(feature = "sim")]
+mod model;
 mod rules;
 mod take;
 mod timers;
@@ -295,7 +297,7 @@ impl Core {
         match (done, self.state) {
             (Hands::Acquired, State::Acquiring) => self.enter(State::Active, Reason::AddressesUp, now, acts),
             (Hands::AcquireFailed, State::Acquiring | State::Active) => {
-                self.holdoff = now.plus(self.t.patience());
+                self.holdoff = now.plus(self.t.patience);
                 self.enter(State::Releasing, Reason::AddressesFailed, now, acts);
             }
             (Hands::Released, State::Starting) => {

@@ -124,7 +124,11 @@ impl Core {
         let Some(word) = self.live_word(now) else {
             return Some((State::Taking, Reason::PeerSilent { silence: self.silence(now) }));
         };
-        if word.grant == self.claim && !word.holds || self.broken(Defect::AcquireWithoutGrant) && !word.holds {
+        // The peer keeps its word for a dead time after it last heard us. A grant that waited in a socket while
+        // this daemon was frozen may be older.
+        let stands = now.since(self.confirmed) < self.t.deadtime - self.t.deadtime / 16;
+        let granted = word.grant == self.claim && (stands || self.broken(Defect::TrustOldGrant));
+        if granted && !word.holds || self.broken(Defect::AcquireWithoutGrant) && !word.holds {
             return Some((State::Acquiring, Reason::PeerGranted));
         }
         if word.grant == self.claim && self.broken(Defect::GrantWhileHolding) {
@@ -144,7 +148,7 @@ impl Core {
         if self.broken(Defect::NoClaimGivesWay) && !word.holds && word.claim != 0 {
             self.grant(&word, acts);
         }
-        if now.since(self.since) < self.t.patience() {
+        if now.since(self.since) < self.t.patience {
             return None;
         }
         self.give_up(acts);
@@ -184,7 +188,7 @@ impl Core {
             self.granted = word.claim;
         }
         let reason = self.reason_to_hand_over(&word, now)?;
-        self.stood_by = Some(now.plus(self.t.patience()));
+        self.stood_by = Some(now.plus(self.t.patience));
         Some(reason)
     }
 
@@ -236,7 +240,8 @@ impl Core {
         if self.leaving && self.broken(Defect::ExitHolding) {
             return Some((State::Stopped, Reason::HandedOver));
         }
-        let over = now.since(self.last_renew) >= self.t.lease_over();
+        // Counted from the order to release: one to acquire may still have been under way before it.
+        let over = now.since(self.since) >= self.t.lease_over();
         over.then_some((State::Standby, Reason::LeaseEnded))
     }
 
@@ -254,7 +259,7 @@ impl Core {
         if word.claim != 0 {
             self.grant(&word, acts);
         }
-        let waited = now.since(self.since) >= self.t.patience();
+        let waited = now.since(self.since) >= self.t.patience;
         waited.then_some((State::Stopped, Reason::PeerDidNotTake))
     }
 }
