@@ -23,6 +23,7 @@ impl Lane {
 
 /// The lanes of a frame, at most [`MAX_PATHS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Lane>", into = "Vec<Lane>")]
 pub struct Lanes {
     count: u8,
     lanes: [Lane; MAX_PATHS],
@@ -43,6 +44,22 @@ impl Lanes {
 
     pub fn of(&self, path: u8) -> Option<&Lane> {
         self.as_slice().iter().find(|lane| lane.path == path)
+    }
+}
+
+impl From<Lanes> for Vec<Lane> {
+    fn from(lanes: Lanes) -> Vec<Lane> {
+        lanes.as_slice().to_vec()
+    }
+}
+
+impl TryFrom<Vec<Lane>> for Lanes {
+    type Error = String;
+
+    fn try_from(from: Vec<Lane>) -> Result<Lanes, String> {
+        let mut lanes = Lanes::default();
+        let fits = from.iter().all(|lane| lanes.push(*lane));
+        fits.then_some(lanes).ok_or_else(|| format!("more than {MAX_PATHS} paths"))
     }
 }
 

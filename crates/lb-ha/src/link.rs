@@ -19,11 +19,16 @@ const WINDOW: u16 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
     /// It says something new. `confirmed`: when our newest frame left that the peer has.
-    New { confirmed: Option<Time>, restarted: bool },
+    New {
+        confirmed: Option<Time>,
+        restarted: bool,
+    },
     /// Its content came before on another path.
     Copy,
     /// The peer does not know our nonce yet. `reply`: it can learn it at once.
-    Greeting { reply: bool },
+    Greeting {
+        reply: bool,
+    },
     Refused,
 }
 
@@ -257,16 +262,7 @@ impl Link {
 impl Lanework {
     fn new(min_interval: Micros) -> Lanework {
         let sent_at = [Time(0); WINDOW as usize];
-        Lanework {
-            min_interval,
-            sent: 0,
-            sent_at,
-            last_sent: None,
-            newest: None,
-            heard: None,
-            seen: 0,
-            rtt: None,
-        }
+        Lanework { min_interval, sent: 0, sent_at, last_sent: None, newest: None, heard: None, seen: 0, rtt: None }
     }
 
     fn forget_peer(&mut self) {

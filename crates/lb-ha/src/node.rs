@@ -59,7 +59,10 @@ pub enum Event {
 #[serde(rename_all = "snake_case")]
 pub enum Output {
     /// Send this frame on these paths.
-    Send { paths: Vec<u8>, frame: Frame },
+    Send {
+        paths: Vec<u8>,
+        frame: Frame,
+    },
     /// Add the floating addresses with the lease's lifetime; answer with [`Hands`].
     Acquire,
     /// Remove them all, whoever added them; answer with [`Hands`]. The daemon removes only what heartbeat owns.
@@ -71,10 +74,18 @@ pub enum Output {
     /// Find out whether somebody answers for the floating addresses; answer with [`Probe`].
     Probe,
     /// Ask the witness; answer with [`Event::Witness`], after a time without an answer too.
-    AskWitness { asked: Time },
+    AskWitness {
+        asked: Time,
+    },
     Log(Note),
-    Alarm { alarm: Alarm, on: bool },
-    Outcome { command: Command, result: Result<(), Refusal> },
+    Alarm {
+        alarm: Alarm,
+        on: bool,
+    },
+    Outcome {
+        command: Command,
+        result: Result<(), Refusal>,
+    },
     /// All is handed over: the daemon may exit.
     Exit,
 }

@@ -66,7 +66,9 @@ impl fmt::Display for Reason {
             PeerServes => "the peer serves",
             PeerPresent => "the peer is there",
             NobodyAfterStart { waited } => return write!(f, "no peer was heard for {} after the start", Ms(waited)),
-            PeerSilent { silence } => return write!(f, "nothing was heard from the peer on any path for {}", Ms(silence)),
+            PeerSilent { silence } => {
+                return write!(f, "nothing was heard from the peer on any path for {}", Ms(silence));
+            }
             PeerBack => "the peer was heard again",
             NobodyServes => "neither node serves, and this one comes first",
             PeerCannotServe => "neither node serves, and the peer cannot",
@@ -116,18 +118,34 @@ impl fmt::Display for Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
-    Moved { from: State, to: State, reason: Reason },
+    Moved {
+        from: State,
+        to: State,
+        reason: Reason,
+    },
     /// A beat is later than the warn time.
-    Late { silence: Micros },
+    Late {
+        silence: Micros,
+    },
     /// This daemon did not run for so long.
-    Stalled { span: Micros },
+    Stalled {
+        span: Micros,
+    },
     /// Take-over has to wait.
-    Waits { why: Wait },
-    PathDown { path: u8 },
-    PathUp { path: u8 },
+    Waits {
+        why: Wait,
+    },
+    PathDown {
+        path: u8,
+    },
+    PathUp {
+        path: u8,
+    },
     PeerRestarted,
     /// Frames refused since the last such line.
-    Refused { frames: u64 },
+    Refused {
+        frames: u64,
+    },
 }
 
 /// What a take-over waits for.
@@ -146,7 +164,9 @@ impl fmt::Display for Note {
         match self {
             Note::Moved { from, to, reason } => write!(f, "{from} -> {to}: {reason}"),
             Note::Late { silence } => write!(f, "late heartbeat: nothing from the peer for {}", Ms(*silence)),
-            Note::Stalled { span } => write!(f, "this daemon did not run for {}: its silence does not count", Ms(*span)),
+            Note::Stalled { span } => {
+                write!(f, "this daemon did not run for {}: its silence does not count", Ms(*span))
+            }
             Note::Waits { why: Wait::AddressAnswers } => {
                 f.write_str("take-over waits: the peer is silent, but its host still answers for the floating address")
             }

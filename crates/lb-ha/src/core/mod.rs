@@ -49,16 +49,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Serve here. Without `force` only with the peer's connections.
-    Takeover {
-        force: bool,
-    },
+    Takeover { force: bool },
     /// Serve there.
     Standby,
     /// Serve nothing until it is switched off. `force`: even if nobody else can serve.
-    Maintenance {
-        on: bool,
-        force: bool,
-    },
+    Maintenance { on: bool, force: bool },
     /// Hand over, then exit.
     Shutdown,
 }
@@ -121,10 +116,18 @@ pub enum Act {
     Renew,
     Announce,
     Probe,
-    AskWitness { asked: Time },
+    AskWitness {
+        asked: Time,
+    },
     Note(Note),
-    Alarm { alarm: Alarm, on: bool },
-    Outcome { command: Command, result: Result<(), Refusal> },
+    Alarm {
+        alarm: Alarm,
+        on: bool,
+    },
+    Outcome {
+        command: Command,
+        result: Result<(), Refusal>,
+    },
     Exit,
 }
 

@@ -1,7 +1,7 @@
 //! The transitions: for each state, what ends it and why.
 
-use super::{Core, State, Time};
 use super::{Act, Command};
+use super::{Core, State, Time};
 use crate::defect::Defect;
 use crate::reason::Reason;
 use crate::word::Word;

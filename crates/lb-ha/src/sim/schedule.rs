@@ -26,24 +26,61 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// Frames from node `from` no longer arrive on this path.
-    Cut { path: usize, from: usize },
-    Mend { path: usize },
-    Loss { path: usize, permille: u64 },
+    Cut {
+        path: usize,
+        from: usize,
+    },
+    Mend {
+        path: usize,
+    },
+    Loss {
+        path: usize,
+        permille: u64,
+    },
     /// The daemon does not run; the kernel does.
-    Freeze { node: usize, span: u64 },
+    Freeze {
+        node: usize,
+        span: u64,
+    },
     /// The daemon is gone, its addresses are not; another is started.
-    Kill { node: usize, back_after: u64 },
+    Kill {
+        node: usize,
+        back_after: u64,
+    },
     /// The machine is gone, and comes back.
-    PowerOff { node: usize, back_after: u64 },
-    Fit { node: usize, fit: bool },
-    Hot { node: usize, hot: bool },
+    PowerOff {
+        node: usize,
+        back_after: u64,
+    },
+    Fit {
+        node: usize,
+        fit: bool,
+    },
+    Hot {
+        node: usize,
+        hot: bool,
+    },
     /// The node's link to the network of the floating addresses. `seen`: its daemon notices and is unfit.
-    Floating { node: usize, up: bool, seen: bool },
-    Command { node: usize, command: Command },
+    Floating {
+        node: usize,
+        up: bool,
+        seen: bool,
+    },
+    Command {
+        node: usize,
+        command: Command,
+    },
     /// Frames recorded before are sent to a node again.
-    Replay { to: usize, path: usize, frames: usize },
+    Replay {
+        to: usize,
+        path: usize,
+        frames: usize,
+    },
     /// Bytes that are no frame.
-    Garbage { to: usize, path: usize },
+    Garbage {
+        to: usize,
+        path: usize,
+    },
     /// Everything works again.
     Calm,
 }
@@ -194,7 +231,8 @@ fn settings(kind: Kind, r: &mut Random) -> Settings {
     let preferred = r.pick(&[None, Some(NodeId::One), Some(NodeId::Two)]);
     let witness = (kind == Kind::Witness).then_some(Witness::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     let auto_failback = kind == Kind::Mixed && preferred.is_some() && r.permille(200);
-    let times = [(100, 200, 400, 800), (100, 200, 400, 1000), (50, 120, 200, 400), (200, 450, 700, 1400), (10, 25, 50, 100)];
+    let times =
+        [(100, 200, 400, 800), (100, 200, 400, 1000), (50, 120, 200, 400), (200, 450, 700, 1400), (10, 25, 50, 100)];
     let (keepalive_ms, warntime_ms, deadtime_ms, initdead_ms) = r.pick(&times);
     let lease_ms = 1000 + 500 * r.between(0, 2) as u32;
     Settings {

@@ -1,9 +1,9 @@
 //! Runs a schedule: an event queue in virtual time, two hosts, wires between them.
 
+use super::Random;
 use super::audit::{ANSWER_PART, Audit, Broken, HANDS, Rule};
 use super::host::Host;
 use super::schedule::{Fault, Kind, Schedule, Wire};
-use super::Random;
 use crate::codec::{Codec, Key, Refused};
 use crate::core::{Command, Hands, Probe};
 use crate::defect::Defect;
@@ -415,9 +415,8 @@ impl World {
             self.at(at, What::Expire { node });
             return;
         }
-        let serves = host.node.as_ref().is_some_and(|daemon| {
-            matches!(daemon.core().state(), State::Active | State::Acquiring)
-        });
+        let serves =
+            host.node.as_ref().is_some_and(|daemon| matches!(daemon.core().state(), State::Active | State::Acquiring));
         let kept = !host.frozen && serves;
         host.kernel.holds = false;
         if kept {
