@@ -248,7 +248,7 @@ impl Link {
         let lost = lane.map_or(0, |lane| {
             // Zeros above the oldest one are from before the first frame.
             let known = 64 - lane.seen.leading_zeros();
-            if known == 0 { 0 } else { (known - lane.seen.count_ones()) * 1000 / known }
+            ((known - lane.seen.count_ones()) * 1000).checked_div(known).unwrap_or(0)
         });
         let loss_permille = if up { lost as u16 } else { 1000 };
         PathQuality { up, loss_permille, round_trip_us: lane.and_then(|lane| lane.rtt).filter(|_| up) }

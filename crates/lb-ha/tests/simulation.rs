@@ -1,7 +1,8 @@
 //! A slice of the random schedules; `cargo run --release -p lb-ha --features sim --example schedules` runs more.
 
-use lb_ha::sim::{Kind, Random, Schedule, World, run};
+use lb_ha::sim::{Fault, Kind, Random, Schedule, World, run};
 use lb_ha::trace::{Line, replay};
+use lb_ha::{Path, Settings};
 
 #[test]
 fn a_slice_of_random_schedules_breaks_no_promise() {
@@ -13,6 +14,23 @@ fn a_slice_of_random_schedules_breaks_no_promise() {
         heals += ended.heals;
     }
     assert!(takeovers > 4000 && heals > 100, "the schedules do not try much: {takeovers} take-overs, {heals} heals");
+}
+
+/// The documented bounds: a keepalive less than the dead time if nothing but frames tells the nodes of each other;
+/// two keepalives less than the lease while the floating network works.
+#[test]
+fn ten_minutes_of_stalls_up_to_the_bound_move_nothing() {
+    let path = Path { name: "eth0".into(), min_interval_ms: 0 };
+    let settings = Settings { paths: vec![path], initdead_ms: 200, ..Settings::fast() };
+    for (longest_ms, seed, floating) in [(39, 1, false), (900, 2, true)] {
+        let mut schedule = Schedule::of_stalls(seed, settings.clone(), longest_ms * 1000, 600_000_000);
+        let cut = Fault::Floating { node: 0, up: floating, seen: false };
+        schedule.faults.insert(0, (schedule.faults[0].0 - 1, cut));
+        let stalls = schedule.faults.len();
+        let ended = run(schedule, None);
+        assert!(ended.broken.is_none(), "{longest_ms} ms: {}", ended.broken.unwrap());
+        assert_eq!(ended.takeovers, 1, "{longest_ms} ms, {stalls} stalls");
+    }
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl Core {
         // this daemon was frozen may be older.
         let stands = now.since(self.confirmed) < self.t.deadtime - self.t.deadtime / 16;
         let granted = word.grant == self.claim && (stands || self.broken(Defect::TrustOldGrant));
-        if granted && !word.holds || self.broken(Defect::AcquireWithoutGrant) && !word.holds {
+        if !word.holds && (granted || self.broken(Defect::AcquireWithoutGrant)) {
             return Some((State::Acquiring, Reason::PeerGranted));
         }
         if word.grant == self.claim && self.broken(Defect::GrantWhileHolding) {

@@ -258,11 +258,7 @@ impl Audit {
     /// One output of a node, before it is carried out.
     pub fn output(&mut self, node: usize, output: &Output, host: &Host, hosts_other: &Host, local: Time, now: u64) {
         match output {
-            Output::Acquire => {
-                if !host.fit {
-                    self.breaks(Rule::UnfitAcquired, now, format!("node {}", node + 1));
-                }
-            }
+            Output::Acquire if !host.fit => self.breaks(Rule::UnfitAcquired, now, format!("node {}", node + 1)),
             Output::Announce => self.owed.retain(|(_, owed)| *owed != Owed::Announce { node }),
             Output::Exit => {
                 if host.kernel.holds {
@@ -273,10 +269,10 @@ impl Audit {
                 }
             }
             Output::Send { frame, .. } => self.said(node, frame, host, now),
-            Output::Log(Note::Moved { to: State::Taking, reason: Reason::PeerSilent { .. }, .. }) => {
-                if local.since(self.heard_local[node]) < self.deadtime {
-                    self.breaks(Rule::DeadTooEarly, now, format!("node {}", node + 1));
-                }
+            Output::Log(Note::Moved { to: State::Taking, reason: Reason::PeerSilent { .. }, .. })
+                if local.since(self.heard_local[node]) < self.deadtime =>
+            {
+                self.breaks(Rule::DeadTooEarly, now, format!("node {}", node + 1));
             }
             _ => {}
         }

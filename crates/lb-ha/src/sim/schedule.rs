@@ -116,6 +116,20 @@ impl Schedule {
         Schedule::of(kind, seed, &mut r)
     }
 
+    /// A pair whose daemons freeze all the time, each for `longest` at most. Nothing may move.
+    pub fn of_stalls(seed: u64, settings: Settings, longest: u64, span: u64) -> Schedule {
+        let mut r = Random::new(seed);
+        let keepalive = u64::from(settings.keepalive_ms) * 1000;
+        let wires = settings.paths.iter().map(|_| Wire { delay: (50, 300), slow: 0, loss: 0, twice: 0 }).collect();
+        let mut at = u64::from(settings.initdead_ms) * 1000 + 1_000_000;
+        let mut faults = Vec::new();
+        while at < span {
+            faults.push((at, Fault::Freeze { node: r.between(0, 1) as usize, span: r.between(1, longest) }));
+            at += longest + r.between(3 * keepalive, 30 * keepalive);
+        }
+        Schedule { seed, kind: Kind::OnePath, settings, wires, drift: [300, -300], start: [1, 900], faults, end: span }
+    }
+
     fn of(kind: Kind, seed: u64, r: &mut Random) -> Schedule {
         let settings = settings(kind, r);
         let (keepalive, deadtime) = (u64::from(settings.keepalive_ms) * 1000, u64::from(settings.deadtime_ms) * 1000);

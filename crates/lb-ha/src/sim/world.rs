@@ -3,9 +3,9 @@
 use super::Random;
 use super::audit::{ANSWER_PART, Audit, Broken, HANDS, Rule};
 use super::host::Host;
-use super::schedule::{Fault, Kind, Schedule, Wire};
-use crate::codec::{Codec, Key, Refused};
-use crate::core::{Command, Hands, Probe};
+use super::schedule::{Kind, Schedule, Wire};
+use crate::codec::{Codec, Key};
+use crate::core::{Hands, Probe};
 use crate::defect::Defect;
 use crate::frame::Frame;
 use crate::node::{Event, Node, Output, Start};
@@ -15,6 +15,11 @@ use crate::word::State;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use zeroize::Zeroizing;
+
+mod faults;
+
+/// So many frames cannot be under way at once.
+const KEPT: usize = 8192;
 
 /// What happens at a moment. `boot` says of which daemon: what a dead one began is lost with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +61,9 @@ pub struct World {
     /// Which directions of a path are cut, and what it loses.
     cut: Vec<[bool; 2]>,
     wires: Vec<Wire>,
+    /// The last [`KEPT`] frames, to arrive and to be played back; frame n is at n modulo that.
     frames: Vec<Frame>,
+    sent: usize,
     newest: [(u32, u32); 2],
     audit: Audit,
     defect: Option<Defect>,
@@ -91,6 +98,7 @@ impl World {
             cut: vec![[false; 2]; schedule.wires.len()],
             wires: schedule.wires.clone(),
             frames: Vec::new(),
+            sent: 0,
             newest: [(0, 0); 2],
             audit,
             defect,
@@ -137,9 +145,9 @@ impl World {
         if self.audit.broken.is_none() {
             self.in_the_end();
         }
-        let World { audit, traces, wanted, events, frames, .. } = self;
+        let World { audit, traces, wanted, events, sent, .. } = self;
         let (broken, takeovers, heals) = (audit.broken, audit.takeovers, audit.heals);
-        Ended { broken, takeovers, heals, events, frames: frames.len(), traces, wanted }
+        Ended { broken, takeovers, heals, events, frames: sent, traces, wanted }
     }
 
     fn in_the_end(&mut self) {
@@ -307,10 +315,7 @@ impl World {
         let host = &mut self.hosts[node];
         if let Some(daemon) = &host.node {
             let wake = host.world(daemon.deadline());
-            if wake < host.wake {
-                host.wake = wake;
-                self.at(wake, What::Wake { node });
-            } else if wake > host.wake && host.wake <= self.now {
+            if wake < host.wake || wake > host.wake && host.wake <= self.now {
                 host.wake = wake;
                 self.at(wake, What::Wake { node });
             }
@@ -318,8 +323,12 @@ impl World {
     }
 
     fn send(&mut self, node: usize, paths: &[u8], frame: Frame) {
-        let number = self.frames.len();
-        self.frames.push(frame);
+        let number = self.sent % KEPT;
+        self.sent += 1;
+        match self.frames.get_mut(number) {
+            Some(old) => *old = frame,
+            None => self.frames.push(frame),
+        }
         for path in paths.iter().map(|path| usize::from(*path)) {
             if self.cut[path][node] {
                 continue;
@@ -449,143 +458,5 @@ impl World {
             self.hosts[node].wake = u64::MAX;
             self.tell(node, Event::Timer);
         }
-    }
-
-    fn fault(&mut self, fault: Fault) {
-        // Whether the promise of a death applies, before the fault ends all promises.
-        let steady = self.audit.in_contact(self.now) && self.audit.calm_for(self.now) > 1_000_000;
-        self.audit.fault(self.now);
-        if self.schedule.kind == Kind::OnePath && fault != Fault::Calm {
-            self.audit.hold_still(self.now);
-        }
-        match fault {
-            Fault::Cut { path, from } => self.cut[path][from] = true,
-            Fault::Mend { path } => {
-                self.cut[path] = [false; 2];
-                self.wires[path].loss = self.wires[path].loss.min(30);
-            }
-            Fault::Loss { path, permille } => self.wires[path].loss = permille,
-            Fault::Freeze { node, span } => {
-                if self.hosts[node].runs() {
-                    self.hosts[node].frozen = true;
-                    self.hosts[node].frozen_since = self.now;
-                    self.audit.interrupted(node, false);
-                    self.at(self.now + span, What::Thaw { node });
-                }
-            }
-            Fault::Kill { node, back_after } => {
-                self.hosts[node].dies();
-                self.audit.interrupted(node, false);
-                self.at(self.now + back_after, What::Switch { node });
-            }
-            Fault::PowerOff { node, back_after } => self.power_off(node, back_after, steady),
-            Fault::Fit { node, fit } => {
-                self.hosts[node].fit = fit;
-                self.tell_fitness(node);
-            }
-            Fault::Hot { node, hot } => {
-                self.hosts[node].hot = hot;
-                self.tell(node, Event::Hot(hot));
-            }
-            Fault::Floating { node, up, seen } => {
-                self.hosts[node].floating_up = up;
-                self.audit.floating_changed(self.now);
-                if seen {
-                    self.hosts[node].fit = up;
-                    self.tell_fitness(node);
-                }
-            }
-            Fault::Command { node, command } => self.command(node, command, steady),
-            Fault::Replay { to, path, frames } => self.play_back(to, path, frames),
-            Fault::Garbage { to, path } => {
-                self.tell(to, Event::Refused { path: path as u8, why: Refused::Forged });
-            }
-            Fault::Calm => self.calm(),
-        }
-    }
-
-    fn tell_fitness(&mut self, node: usize) {
-        let reasons = if self.hosts[node].fit { Vec::new() } else { vec!["lbd is silent".to_owned()] };
-        if self.hosts[node].node.is_some() {
-            self.tell(node, Event::Fitness { reasons });
-        }
-    }
-
-    fn power_off(&mut self, node: usize, back_after: u64, steady: bool) {
-        let owned = self.hosts[node].kernel.holds;
-        let other = 1 - node;
-        let survivor = &self.hosts[other];
-        let stands_by = survivor.runs() && survivor.fit && survivor.floating_up && {
-            survivor.node.as_ref().is_some_and(|daemon| daemon.core().state() == State::Standby)
-        };
-        let promised = self.schedule.kind == Kind::Death && steady && owned && stands_by;
-        let host = &mut self.hosts[node];
-        host.dies();
-        host.powered = false;
-        host.exited = false;
-        let held = std::mem::take(&mut host.kernel.holds);
-        self.audit.interrupted(node, false);
-        if held {
-            self.audit.kernel_changed(node, false, &self.hosts, self.now);
-        }
-        if promised {
-            self.audit.owes_service(other, self.now);
-        }
-        self.at(self.now + back_after, What::Switch { node });
-    }
-
-    fn command(&mut self, node: usize, command: Command, steady: bool) {
-        if !self.hosts[node].runs() {
-            return;
-        }
-        if command == Command::Shutdown {
-            let owns = self.hosts[node].kernel.holds;
-            let able = self.hosts[1 - node].node.as_ref().is_some_and(|daemon| {
-                let word = daemon.core().word(self.hosts[1 - node].clock(self.now));
-                word.state == State::Standby && word.can_serve()
-            });
-            if owns && able && steady && self.hosts[1 - node].runs() && self.hosts[1 - node].fit {
-                self.audit.asked_to_shut_down(node);
-            }
-        }
-        self.tell(node, Event::Command(command));
-    }
-
-    /// Plays back frames that `to` has had, or that are older than its daemon.
-    fn play_back(&mut self, to: usize, path: usize, count: usize) {
-        let (boot, seq) = self.newest[to];
-        let old = |frame: &Frame| frame.from != id(to) && (frame.boot, frame.seq) <= (boot, seq);
-        let known: Vec<usize> = (0..self.frames.len()).filter(|number| old(&self.frames[*number])).collect();
-        if known.is_empty() {
-            return;
-        }
-        for n in 0..count as u64 {
-            let frame = self.random.pick(&known);
-            self.at(self.now + 50 * n, What::Arrive { to, path, frame, replayed: true });
-        }
-    }
-
-    fn calm(&mut self) {
-        self.cut.iter_mut().for_each(|cut| *cut = [false; 2]);
-        for (wire, planned) in self.wires.iter_mut().zip(&self.schedule.wires) {
-            wire.loss = planned.loss;
-        }
-        self.audit.floating_changed(self.now);
-        for node in 0..2 {
-            self.hosts[node].floating_up = true;
-            self.hosts[node].fit = true;
-            self.hosts[node].exited = false;
-            if self.hosts[node].frozen {
-                self.at(self.now, What::Thaw { node });
-            }
-            if self.hosts[node].node.is_none() {
-                self.at(self.now, What::Switch { node });
-            }
-            self.tell_fitness(node);
-            if self.hosts[node].node.is_some() {
-                self.tell(node, Event::Command(Command::Maintenance { on: false, force: false }));
-            }
-        }
-        self.at(self.schedule.end, What::Look);
     }
 }
