@@ -17,7 +17,7 @@ pub const VERSION: u8 = 1;
 pub const TAG: usize = 16;
 const MAGIC: [u8; 2] = *b"HB";
 const HEAD: usize = 6;
-const FIXED: usize = HEAD + 49;
+const FIXED: usize = HEAD + 53;
 const LANE: usize = 7;
 /// The longest frame.
 pub const MAX_FRAME: usize = FIXED + MAX_PATHS * LANE + TAG;
@@ -139,16 +139,16 @@ fn write(frame: &Frame, key: u8, out: &mut Vec<u8>) {
     let state = State::ALL.iter().position(|state| *state == word.state).unwrap_or(0);
     let flags = flags(word).iter().enumerate().fold(0, |bits, (n, flag)| bits | u8::from(*flag) << n);
     out.extend_from_slice(&MAGIC);
-    // Both fit: the longest frame has 127 bytes, and there are nine states.
+    // Both fit: the longest frame has 131 bytes, and there are nine states.
     out.extend_from_slice(&[VERSION, length as u8, key, from, state as u8, flags, word.pings, word.rank.merit]);
-    for number in [frame.boot, frame.seq, word.epoch, word.rank.epoch, word.claim, word.grant] {
+    out.extend_from_slice(&frame.boot.to_be_bytes());
+    out.extend_from_slice(&frame.seq.to_be_bytes());
+    for number in [word.epoch, word.rank.epoch, word.claim, word.grant, word.deadtime_ms] {
         out.extend_from_slice(&number.to_be_bytes());
     }
     for nonce in [frame.nonce, frame.echo] {
         out.extend_from_slice(&nonce.to_be_bytes());
     }
-    // Reserved, zero.
-    out.extend_from_slice(&[0; 4]);
     out.push(lanes.len() as u8);
     for lane in lanes {
         out.push(lane.path);
@@ -200,13 +200,10 @@ fn read(contents: &[u8]) -> Option<Frame> {
     if merit > 3 {
         return None;
     }
-    let (boot, seq, epoch) = (r.u32()?, r.u32()?, r.u32()?);
+    let (boot, seq, epoch) = (r.u32()?, r.u64()?, r.u32()?);
     let rank = Rank { epoch: r.u32()?, merit };
-    let (claim, grant) = (r.u32()?, r.u32()?);
+    let (claim, grant, deadtime_ms) = (r.u32()?, r.u32()?, r.u32()?);
     let (nonce, echo) = (r.u64()?, r.u64()?);
-    if r.take::<4>()? != [0; 4] {
-        return None;
-    }
     let mut lanes = Lanes::default();
     for _ in 0..r.u8()? {
         let lane = Lane { path: r.u8()?, sent: r.u16()?, echo: r.u16()?, age: r.u16()? };
@@ -229,6 +226,7 @@ fn read(contents: &[u8]) -> Option<Frame> {
         rank,
         claim,
         grant,
+        deadtime_ms,
     };
     r.0.is_empty().then_some(Frame { from, boot, seq, nonce, echo, word, lanes })
 }

@@ -20,6 +20,8 @@ pub enum Defect {
     DeadtimeEarly,
     /// Calls the peer dead two keepalives late.
     DeadtimeLate,
+    /// Does not wait for the peer's longer dead time while settings change.
+    OwnDeadtimeOnly,
     /// Calls the peer dead when path 0 alone is silent.
     OnePathCounts,
     /// Leaves the active state without removing the addresses.
@@ -75,6 +77,7 @@ impl Defect {
         Defect::NoneStepsDown,
         Defect::DeadtimeEarly,
         Defect::DeadtimeLate,
+        Defect::OwnDeadtimeOnly,
         Defect::OnePathCounts,
         Defect::ForgetRelease,
         Defect::KeepLeftovers,

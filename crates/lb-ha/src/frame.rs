@@ -70,7 +70,7 @@ pub struct Frame {
     /// How often this node's daemon has been started: greater than at any start before.
     pub boot: u32,
     /// Counts the frames of this boot.
-    pub seq: u32,
+    pub seq: u64,
     /// Drawn at random by this start of the daemon.
     pub nonce: u64,
     /// The peer's nonce, 0 = not known. Only a frame that echoes the receiver's own nonce is younger than its start.

@@ -49,7 +49,7 @@ pub struct Counters {
 #[derive(Debug, Clone, Copy)]
 struct Session {
     boot: u32,
-    seq: u32,
+    seq: u64,
     nonce: u64,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Link {
     me: NodeId,
     boot: u32,
     nonce: u64,
-    seq: u32,
+    seq: u64,
     /// The newest frame of the peer, live or not: its nonce is echoed.
     hint: Option<Session>,
     peer: Option<Session>,

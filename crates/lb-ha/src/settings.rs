@@ -15,6 +15,9 @@ pub const MAX_PING_NODES: usize = 16;
 /// The kernel counts address lifetimes in whole seconds, so a shorter lease cannot be kept.
 pub const MIN_LEASE_MS: u32 = 1000;
 
+/// The longest dead time.
+pub const MAX_DEADTIME_MS: u32 = 120_000;
+
 /// Which of the two nodes. Given out when the pair is made; roles move, this does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -117,7 +120,7 @@ impl Settings {
         found.range("announce_every_ms", s.announce_every_ms, 1000, 3_600_000);
         found.range("lease_ms", s.lease_ms, MIN_LEASE_MS, 600_000);
         found.range("initdead_ms", s.initdead_ms, 0, 600_000);
-        found.range("deadtime_ms", s.deadtime_ms, 20, 120_000);
+        found.range("deadtime_ms", s.deadtime_ms, 20, MAX_DEADTIME_MS);
         found.at_least("warntime_ms", s.warntime_ms, s.keepalive_ms.saturating_add(1), "longer than keepalive_ms", {
             "one late beat is not worth a warning: set about twice the keepalive"
         });

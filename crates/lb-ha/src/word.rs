@@ -96,6 +96,8 @@ pub struct Word {
     pub claim: u32,
     /// Number of the peer's claim that it grants, 0 = none.
     pub grant: u32,
+    /// Its dead time. Both wait for the longer of the two, so that settings need not change on both at once.
+    pub deadtime_ms: u32,
 }
 
 impl Word {

@@ -8,6 +8,7 @@ use lb_ha::sim::{Rule, Schedule, run};
 /// Defects that need a precise moment, which random schedules do not hit often; the story that hits it.
 const BY_STORY: &[(Defect, &str)] = &[
     (Defect::NoStallGrace, "stories::a_frozen_standby_does_not_take_its_own_freeze_for_a_death"),
+    (Defect::OwnDeadtimeOnly, "stories::settings_that_change_on_one_node_first_move_nothing"),
     (Defect::TrustOldGrant, "stories::a_grant_that_waited_while_the_daemon_was_frozen_is_not_believed"),
     (Defect::SkipNotice, "stories::a_take_over_is_said_half_a_keepalive_before_it_is_done"),
     (Defect::IgnoreNotice, "stories::an_owner_makes_way_for_a_deaf_peer_before_that_one_acquires"),

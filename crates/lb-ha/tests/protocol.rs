@@ -40,6 +40,7 @@ fn frame() -> Frame {
         rank: Rank { epoch: 3, merit: 2 },
         claim: 0,
         grant: 0,
+        deadtime_ms: 400,
     };
     let mut lanes = Lanes::default();
     lanes.push(Lane { path: 0, sent: 60, echo: 41, age: 120 });
@@ -246,7 +247,7 @@ fn whatever_an_authentic_peer_says_nothing_panics() {
             let mut plain = codec.seal(&frame());
             plain.truncate(plain.len() - codec::TAG);
             // State, flags, merit, numbers: any, but of the peer and live.
-            plain[6..34].iter_mut().for_each(|byte| *byte = random.bits() as u8);
+            plain[6..38].iter_mut().for_each(|byte| *byte = random.bits() as u8);
             plain[6] %= 9;
             plain[9] %= 4;
             let word = reseal(&codec, &plain).map(|frame| frame.word);

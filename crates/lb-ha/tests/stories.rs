@@ -30,6 +30,7 @@ fn serving() -> Word {
         rank: Rank { epoch: 4, merit: 0 },
         claim: 0,
         grant: 0,
+        deadtime_ms: 400,
     }
 }
 
@@ -137,6 +138,20 @@ fn a_take_over_is_said_half_a_keepalive_before_it_is_done() {
     };
     assert!(said_before(None));
     assert!(!said_before(Some(Defect::SkipNotice)), "the test sees the defect");
+}
+
+#[test]
+fn settings_that_change_on_one_node_first_move_nothing() {
+    let state = |defect| {
+        let fast = Settings { paths: settings().paths, ..Settings::fast() };
+        let mut story = Story::with(fast, defect);
+        story.hears(serving());
+        // The peer still speaks every 100 ms; here 50 ms of silence are a death.
+        story.until(story.now.plus(350 * MS));
+        story.core.state()
+    };
+    assert_eq!(state(None), State::Standby);
+    assert_ne!(state(Some(Defect::OwnDeadtimeOnly)), State::Standby, "the test sees the defect");
 }
 
 #[test]

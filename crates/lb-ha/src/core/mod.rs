@@ -39,7 +39,7 @@ mod timers;
 
 use crate::defect::Defect;
 use crate::reason::{Alarm, Note, Reason, Refusal, Wait};
-use crate::settings::{NodeId, Timing};
+use crate::settings::{MAX_DEADTIME_MS, NodeId, Timing};
 use crate::time::{Micros, Time};
 use crate::word::{Rank, State, Word};
 use serde::{Deserialize, Serialize};
@@ -408,6 +408,7 @@ impl Core {
             rank: if frozen { self.rank } else { Rank { epoch: 0, merit: self.merit() } },
             claim: self.claim,
             grant: self.granted,
+            deadtime_ms: u32::try_from(self.t.deadtime / 1000).unwrap_or(u32::MAX),
         }
     }
 
@@ -427,12 +428,26 @@ impl Core {
         self.peer.is_some() && self.silence(now) < self.deadtime()
     }
 
+    /// The longer of both nodes' dead times: the peer may still speak as seldom as its settings say.
     fn deadtime(&self) -> Micros {
+        let longer = self.peer_deadtime().map_or(self.t.deadtime, |theirs| theirs.max(self.t.deadtime));
         match self.defect {
-            Some(Defect::DeadtimeEarly) => self.t.deadtime - self.t.keepalive,
-            Some(Defect::DeadtimeLate) => self.t.deadtime + 2 * self.t.keepalive,
-            _ => self.t.deadtime,
+            Some(Defect::DeadtimeEarly) => longer - self.t.keepalive,
+            Some(Defect::DeadtimeLate) => longer + 2 * self.t.keepalive,
+            Some(Defect::OwnDeadtimeOnly) => self.t.deadtime,
+            _ => longer,
         }
+    }
+
+    /// For how long at least the peer does not call us dead.
+    fn trusted(&self) -> Micros {
+        let shorter = self.peer_deadtime().map_or(self.t.deadtime, |theirs| theirs.min(self.t.deadtime));
+        // Its clock may be faster than ours.
+        shorter - shorter / 16
+    }
+
+    fn peer_deadtime(&self) -> Option<Micros> {
+        self.peer.map(|peer| u64::from(peer.word.deadtime_ms.min(MAX_DEADTIME_MS)) * 1000)
     }
 
     /// The peer's word, if the peer lives.

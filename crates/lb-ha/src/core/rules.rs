@@ -126,7 +126,7 @@ impl Core {
         };
         // The peer keeps its word for a dead time after it last heard us. A grant that waited in a socket while
         // this daemon was frozen may be older.
-        let stands = now.since(self.confirmed) < self.t.deadtime - self.t.deadtime / 16;
+        let stands = now.since(self.confirmed) < self.trusted();
         let granted = word.grant == self.claim && (stands || self.broken(Defect::TrustOldGrant));
         if !word.holds && (granted || self.broken(Defect::AcquireWithoutGrant)) {
             return Some((State::Acquiring, Reason::PeerGranted));

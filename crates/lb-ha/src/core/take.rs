@@ -69,7 +69,7 @@ impl Core {
     /// With a witness: until when a serving node may go on. The peer cannot take over before a dead time has
     /// passed since it heard us last, and the witness's yes counts for [`crate::settings::Timing::grant`].
     pub(super) fn alone_until(&self) -> Time {
-        let by_peer = self.confirmed.plus(self.t.deadtime - self.t.deadtime / 16);
+        let by_peer = self.confirmed.plus(self.trusted());
         let by_witness = self.granted_from.map_or(Time(0), |(_, last)| last.plus(self.t.grant()));
         by_peer.max(by_witness)
     }

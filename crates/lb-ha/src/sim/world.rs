@@ -64,7 +64,7 @@ pub struct World {
     /// The last [`KEPT`] frames, to arrive and to be played back; frame n is at n modulo that.
     frames: Vec<Frame>,
     sent: usize,
-    newest: [(u32, u32); 2],
+    newest: [(u32, u64); 2],
     audit: Audit,
     defect: Option<Defect>,
     out: Vec<Output>,
