@@ -51,7 +51,7 @@ pub enum Witness {
 pub struct Path {
     /// What people call it: `ttyS1`, `eth0`.
     pub name: String,
-    /// Milliseconds: a slow line gets a frame no more often than this. 0 = with every beat.
+    /// Milliseconds: a slow line gets a frame no more often than this, in whole keepalives. 0 = with every beat.
     #[serde(default)]
     pub min_interval_ms: u32,
 }
@@ -142,7 +142,10 @@ impl Settings {
         }
         for (number, path) in s.paths.iter().enumerate() {
             let at = format!("paths/{number}/min_interval_ms");
-            if u64::from(path.min_interval_ms) * 3 > u64::from(s.deadtime_ms) {
+            // Frames leave with a beat, so the interval is whole keepalives.
+            let beats = path.min_interval_ms.div_ceil(s.keepalive_ms.max(1)).max(1);
+            let interval = u64::from(beats) * u64::from(s.keepalive_ms);
+            if path.min_interval_ms > 0 && interval * 3 > u64::from(s.deadtime_ms) {
                 let reason = format!("{} is too slow for a dead time of {} ms", path.name, s.deadtime_ms);
                 found.add(&at, path.min_interval_ms, &reason, "raise deadtime_ms, or the line's speed");
             }

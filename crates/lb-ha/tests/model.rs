@@ -8,6 +8,7 @@ use lb_ha::core::{Act, Core, Input};
 use lb_ha::settings::Timing;
 use lb_ha::{Command, Defect, Hands, NodeId, Probe, Time, Word};
 use stateright::{Checker, Model, Property};
+use std::time::Duration;
 
 /// Half a keepalive.
 const STEP: u64 = 1000;
@@ -322,7 +323,12 @@ impl Model for Pair {
 }
 
 fn walk(faults: u8, floating: bool, defect: Option<Defect>) -> impl Checker<Pair> {
-    let checker = Pair { faults, floating, defect }.checker().spawn_bfs().join();
+    let mut builder = Pair { faults, floating, defect }.checker();
+    if faults > 1 {
+        // There are too many states to see them all; breadth first, the shortest stories come first.
+        builder = builder.timeout(Duration::from_secs(120));
+    }
+    let checker = builder.spawn_bfs().join();
     println!(
         "{faults} faults, floating {floating}: {} states, depth {}",
         checker.unique_state_count(),
@@ -348,8 +354,8 @@ fn one_fault_anywhere() {
 }
 
 #[test]
-#[ignore = "tens of millions of states: cargo test --release -p lb-ha --test model -- --ignored --nocapture"]
-fn two_faults_anywhere() {
+#[ignore = "minutes and gigabytes: cargo test --release -p lb-ha --test model -- --ignored --nocapture"]
+fn two_faults_anywhere_as_far_as_two_minutes_go() {
     for floating in [true, false] {
         check(&walk(2, floating, None));
     }

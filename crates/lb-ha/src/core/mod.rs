@@ -96,7 +96,8 @@ pub enum Input {
     Hands(Hands),
     Probe(Probe),
     /// `asked` is the moment of the question, from [`Act::AskWitness`]. Yes means: the witness answers, nobody
-    /// answers for a floating address, and, on node two, node one has not asked within two keepalives.
+    /// answers for a floating address, and, on node two while it holds nothing, node one has not asked within
+    /// two keepalives.
     Witness {
         asked: Time,
         granted: bool,

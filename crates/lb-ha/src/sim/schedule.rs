@@ -244,11 +244,17 @@ fn settings(kind: Kind, r: &mut Random) -> Settings {
     let preferred = r.pick(&[None, Some(NodeId::One), Some(NodeId::Two)]);
     let witness = (kind == Kind::Witness).then_some(Witness::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     let auto_failback = kind == Kind::Mixed && preferred.is_some() && r.permille(200);
-    let times =
-        [(100, 200, 400, 800), (100, 200, 400, 1000), (50, 120, 200, 400), (200, 450, 700, 1400), (10, 25, 50, 100)];
+    let times = [
+        (100, 200, 400, 800),
+        (100, 200, 400, 1000),
+        (50, 120, 200, 400),
+        (50, 120, 400, 800),
+        (200, 450, 700, 1400),
+        (10, 25, 50, 100),
+    ];
     let (keepalive_ms, warntime_ms, deadtime_ms, initdead_ms) = r.pick(&times);
     // A slow line, such as a serial one.
-    let slow = r.permille(300).then_some(deadtime_ms / 3).unwrap_or(0);
+    let slow = if r.permille(300) { deadtime_ms / 3 / keepalive_ms * keepalive_ms } else { 0 };
     let path = |n: u64| Path { name: format!("path{n}"), min_interval_ms: if n == 0 { slow } else { 0 } };
     let paths = (0..count).map(path).collect();
     let lease_ms = 1000 + 500 * r.between(0, 2) as u32;

@@ -201,7 +201,8 @@ impl World {
                 let other = &self.hosts[1 - node];
                 // The questions are seen on the network; if both ask, node one goes first.
                 let window = u64::from(self.schedule.settings.keepalive_ms) * 2000;
-                let yields = node == 1 && other.floating_up && self.now - other.asked_at < window;
+                let takes = !self.hosts[node].kernel.holds;
+                let yields = node == 1 && takes && other.floating_up && self.now - other.asked_at < window;
                 let granted = self.hosts[node].floating_up && !other.answers() && !yields;
                 self.tell_daemon(node, boot, Event::Witness { asked: crate::Time(asked), granted });
             }
