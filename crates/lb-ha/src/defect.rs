@@ -2,7 +2,7 @@
 
 /// One thing done wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(dead_code, reason = "without the feature `sim` nothing switches a defect on")]
+#[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "nothing switches a defect on"))]
 pub enum Defect {
     /// Takes over without telling the switches.
     SkipAnnounce,
