@@ -1,10 +1,10 @@
 //! Runs simulated schedules: `cargo run --release -p lb-ha --features sim --example schedules -- FIRST COUNT`.
 //!
 //! Prints the seed of every broken promise, and how many schedules a second there were. With `trace SEED` the
-//! log of one run.
+//! log of one run; with `stalls MINUTES` daemons that freeze all that time, up to the documented bounds.
 
-use lb_ha::Output;
-use lb_ha::sim::{Schedule, World, run};
+use lb_ha::sim::{Fault, Schedule, World, run};
+use lb_ha::{Output, Path, Settings};
 use std::time::Instant;
 
 fn main() {
@@ -12,6 +12,9 @@ fn main() {
     let number = |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
     if arguments.first().is_some_and(|word| word == "trace") {
         return show(number(1, 0));
+    }
+    if arguments.first().is_some_and(|word| word == "stalls") {
+        return stalls(number(1, 60));
     }
     let (first, count) = (number(0, 0), number(1, 10_000));
     let began = Instant::now();
@@ -38,6 +41,26 @@ fn main() {
     );
     if broken > 0 {
         std::process::exit(1);
+    }
+}
+
+fn stalls(minutes: u64) {
+    let paths = vec![Path { name: "eth0".into(), min_interval_ms: 0 }];
+    let settings = Settings { paths, initdead_ms: 200, ..Settings::fast() };
+    for (longest_ms, floating) in [(39, false), (900, true)] {
+        let mut schedule = Schedule::of_stalls(1, settings.clone(), longest_ms * 1000, minutes * 60_000_000);
+        let cut = Fault::Floating { node: 0, up: floating, seen: false };
+        schedule.faults.insert(0, (schedule.faults[0].0 - 1, cut));
+        let count = schedule.faults.len() - 1;
+        let ended = run(schedule, None);
+        println!(
+            "{minutes} minutes, dead time {} ms, {count} stalls of up to {longest_ms} ms, floating network {}: \
+             {} take-over(s), the first included; broken: {:?}",
+            settings.deadtime_ms,
+            if floating { "up" } else { "cut" },
+            ended.takeovers,
+            ended.broken
+        );
     }
 }
 

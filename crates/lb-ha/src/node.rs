@@ -63,7 +63,8 @@ pub enum Output {
         paths: Vec<u8>,
         frame: Frame,
     },
-    /// Add the floating addresses with the lease's lifetime; answer with [`Hands`].
+    /// Add the floating addresses with the lease's lifetime; answer with [`Hands`]. Orders to the kernel are
+    /// carried out and answered one after the other, in the order in which they were given.
     Acquire,
     /// Remove them all, whoever added them; answer with [`Hands`]. The daemon removes only what heartbeat owns.
     Release,
