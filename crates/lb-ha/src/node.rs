@@ -64,7 +64,9 @@ pub enum Output {
         frame: Frame,
     },
     /// Add the floating addresses with the lease's lifetime; answer with [`Hands`]. Orders to the kernel are
-    /// carried out and answered one after the other, in the order in which they were given.
+    /// carried out and answered one after the other, in the order in which they were given. If a freeze of the
+    /// daemon came between, by more than a keepalive, this one is not begun but answered with
+    /// [`Hands::AcquireFailed`]: the peer may serve by now.
     Acquire,
     /// Remove them all, whoever added them; answer with [`Hands`]. The daemon removes only what heartbeat owns.
     Release,
