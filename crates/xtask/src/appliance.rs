@@ -1,20 +1,24 @@
 //! The appliance as a machine: what `run`, `demo` and `bench` have in common, and `cargo xtask run` itself.
 
+use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use testbed::console::Console;
 use testbed::host;
 use testbed::image::{self, Appliance, COMMAND_LINE};
-use testbed::qemu::{Builder, Disk, Machine, Wire};
+use testbed::limits::{self, wait_until};
+use testbed::qemu::{Builder, Disk, Machine, Nic, Wire};
 
 /// Memory of the appliance in MB.
 const MEMORY: u32 = 256;
+/// Where lbadmin speaks http.
+const HTTP: u16 = 9080;
 /// Factory password of root.
 pub const PASSWORD: &str = "loadbalancer";
 
-/// A machine that boots `appliance`; two cards are still to be added.
-pub fn machine(appliance: &Appliance, disk: Disk) -> Builder {
+/// A machine that boots `appliance`, without cards.
+fn machine(appliance: &Appliance, disk: Disk) -> Builder {
     Builder::new("appliance")
         .memory(MEMORY)
         .kernel(&appliance.vmlinux, &appliance.initrd, COMMAND_LINE)
@@ -22,22 +26,56 @@ pub fn machine(appliance: &Appliance, disk: Disk) -> Builder {
         .serial("console")
 }
 
-/// Starts the appliance on the left ends of two wires; what it writes is forgotten. The console is connected at
-/// once: what a machine prints while nobody listens is in the log only.
-pub fn start(appliance: &Appliance, external: &Wire, internal: &Wire) -> Result<(Machine, Console)> {
-    start_on(appliance, Disk::snapshot(&appliance.disk), external, internal)
+/// Starts the appliance on the left ends of two wires, with a way to its web interface; what it writes is forgotten.
+pub fn start(appliance: &Appliance, external: &Wire, internal: &Wire, web: &Web) -> Result<(Machine, Console)> {
+    boot(cabled(appliance, Disk::snapshot(&appliance.disk), external, internal).nic(web.nic()))
 }
 
-/// [`start`] on another disk.
+/// Starts it on another disk, and on the two wires alone.
 pub fn start_on(appliance: &Appliance, disk: Disk, external: &Wire, internal: &Wire) -> Result<(Machine, Console)> {
-    let mut machine = machine(appliance, disk)
-        .nic(external.left("52:54:00:10:00:21"))
-        .nic(internal.left("52:54:00:20:00:21"))
-        .screen()
-        .start()?;
+    boot(cabled(appliance, disk, external, internal))
+}
+
+fn cabled(appliance: &Appliance, disk: Disk, external: &Wire, internal: &Wire) -> Builder {
+    machine(appliance, disk).nic(external.left("52:54:00:10:00:21")).nic(internal.left("52:54:00:20:00:21"))
+}
+
+/// The console is connected at once: what a machine prints while nobody listens is in the log only.
+fn boot(machine: Builder) -> Result<(Machine, Console)> {
+    let mut machine = machine.screen().start()?;
     let console = machine.console("console");
     machine.check_alive()?;
     Ok((machine, console?))
+}
+
+/// The way from this machine to the web interface: a port of loopback, and a third card that the configuration does not
+/// know.
+pub struct Web {
+    port: u16,
+}
+
+impl Web {
+    /// The port is the appliance's own if that is free here.
+    pub fn new() -> Result<Web> {
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).and_then(|socket| socket.local_addr());
+        let address = free(HTTP).or_else(|_| free(0)).context("looking for a port")?;
+        Ok(Web { port: address.port() })
+    }
+
+    fn nic(&self) -> Nic {
+        Nic::forwarded(self.port, HTTP, "52:54:00:30:00:21")
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/lbadmin/", self.port)
+    }
+
+    /// Gives the card its address, and waits for the log-in page.
+    pub fn open(&self, shell: &mut Console) -> Result<()> {
+        shell.ok("ip addr add 10.0.2.15/24 dev eth2; ip link set eth2 up")?;
+        let page = format!("wget -q -O - http://127.0.0.1:{HTTP}/lbadmin/login | grep 'Unit <strong>'");
+        wait_until("the log-in page", limits::BOOT, || Ok((shell.run(&page)?.status == 0).then_some(())))
+    }
 }
 
 /// `cargo xtask run`: a person at the serial console. The cards are plugged into nothing.
@@ -56,11 +94,7 @@ pub fn run(disk: Option<&Path>) -> Result<()> {
     let cables = tempfolder()?;
     let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));
     host::say("Booting. Log in as root, password loadbalancer; lbwizard sets the unit up. Ctrl-A X ends the machine.");
-    let mut machine = machine(&appliance, disk)
-        .nic(external.left("52:54:00:10:00:21"))
-        .nic(internal.left("52:54:00:20:00:21"))
-        .on_stdio()
-        .start()?;
+    let mut machine = cabled(&appliance, disk, &external, &internal).on_stdio().start()?;
     let end = machine.wait_forever();
     let _ = std::fs::remove_dir_all(&cables);
     end.map(drop)

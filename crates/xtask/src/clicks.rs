@@ -5,7 +5,6 @@
 //! configuration does not know.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::Duration;
 
@@ -14,11 +13,12 @@ use testbed::console::Console;
 use testbed::host;
 use testbed::image;
 use testbed::lab::{Lab, Topology};
-use testbed::limits::{self, wait_until};
+use testbed::limits;
 use testbed::links::Links;
-use testbed::qemu::{Disk, Nic, Wire};
+use testbed::qemu::Wire;
 
-use crate::{appliance, browser};
+use crate::appliance::{self, Web};
+use crate::browser;
 
 /// All that Chromium does.
 const STORY: Duration = Duration::from_secs(240);
@@ -31,14 +31,8 @@ pub fn clicks() -> Result<()> {
     let guest = image::guest_base()?;
     let cables = appliance::tempfolder()?;
     let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).context("looking for a port")?.port();
-    let machine = appliance::machine(&built, Disk::snapshot(&built.disk))
-        .nic(external.left("52:54:00:10:00:21"))
-        .nic(internal.left("52:54:00:20:00:21"))
-        .nic(Nic::forwarded(port, 9080, "52:54:00:30:00:21"))
-        .screen()
-        .start()?;
-    let mut shell = machine.console("console")?;
+    let web = Web::new()?;
+    let (machine, mut shell) = appliance::start(&built, &external, &internal, &web)?;
     let mut lab = host::step("lab: client and two real servers", || {
         let mut lab = Lab::start(&guest, &external, &internal)?;
         lab.wire(Topology::Nat)?;
@@ -53,11 +47,9 @@ pub fn clicks() -> Result<()> {
     })?;
     host::step("appliance: its third card, and lbadmin", || {
         shell.login("root", appliance::PASSWORD, limits::BOOT)?;
-        shell.ok("ip addr add 10.0.2.15/24 dev eth2; ip link set eth2 up")?;
-        let page = "wget -q -O - http://127.0.0.1:9080/lbadmin/login | grep 'Unit <strong>'";
-        wait_until("the log-in page", limits::BOOT, || Ok((shell.run(page)?.status == 0).then_some(())))
+        web.open(&mut shell)
     })?;
-    host::step("Chromium: the guide's story", || chromium(port, &mut lab))?;
+    host::step("Chromium: the guide's story", || chromium(&web, &mut lab))?;
     host::step("links on the console: a server offline", || text_browser(&mut shell))?;
     drop(machine);
     let _ = std::fs::remove_dir_all(&cables);
@@ -65,14 +57,14 @@ pub fn clicks() -> Result<()> {
 }
 
 /// Runs `image.mjs`, which asks for servers to be stopped and started: a line for each, answered by `done`.
-fn chromium(port: u16, lab: &mut Lab) -> Result<()> {
+fn chromium(web: &Web, lab: &mut Lab) -> Result<()> {
     let mut child = host::tool("setpriv")
         .args(["--pdeathsig", "KILL", "timeout", "--signal=KILL"])
         .arg(limits::scaled(STORY).as_secs().to_string())
         .arg("node")
         .arg(browser::suite().join("image.mjs"))
         .env("STEELYARD_BROWSER_MODULES", browser::modules()?)
-        .env("STEELYARD_UNIT", format!("http://127.0.0.1:{port}/lbadmin/"))
+        .env("STEELYARD_UNIT", web.url())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -18,7 +18,8 @@ use testbed::lab::{Lab, Topology};
 use testbed::limits::{self, wait_until};
 use testbed::qemu::{Machine, Wire};
 
-use crate::{appliance, console};
+use crate::appliance::{self, Web};
+use crate::console;
 
 /// The virtual server of the guide, in all three topologies.
 const VIP: &str = "10.0.0.21:80";
@@ -37,13 +38,15 @@ pub fn demo(exit: bool) -> Result<()> {
     let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));
     let start = Instant::now();
     say("Booting the appliance and the lab:");
-    let (mut machine, mut shell) = appliance::start(&built, &external, &internal)?;
+    let web = Web::new()?;
+    let (mut machine, mut shell) = appliance::start(&built, &external, &internal, &web)?;
     let mut lab = host::step("lab: client and two real servers", || {
         let mut lab = Lab::start(&guest, &external, &internal)?;
         lab.wire(Topology::Nat)?;
         Ok(lab)
     })?;
     host::step("appliance: login on the serial console", || shell.login("root", appliance::PASSWORD, limits::BOOT))?;
+    host::step("appliance: its web interface", || web.open(&mut shell))?;
 
     for topology in [Topology::Nat, Topology::Dr, Topology::Tun] {
         show(topology, &mut shell, &mut lab)?;
@@ -60,7 +63,9 @@ pub fn demo(exit: bool) -> Result<()> {
     drop(shell);
     drop(lab.shell);
     console::announce(&machine.socket("console"), &lab_console)?;
-    say("\nThe machines stay until Ctrl-C. In another terminal:");
+    say("\nThe machines stay until Ctrl-C. In a browser:");
+    say(&format!("  {}    the web interface: loadbalancer / loadbalancer, then a password of your own", web.url()));
+    say("In another terminal:");
     say(
         "  cargo xtask console          the appliance (you are root there; `exit` shows the login: root / loadbalancer)",
     );
