@@ -4,46 +4,13 @@
 //! machine's unit. Both nodes get the same settings; a difference is safe, but makes one of them slower.
 
 use crate::time::Micros;
-use lb_model::Problem;
+use lb_model::{HeartbeatTimes, Problem};
+pub use lb_model::{
+    NodeId, Witness,
+    heartbeat::{MAX_DEADTIME_MS, MAX_PATHS, MAX_PING_NODES, MIN_LEASE_MS},
+};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-
-/// The most heartbeat paths a pair can have; a frame has room for so many.
-pub const MAX_PATHS: usize = 8;
-/// The most ping nodes; their count travels in one byte.
-pub const MAX_PING_NODES: usize = 16;
-/// The kernel counts address lifetimes in whole seconds, so a shorter lease cannot be kept.
-pub const MIN_LEASE_MS: u32 = 1000;
-
-/// The longest dead time.
-pub const MAX_DEADTIME_MS: u32 = 120_000;
-
-/// Which of the two nodes. Given out when the pair is made; roles move, this does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NodeId {
-    One,
-    Two,
-}
-
-impl NodeId {
-    pub fn other(self) -> NodeId {
-        match self {
-            NodeId::One => NodeId::Two,
-            NodeId::Two => NodeId::One,
-        }
-    }
-}
-
-/// Whom a node asks before it serves while its peer is silent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Witness {
-    /// An address that must answer, on a network that carries a floating IP.
-    Address(IpAddr),
-    /// The network of the floating IPs itself: somebody must answer there, and nobody for the floating IP.
-    FloatingNetwork,
-}
 
 /// One way on which frames travel. Its number, the place in [`Settings::paths`], is the same on both nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -113,27 +80,8 @@ impl Settings {
 
     /// Everything that is wrong; `/deadtime_ms` and the like point into this document.
     pub fn problems(&self) -> Vec<Problem> {
-        let mut found = Found(Vec::new());
         let s = self;
-        found.range("keepalive_ms", s.keepalive_ms, 5, 10_000);
-        found.range("failback_delay_ms", s.failback_delay_ms, 0, 86_400_000);
-        found.range("announce_every_ms", s.announce_every_ms, 1000, 3_600_000);
-        found.range("lease_ms", s.lease_ms, MIN_LEASE_MS, 600_000);
-        found.range("initdead_ms", s.initdead_ms, 0, 600_000);
-        found.range("deadtime_ms", s.deadtime_ms, 20, MAX_DEADTIME_MS);
-        found.at_least("warntime_ms", s.warntime_ms, s.keepalive_ms.saturating_add(1), "longer than keepalive_ms", {
-            "one late beat is not worth a warning: set about twice the keepalive"
-        });
-        let after_warning = s.warntime_ms.saturating_add(s.keepalive_ms);
-        let hint = "set at least three times the keepalive, and leave a keepalive between warntime and deadtime";
-        found.at_least("deadtime_ms", s.deadtime_ms, after_warning, "warntime_ms + keepalive_ms or more", hint);
-        let thrice = s.keepalive_ms.saturating_mul(3);
-        found.at_least("deadtime_ms", s.deadtime_ms, thrice, "three times keepalive_ms or more", hint);
-        let twice = s.deadtime_ms.saturating_mul(2);
-        let hint = "switches and cards need time after a start: 5000 is usual";
-        found.at_least("initdead_ms", s.initdead_ms, twice, "twice deadtime_ms or more", hint);
-        let hint = "a node that is late but alive would lose its addresses before anybody takes them over";
-        found.at_least("lease_ms", s.lease_ms, s.deadtime_ms, "deadtime_ms or more", hint);
+        let mut found = Found(s.times().problems(""));
         if s.paths.is_empty() {
             found.add("paths", "none", "a pair needs a heartbeat path", "add the null-modem cable or a network");
         }
@@ -164,6 +112,18 @@ impl Settings {
             found.add("auto_failback", "true", "no node is preferred", "say which node the addresses return to");
         }
         found.0
+    }
+
+    fn times(&self) -> HeartbeatTimes {
+        HeartbeatTimes {
+            keepalive: self.keepalive_ms,
+            warntime: self.warntime_ms,
+            deadtime: self.deadtime_ms,
+            initdead: self.initdead_ms,
+            lease: self.lease_ms,
+            failback_delay: self.failback_delay_ms,
+            announce_every: self.announce_every_ms,
+        }
     }
 
     pub(crate) fn timing(&self) -> Timing {
@@ -226,17 +186,5 @@ impl Found {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         let (path, reason) = (format!("/{field}"), reason.to_owned());
         self.0.push(Problem { path, value: value.to_string(), reason, hint });
-    }
-
-    fn range(&mut self, field: &str, value: u32, from: u32, to: u32) {
-        if !(from..=to).contains(&value) {
-            self.add(field, value, &format!("must be {from} to {to} ms"), "");
-        }
-    }
-
-    fn at_least(&mut self, field: &str, value: u32, least: u32, words: &str, hint: &str) {
-        if value < least {
-            self.add(field, value, &format!("must be {words}, here {least} ms"), hint);
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What differs between two configurations, in sentences, with what it does to traffic.
 
-use crate::{Config, Globals, Node, RealServer, RequestedState, VirtualServer};
+use crate::{Config, Globals, Heartbeat, Node, RealServer, RequestedState, VirtualServer, Witness};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt};
 
@@ -36,6 +36,7 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
             (Some(_), Some(page)) => format!("Change the fallback page, now {} bytes", page.as_str().len()),
         });
     }
+    pair(old, new, &mut list);
     if list.0.is_empty() && old != new {
         list.add("Reorder the entries of the configuration");
     }
@@ -130,6 +131,57 @@ fn globals(old: &Globals, new: &Globals, list: &mut List) {
     list.set("TCP time-out", format!("{} s", old.timeouts.tcp), format!("{} s", new.timeouts.tcp));
     list.set("TCP FIN time-out", format!("{} s", old.timeouts.tcp_fin), format!("{} s", new.timeouts.tcp_fin));
     list.set("UDP time-out", format!("{} s", old.timeouts.udp), format!("{} s", new.timeouts.udp));
+}
+
+fn pair(old: &Config, new: &Config, list: &mut List) {
+    let unit = |c: &Config| c.node.unit.map_or_else(|| "a single unit".to_owned(), |u| format!("unit {u} of a pair"));
+    if old.node.unit != new.node.unit {
+        list.add(format!("Change this unit from {} to {}", unit(old), unit(new)));
+    }
+    for address in new.floating_ips.iter().filter(|a| !old.floating_ips.contains(a)) {
+        list.add(format!("Add floating IP {address}"));
+    }
+    for address in old.floating_ips.iter().filter(|a| !new.floating_ips.contains(a)) {
+        list.hurting(format!("Remove floating IP {address}"), "cuts off whoever uses it, such as NAT servers' gateway");
+    }
+    match (&old.heartbeat, &new.heartbeat) {
+        (None, None) => {}
+        (None, Some(_)) => list.add("Set up the heartbeat of a pair"),
+        (Some(_), None) => list.add("Remove the heartbeat: this unit is no longer one of a pair"),
+        (Some(old), Some(new)) => heartbeat(old, new, list),
+    }
+}
+
+fn heartbeat(old: &Heartbeat, new: &Heartbeat, list: &mut List) {
+    let ms = |value: u32| format!("{value} ms");
+    list.set("keepalive", ms(old.keepalive_ms), ms(new.keepalive_ms));
+    list.set("warning time", ms(old.warntime_ms), ms(new.warntime_ms));
+    list.set("dead time", ms(old.deadtime_ms), ms(new.deadtime_ms));
+    list.set("initial dead time", ms(old.initdead_ms), ms(new.initdead_ms));
+    list.set("lease of floating IPs", ms(old.lease_ms), ms(new.lease_ms));
+    list.set("auto-failback", on(old.auto_failback), on(new.auto_failback));
+    list.set("fail-back delay", ms(old.failback_delay_ms), ms(new.failback_delay_ms));
+    list.set("preferred unit", shown(old.preferred), shown(new.preferred));
+    list.set("ping nodes", joined(&old.ping_nodes), joined(&new.ping_nodes));
+    let failover = (on(old.failover_on_network_failure), on(new.failover_on_network_failure));
+    list.set("fail-over on network failure", failover.0, failover.1);
+    let witness = |w: Option<Witness>| match w {
+        None => "none".to_owned(),
+        Some(Witness::Address(address)) => address.to_string(),
+        Some(Witness::FloatingNetwork) => "the floating IPs' network".to_owned(),
+    };
+    list.set("witness", witness(old.witness), witness(new.witness));
+    list.set("announcement interval", ms(old.announce_every_ms), ms(new.announce_every_ms));
+    if old.sync_id != new.sync_id {
+        let text = format!("Change the connection synchronisation id from {} to {}", old.sync_id, new.sync_id);
+        list.hurting(text, "connections are sent again to the other unit");
+    }
+    for path in new.paths.iter().filter(|p| !old.paths.contains(p)) {
+        list.add(format!("Add heartbeat path {path}"));
+    }
+    for path in old.paths.iter().filter(|p| !new.paths.contains(p)) {
+        list.add(format!("Remove heartbeat path {path}"));
+    }
 }
 
 fn on(b: bool) -> &'static str {

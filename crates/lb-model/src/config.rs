@@ -1,6 +1,8 @@
 //! The document: what one unit is (`node`, never replicated), and what it does (the rest).
 
-use crate::{FallbackPage, FirewallMark, ForwardingMethod, Hostname, IfName, Service, VirtualServer};
+use crate::{
+    FallbackPage, FirewallMark, ForwardingMethod, Heartbeat, Hostname, IfName, NodeId, Service, VirtualServer,
+};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -27,6 +29,13 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, min_length = 1, max_length = 262_144))]
     pub fallback_page: Option<FallbackPage>,
+    /// Addresses that a pair shares beside its VIPs, such as the gateway of real servers behind NAT.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<crate::schema::IpAddress>, max_items = 256))]
+    pub floating_ips: Vec<IpAddr>,
+    /// Left out: a single unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// What stays with this unit when a pair shares its configuration.
@@ -48,6 +57,9 @@ pub struct Node {
     pub gateway6: Option<Ipv6Addr>,
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// Which unit of a pair this is; left out: a single unit. Given when the pair is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<NodeId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,10 +27,13 @@ pub fn factory() -> Config {
             gateway: None,
             gateway6: None,
             routes: Vec::new(),
+            unit: None,
         },
         globals: Globals::default(),
         virtual_servers: Vec::new(),
         fallback_page: None,
+        floating_ips: Vec::new(),
+        heartbeat: None,
     }
 }
 

@@ -11,6 +11,7 @@ mod check;
 mod config;
 mod factory;
 mod fallback_page;
+pub mod heartbeat;
 mod migrate;
 mod names;
 mod ports;
@@ -26,10 +27,11 @@ pub use check::{Check, CheckMethod, Negotiate, NegotiateService, Pattern, Status
 pub use config::{Config, DOCUMENT_VERSION, Globals, HealthDefaults, Interface, Node, Route, Timeouts};
 pub use factory::{FACTORY_ADDRESS, FACTORY_HOSTNAME, factory, failsafe};
 pub use fallback_page::FallbackPage;
+pub use heartbeat::{Heartbeat, HeartbeatPath, NodeId, SerialPath, Shared, UdpPath, Witness};
 pub use migrate::{MigrateError, migrate};
 pub use names::{FirewallMark, Hostname, IfName, Label, NameError};
 pub use ports::{PortRange, Ports};
-pub use problems::{Problem, problems};
+pub use problems::{HeartbeatTimes, Problem, problems};
 pub use service::{
     FallbackServer, Family, ForwardingMethod, Persistence, Protocol, RealServer, RequestedState, Scheduler, Service,
     Tunnel, VirtualServer,

@@ -11,7 +11,10 @@ use std::{
     net::IpAddr,
 };
 
+mod pair;
 mod virtual_servers;
+
+pub use pair::Times as HeartbeatTimes;
 
 /// Why a configuration cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     network(config, &mut found);
     globals(config, &mut found);
     virtual_servers::check(config, &mut found);
+    pair::check(config, &mut found);
     if let Some(page) = &config.fallback_page {
         let size = page.as_str().len();
         if !(1..=FallbackPage::LONGEST).contains(&size) {

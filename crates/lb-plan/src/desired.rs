@@ -66,6 +66,7 @@ pub fn desired(config: &Config, health: &Health) -> Desired {
         nameservers: node.nameservers.clone(),
         links: node.interfaces.iter().map(|i| (i.name.clone(), i.mtu)).collect(),
         vips: vips(config),
+        floating: floating(config),
         addresses,
         routes: routes(config),
         sysctls: sysctls(config),
@@ -80,16 +81,28 @@ fn host(address: IpAddr) -> IpNet {
     IpNet::from(address)
 }
 
-fn vips(config: &Config) -> BTreeSet<Address> {
-    let own: BTreeSet<IpAddr> =
-        config.node.interfaces.iter().flat_map(|i| i.addresses.iter().map(IpNet::addr)).collect();
-    config
-        .virtual_servers
-        .iter()
-        .filter_map(|vs| vs.service.address())
-        .filter(|vip| !own.contains(vip))
-        .filter_map(|vip| config.interface_to(vip).map(|(i, _)| Address { interface: i.name.clone(), net: host(vip) }))
+/// On the card in whose network they are.
+fn on_cards(config: &Config, addresses: impl Iterator<Item = IpAddr>) -> BTreeSet<Address> {
+    addresses
+        .filter_map(|a| config.interface_to(a).map(|(i, _)| Address { interface: i.name.clone(), net: host(a) }))
         .collect()
+}
+
+/// The VIPs that this unit itself brings up: in a pair they are the heartbeat's.
+fn vips(config: &Config) -> BTreeSet<Address> {
+    if config.pair().is_some() {
+        return BTreeSet::new();
+    }
+    let vips = config.virtual_servers.iter().filter_map(|vs| vs.service.address());
+    on_cards(config, vips.filter(|vip| !config.node.owns(*vip)))
+}
+
+/// The addresses that the pair's heartbeat brings up where it serves, each with the card that carries it.
+pub fn floating(config: &Config) -> BTreeSet<Address> {
+    match config.pair() {
+        Some(_) => on_cards(config, config.floating().into_iter()),
+        None => BTreeSet::new(),
+    }
 }
 
 fn routes(config: &Config) -> BTreeSet<Route> {

@@ -124,7 +124,8 @@ fn addresses(desired: &Desired, observed: &Observed, do_: &mut Vec<Action>, drif
     let present: BTreeSet<&Address> = observed.addresses.iter().map(|a| &a.address).collect();
     let mut stale = Vec::new();
     for ObservedAddress { address, ours } in &observed.addresses {
-        let wanted = desired.addresses.contains(address) || desired.vips.contains(address);
+        let sets = [&desired.addresses, &desired.vips, &desired.floating];
+        let wanted = sets.iter().any(|set| set.contains(address));
         match (wanted, ours) {
             (true, _) => {}
             (false, true) => stale.push(address.clone()),

@@ -21,6 +21,8 @@ pub struct Desired {
     pub addresses: BTreeSet<Address>,
     /// Addresses of virtual servers that no interface has as its own; in the kernel after their services are.
     pub vips: BTreeSet<Address>,
+    /// Addresses that the pair's heartbeat brings up. One that lbd added before there was a pair is left to it.
+    pub floating: BTreeSet<Address>,
     pub routes: BTreeSet<Route>,
     /// Dotted names below `/proc/sys`, with their values.
     pub sysctls: BTreeMap<String, String>,
