@@ -2,9 +2,10 @@
 
 use crate::{
     Applied, ApplyRequest, ByRequest, CandidateView, ClientError, ConfirmRequest, ConfirmView, ConnectionQuery,
-    ConnectionsView, DiscardRequest, Done, ForgetRequest, LogName, LogQuery, LogView, NetworkView, PlanRequest,
-    PlanView, PutCandidate, ReconcileView, RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status,
-    Summary, SystemView, Transport, UnitRequest, route,
+    ConnectionsView, DiscardRequest, Done, ForgetRequest, HaView, LogName, LogQuery, LogView, MaintenanceRequest,
+    NetworkView, PairingRequest, PairingView, PlanRequest, PlanView, PutCandidate, ReconcileView, ResolveRequest,
+    RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView, TakeoverRequest,
+    Transport, UnitRequest, route,
 };
 use hyper::Method;
 use std::path::Path;
@@ -76,6 +77,15 @@ calls! {
     rollback(body: &RollbackRequest) -> Applied = POST route::ROLLBACK, body;
     status() -> Status = GET route::STATUS;
     set_state(body: &StateRequest) -> Applied = POST route::STATE, body;
+    ha() -> HaView = GET route::HA;
+    takeover(body: &TakeoverRequest) -> Done = POST route::TAKEOVER, body;
+    standby(body: &ByRequest) -> Done = POST route::STANDBY, body;
+    maintenance(body: &MaintenanceRequest) -> Done = POST route::MAINTENANCE, body;
+    pairing() -> PairingView = GET route::PAIRING;
+    /// Begins, or gives up; [`Client::pairing`] says how far it is.
+    pair(body: &PairingRequest) -> PairingView = POST route::PAIRING, body;
+    unpair(body: &ByRequest) -> Done = POST route::UNPAIR, body;
+    resolve(body: &ResolveRequest) -> Done = POST route::RESOLVE, body;
     reconcile() -> ReconcileView = POST route::RECONCILE;
     connections(query: &ConnectionQuery) -> ConnectionsView = GET route::with_query(route::CONNECTIONS, query);
     forget(body: &ForgetRequest) -> Done = POST route::FORGET, body;

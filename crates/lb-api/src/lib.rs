@@ -6,6 +6,7 @@
 
 mod client;
 mod error;
+mod ha;
 #[cfg(feature = "tls")]
 mod https;
 pub mod route;
@@ -15,6 +16,7 @@ mod unit;
 
 pub use client::{BlockingClient, Client};
 pub use error::{ApiError, ErrorCode, ProblemDetails};
+pub use ha::*;
 #[cfg(feature = "tls")]
 pub use https::{Fingerprint, Trust};
 pub use transport::{ClientError, Transport};

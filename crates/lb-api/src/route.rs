@@ -44,6 +44,21 @@ pub const RESTART_SERVICE: &str = "/v1/services/{name}/restart";
 /// POST [`crate::UnitRequest`]: [`crate::Done`]. Halts or restarts the unit.
 pub const UNIT: &str = "/v1/unit";
 
+/// GET: [`crate::HaView`]
+pub const HA: &str = "/v1/ha";
+/// POST [`crate::TakeoverRequest`]: [`crate::Done`] when this unit serves.
+pub const TAKEOVER: &str = "/v1/ha/takeover";
+/// POST [`crate::ByRequest`]: [`crate::Done`] when the other unit serves.
+pub const STANDBY: &str = "/v1/ha/standby";
+/// POST [`crate::MaintenanceRequest`]: [`crate::Done`]
+pub const MAINTENANCE: &str = "/v1/ha/maintenance";
+/// GET: [`crate::PairingView`]; POST [`crate::PairingRequest`]: [`crate::PairingView`], at once.
+pub const PAIRING: &str = "/v1/ha/pairing";
+/// POST [`crate::ByRequest`]: [`crate::Done`]. Forgets the other unit; this one goes on alone.
+pub const UNPAIR: &str = "/v1/ha/unpair";
+/// POST [`crate::ResolveRequest`]: [`crate::Done`]
+pub const RESOLVE: &str = "/v1/ha/resolve";
+
 /// `/v1/history/{number}` with its number.
 pub fn revision(number: u64) -> String {
     REVISION.replace("{number}", &number.to_string())
@@ -54,6 +69,7 @@ pub fn log(name: crate::LogName) -> String {
     let name = match name {
         crate::LogName::LoadBalancer => "load-balancer",
         crate::LogName::Ldirectord => "ldirectord",
+        crate::LogName::Heartbeat => "heartbeat",
         crate::LogName::System => "system",
     };
     LOG.replace("{name}", name)

@@ -199,6 +199,8 @@ pub enum LogName {
     LoadBalancer,
     /// Health checks.
     Ldirectord,
+    /// The pair: who took over, when and why.
+    Heartbeat,
     /// Everything that other programs say.
     System,
 }

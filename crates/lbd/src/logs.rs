@@ -24,6 +24,8 @@ pub const CHECK: &str = "check: ";
 
 /// The directory of lbd's own lines.
 const OWN: &str = "lbd";
+/// The directory of heartbeat's lines.
+const HEARTBEAT: &str = "heartbeat";
 /// The directory of what programs say by syslog(3), which names them itself.
 const SYSLOG: &str = "syslog";
 
@@ -63,10 +65,19 @@ impl Wanted {
 pub fn read(dir: &Path, name: LogName, wanted: &Wanted) -> io::Result<LogView> {
     let sources: Vec<Source> = services(dir)?
         .into_iter()
-        .filter(|service| (service == OWN) != (name == LogName::System))
+        .filter(|service| has(name, service))
         .map(|service| Source::open(&dir.join(&service), &service))
         .collect::<io::Result<_>>()?;
     page::collect(sources, wanted, |service, text| shown(name, service, text))
+}
+
+/// Whether lines of `service` stand in the log `name`.
+fn has(name: LogName, service: &str) -> bool {
+    match name {
+        LogName::LoadBalancer | LogName::Ldirectord => service == OWN,
+        LogName::Heartbeat => service == HEARTBEAT,
+        LogName::System => service != OWN && service != HEARTBEAT,
+    }
 }
 
 /// The services that have a log, sorted.
@@ -103,6 +114,7 @@ fn shown(name: LogName, service: &str, text: &str) -> Option<String> {
     match (name, text.strip_prefix(CHECK)) {
         // It is in the transition's own words whether it is a good one.
         (LogName::Ldirectord, Some(check)) => Some(check.to_owned()),
+        (LogName::Heartbeat, None) => Some(format!("{level}{text}")),
         (LogName::LoadBalancer, None) => Some(format!("{level}{text}")),
         _ => None,
     }

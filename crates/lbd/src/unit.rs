@@ -24,11 +24,16 @@ struct Known {
     restart: &'static str,
 }
 
-const KNOWN: [Known; 5] = [
+const KNOWN: [Known; 6] = [
     Known {
         name: "lbd",
         description: "Load balancing and health checks",
         restart: "Connections go on; health checks and changes wait for a moment.",
+    },
+    Known {
+        name: "heartbeat",
+        description: "Heartbeat of the pair",
+        restart: "If this unit serves, the other one takes over first.",
     },
     Known {
         name: "lbadmin",

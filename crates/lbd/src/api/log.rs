@@ -33,8 +33,9 @@ fn named(name: &str) -> Result<LogName, ApiError> {
     match name {
         "load-balancer" => Ok(LogName::LoadBalancer),
         "ldirectord" => Ok(LogName::Ldirectord),
+        "heartbeat" => Ok(LogName::Heartbeat),
         "system" => Ok(LogName::System),
         _ => Err(ApiError::new(ErrorCode::NotFound, format!("there is no log \"{name}\""))
-            .hint("there is: load-balancer, ldirectord, system")),
+            .hint("there is: load-balancer, ldirectord, heartbeat, system")),
     }
 }
