@@ -22,7 +22,11 @@ const NETLINK_USERS: &[&str] = &["lb-kernel", "ipvs-rs"];
 /// What people touch: they see the product through lb-api only.
 const FACES: &[&str] = &["lbwizard", "lbctl", "lbadmin", "lbrestore"];
 /// What faces may not depend on.
-const BACKSTAGE: &[&str] = &["lb-store", "lb-kernel", "lb-plan"];
+const BACKSTAGE: &[&str] = &["lb-store", "lb-kernel", "lb-plan", "lb-pair"];
+/// Who speaks with the other unit of a pair.
+const PAIR_USERS: &[&str] = &["lbd"];
+/// Of ours, what lb-pair may know: it is below lbd.
+const PAIR_KNOWS: &[&str] = &["lb-model", "lb-ha"];
 /// Files and folders at the top.
 const TOP: &[&str] = &[
     ".cargo",
@@ -95,6 +99,10 @@ fn dependencies(package: &Package, offences: &mut Vec<String>) {
             "only lb-store opens sled"
         } else if netlink && !NETLINK_USERS.contains(&name) {
             "only lb-kernel and ipvs-rs speak netlink"
+        } else if on == "lb-pair" && !PAIR_USERS.contains(&name) {
+            "only lbd speaks with the other unit of a pair"
+        } else if name == "lb-pair" && on.starts_with("lb") && !PAIR_KNOWS.contains(&on) {
+            "it is below lbd, and knows lb-model and lb-ha only"
         } else if PURE.contains(&name) && (IMPURE_CRATES.contains(&on) || netlink) {
             "it is a pure crate"
         } else if FACES.contains(&name) && BACKSTAGE.contains(&on) {
@@ -175,6 +183,8 @@ mod tests {
         assert!(broken("lbd", "rtnetlink") && !broken("lb-kernel", "netlink-packet-core"));
         assert!(broken("lb-plan", "tokio") && !broken("lb-plan", "lb-model"));
         assert!(broken("lbctl", "lb-plan") && !broken("lbctl", "lb-api"));
+        assert!(broken("lbctl", "lb-pair") && broken("heartbeat", "lb-pair") && !broken("lbd", "lb-pair"));
+        assert!(broken("lb-pair", "lb-store") && broken("lb-pair", "lbd") && !broken("lb-pair", "lb-ha"));
         let mut offences = Vec::new();
         dependencies(&package("lb-plan", "tokio", Some("dev")), &mut offences);
         assert!(offences.is_empty(), "tests may use anything");
