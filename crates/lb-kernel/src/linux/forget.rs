@@ -24,8 +24,8 @@ use std::{
 /// One at a time: there is one backup daemon.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Link-local multicast; on the loopback it reaches nobody else.
-const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 81);
+/// One entry is far shorter.
+const LONGEST_MESSAGE: u16 = 1024;
 /// The kernel's timer has a second to run, and expires within another.
 const LONGEST: Duration = Duration::from_secs(5);
 /// What is there after so long has its second behind it, and was kept.
@@ -58,24 +58,23 @@ pub(super) fn forget(template: &Template) -> Result<Forgotten, Cause> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = free_port()?;
     let sync_id = 1 + (port % 255) as u8;
-    let named = sync::Template {
-        protocol,
-        client: template.client,
-        virtual_server: template.virtual_server,
-        destination: template.real_server,
-    };
-    let Some(message) = sync::time_out(sync_id, &named, 1) else {
+    let Template { client, virtual_server, real_server, .. } = *template;
+    // Seconds, from now on: 0 would mean three minutes.
+    let named = sync::Connection::template(protocol, client, virtual_server, real_server, 1);
+    let mut message = sync::Message::new(sync_id, LONGEST_MESSAGE);
+    if message.push(&named).is_err() {
         return refused("the template's server is of another address family than its clients");
-    };
+    }
     let mut daemon = Daemon::new(DaemonRole::Backup, "lo", sync_id.into());
     daemon.port = port;
-    daemon.group = Some(IpAddr::V4(GROUP));
+    // Link-local multicast; on the loopback it reaches nobody else.
+    daemon.group = Some(IpAddr::V4(sync::GROUP));
     kernel.start_daemon(daemon)?;
     let _stopped = Backup(kernel);
     let socket = socket2::Socket::from(socket);
     socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
     socket.set_multicast_loop_v4(true)?;
-    socket.send_to(&message, &SocketAddr::from((GROUP, port)).into())?;
+    socket.send_to(message.bytes(), &SocketAddr::from((sync::GROUP, port)).into())?;
     // Its second runs from when the daemon reads the message.
     let sent = Instant::now();
     let mut heard = None;
@@ -113,7 +112,7 @@ fn look(template: &Template) -> Result<Option<u32>, Cause> {
 }
 
 /// IANA's numbers; `IP` stands for a firewall mark.
-fn protocol(name: &str) -> Option<u8> {
+pub(super) fn protocol(name: &str) -> Option<u8> {
     match name {
         "IP" => Some(0),
         "TCP" => Some(6),
