@@ -11,8 +11,8 @@ use crate::{Cause, Counters, Inspect, Kernel, KernelError, Template};
 use ipnet::IpNet;
 use lb_model::{Family, IfName, Scheduler, Timeouts};
 use lb_plan::{
-    Action, Address, Desired, Dest, DestKey, Forward, Link, Observed, ObservedAddress, ObservedRoute, Route, Ruleset,
-    Service, ServiceKey,
+    Action, Address, Desired, Dest, DestKey, Forward, Link, Observed, ObservedAddress, ObservedRoute, ObservedSync,
+    Route, Ruleset, Service, ServiceKey, SyncDaemon, SyncRole,
 };
 use nix::errno::Errno;
 use std::{
@@ -37,6 +37,7 @@ pub struct FakeState {
     pub timeouts: Timeouts,
     pub services: BTreeMap<ServiceKey, Service>,
     pub owned: BTreeSet<ServiceKey>,
+    pub sync: BTreeMap<SyncRole, ObservedSync>,
     pub fallback_page: Option<String>,
     /// What [`Inspect::counters`] says; services and destinations that are not here count 0. Traffic is added to it.
     pub counters: Counters,
@@ -57,6 +58,7 @@ impl FakeState {
             ruleset: self.ruleset.clone(),
             timeouts: self.timeouts,
             services: self.services.clone(),
+            sync: self.sync.clone(),
             fallback_page: self.fallback_page.clone(),
             owned: self.owned.iter().filter(|k| self.services.contains_key(k)).copied().collect(),
         }
@@ -133,6 +135,7 @@ impl Fake {
             timeouts: Timeouts::default(),
             services: BTreeMap::new(),
             owned: BTreeSet::new(),
+            sync: BTreeMap::new(),
             fallback_page: None,
             counters: BTreeMap::new(),
             schedulers: Scheduler::ALL.iter().map(|s| s.as_str().to_owned()).collect(),
@@ -248,6 +251,7 @@ impl Inner {
 
     fn execute(&mut self, action: &Action) -> Result<(), Cause> {
         let state = &mut self.state;
+        let sync = !state.sync.is_empty();
         match action {
             Action::SetHostname(name) => state.hostname = name.to_string(),
             Action::SetNameservers(servers) => state.nameservers.clone_from(servers),
@@ -292,18 +296,25 @@ impl Inner {
             }
             Action::AddDest { service, key, dest } => {
                 let is = state.services.get_mut(service).ok_or(Errno::ESRCH)?;
-                check_dest(service, key, dest)?;
+                check_dest(service, key, dest, sync)?;
                 is.dests.entry(*key).or_insert(*dest);
             }
             Action::SetDest { service, key, dest } => {
                 let is = state.services.get_mut(service).ok_or(Errno::ESRCH)?;
-                check_dest(service, key, dest)?;
+                check_dest(service, key, dest, sync)?;
                 *is.dests.get_mut(key).ok_or(Errno::ENOENT)? = *dest;
             }
             Action::DelDest { service, key } => {
                 if let Some(is) = state.services.get_mut(service) {
                     is.dests.remove(key);
                 }
+            }
+            Action::StartSync { role, daemon } => {
+                check_sync(state, daemon)?;
+                state.sync.insert(*role, ObservedSync { daemon: daemon.clone(), ours: true });
+            }
+            Action::StopSync(role) => {
+                state.sync.remove(role);
             }
         }
         Ok(())
@@ -379,14 +390,26 @@ fn check_service(state: &FakeState, key: &ServiceKey, service: &Service) -> Resu
 }
 
 /// `ip_vs_add_dest` and `__ip_vs_update_dest` in the kernel's `ip_vs_ctl.c`.
-fn check_dest(service: &ServiceKey, key: &DestKey, dest: &Dest) -> Result<(), Cause> {
+fn check_dest(service: &ServiceKey, key: &DestKey, dest: &Dest, sync: bool) -> Result<(), Cause> {
     if dest.lower > dest.upper || i32::try_from(dest.weight).is_err() {
         return Err(Errno::ERANGE.into());
     }
     let crosses = Family::of(key.address) != service.family();
     let unicast =
         !(key.address.is_multicast() || key.address.is_unspecified() || is_broadcast(IpNet::from(key.address)));
-    if !unicast || (crosses && !matches!(dest.forward, Forward::Tun(_))) {
+    if !unicast || (crosses && (sync || !matches!(dest.forward, Forward::Tun(_)))) {
+        return Err(Errno::EINVAL.into());
+    }
+    Ok(())
+}
+
+/// `start_sync_thread`, and what `ip_vs_genl_new_daemon` asks before: no mixed pools.
+fn check_sync(state: &mut FakeState, daemon: &SyncDaemon) -> Result<(), Cause> {
+    link(state, &daemon.interface)?;
+    let crosses = |(key, service): (&ServiceKey, &Service)| {
+        service.dests.keys().any(|dest| Family::of(dest.address) != key.family())
+    };
+    if !daemon.group.is_multicast() || state.services.iter().any(crosses) {
         return Err(Errno::EINVAL.into());
     }
     Ok(())

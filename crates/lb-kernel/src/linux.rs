@@ -5,6 +5,7 @@
 //! and `nft` are those of the thread that calls, so call from the thread that opened, or one beside it.
 
 mod announce;
+mod daemons;
 mod files;
 mod firewall;
 mod forget;
@@ -15,6 +16,7 @@ mod services;
 
 use crate::{Cause, Inspect, Kernel, KernelError, Paths};
 use announce::Announcer;
+use daemons::Daemons;
 use files::Files;
 use firewall::Firewall;
 use inspector::Inspector;
@@ -31,6 +33,7 @@ pub struct Linux {
     net: Net,
     announcer: Announcer,
     services: Services,
+    daemons: Daemons,
     inspector: Arc<Inspector>,
 }
 
@@ -47,6 +50,8 @@ impl Linux {
             firewall: Firewall::open(&run),
             services: Services::open(&run)
                 .map_err(|cause| KernelError::new("read the journal of our IPVS services", cause))?,
+            daemons: Daemons::open(&run)
+                .map_err(|source| KernelError::new("read which sync daemons are ours", source))?,
             net: Net::open().map_err(|cause| KernelError::new("open rtnetlink", cause))?,
             announcer: Announcer::open().map_err(|cause| KernelError::new("open a packet socket", cause))?,
             files: Files::new(paths),
@@ -79,6 +84,8 @@ impl Linux {
             Action::DelRoute(route) => self.net.del_route(route),
             Action::SetRuleset(ruleset) => self.firewall.set(ruleset),
             Action::SetTimeouts(timeouts) => self.services.set_timeouts(*timeouts),
+            Action::StartSync { role, daemon } => self.daemons.start(*role, daemon),
+            Action::StopSync(role) => self.daemons.stop(*role),
             Action::AddService { .. }
             | Action::SetService { .. }
             | Action::DelService(_)
@@ -99,7 +106,12 @@ impl Kernel for Linux {
             Err(Cause::NoIpvs) => (desired.timeouts, BTreeMap::new()),
             Err(cause) => return Err(KernelError::new("read the IPVS table", cause)),
         };
+        let sync = match self.daemons.observe() {
+            Err(Cause::NoIpvs) => BTreeMap::new(),
+            other => other.map_err(doing("read the sync daemons"))?,
+        };
         Ok(Observed {
+            sync,
             hostname: self.files.hostname(&desired.hostname).map_err(doing("read the host name"))?,
             nameservers: self.files.nameservers().map_err(doing("read the nameservers"))?,
             fallback_page: self

@@ -1,7 +1,8 @@
 //! One step on the way from what is to what should be, and its line of text.
 
 use crate::{
-    Address, Desired, Dest, DestKey, Observed, ObservedAddress, ObservedRoute, Route, Ruleset, Service, ServiceKey,
+    Address, Desired, Dest, DestKey, Observed, ObservedAddress, ObservedRoute, ObservedSync, Route, Ruleset, Service,
+    ServiceKey, SyncDaemon, SyncRole,
 };
 use lb_model::{Hostname, IfName, Timeouts};
 use std::{fmt, net::IpAddr};
@@ -55,6 +56,12 @@ pub enum Action {
         service: ServiceKey,
         key: DestKey,
     },
+    /// Starts it, in the place of one that runs with other settings. What a master had not sent yet is lost with it.
+    StartSync {
+        role: SyncRole,
+        daemon: SyncDaemon,
+    },
+    StopSync(SyncRole),
 }
 
 impl Action {
@@ -138,6 +145,12 @@ impl Observed {
                     service.dests.remove(key);
                 }
             }
+            Action::StartSync { role, daemon } => {
+                self.sync.insert(*role, ObservedSync { daemon: daemon.clone(), ours: true });
+            }
+            Action::StopSync(role) => {
+                self.sync.remove(role);
+            }
         }
     }
 }
@@ -176,6 +189,8 @@ impl fmt::Display for Action {
             Action::AddDest { service, key, dest } => write!(f, "ipvs: add {key} to {service} {dest}"),
             Action::SetDest { service, key, dest } => write!(f, "ipvs: change {key} in {service} to {dest}"),
             Action::DelDest { service, key } => write!(f, "ipvs: remove {key} from {service}"),
+            Action::StartSync { role, daemon } => write!(f, "ipvs: start sync {role} {daemon}"),
+            Action::StopSync(role) => write!(f, "ipvs: stop sync {role}"),
         }
     }
 }

@@ -73,6 +73,8 @@ pub fn desired(config: &Config, health: &Health) -> Desired {
         ruleset: ruleset(config),
         timeouts: config.globals.timeouts,
         services: config.virtual_servers.iter().filter_map(|vs| service(config, vs, health)).collect(),
+        // Configurations do not know a partner yet.
+        sync: None,
         fallback_page: config.fallback_page.as_ref().map(|page| page.as_str().to_owned()),
     }
 }

@@ -18,6 +18,6 @@ pub use desired::{Fitness, Health, desired, dest_key, floating, health_seen, ser
 pub use plan::{Drift, Plan, plan};
 pub use ruleset::{MarkRule, Masquerade, Ruleset};
 pub use state::{
-    Address, Desired, Dest, DestKey, Forward, Link, Observed, ObservedAddress, ObservedRoute, Route, Service,
-    ServiceKey,
+    Address, Desired, Dest, DestKey, Forward, Link, Observed, ObservedAddress, ObservedRoute, ObservedSync, Route,
+    Service, ServiceKey, SyncDaemon, SyncPair, SyncRole,
 };

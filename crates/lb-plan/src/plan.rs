@@ -1,10 +1,10 @@
 //! The way from what is to what should be.
 //!
 //! Order: settings, links and own addresses first; then services, each followed at once by its
-//! destinations; then the VIPs, which are reachable only when there is something behind them; then
+//! destinations; then connection synchronisation; then the VIPs, which are reachable only when there is something behind them; then
 //! what has to go. Nothing is ever flushed, nothing is removed to be added again.
 
-use crate::{Action, Address, Desired, Observed, ObservedAddress, Route, Service, ServiceKey};
+use crate::{Action, Address, Desired, Observed, ObservedAddress, ObservedSync, Route, Service, ServiceKey, SyncRole};
 use ipnet::IpNet;
 use lb_model::IfName;
 use std::{
@@ -44,6 +44,7 @@ pub enum Drift {
     Address(Address),
     Route(Route),
     Service(ServiceKey),
+    Sync(SyncRole),
     MissingInterface(IfName),
 }
 
@@ -53,6 +54,7 @@ impl fmt::Display for Drift {
             Drift::Address(address) => write!(f, "address {address} was added by hand; it is left alone"),
             Drift::Route(route) => write!(f, "route {route} was added by hand; it is left alone"),
             Drift::Service(key) => write!(f, "IPVS service {key} was added by hand; it is left alone"),
+            Drift::Sync(role) => write!(f, "the IPVS sync {role} was started by hand; it is left alone"),
             Drift::MissingInterface(name) => {
                 write!(f, "interface {name} is configured, but this machine has none of that name")
             }
@@ -85,6 +87,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     // rules, then what goes.
     let mut gone = Vec::new();
     services(desired, observed, do_, &mut gone, &mut plan.drift);
+    sync(desired, observed, do_, &mut plan.drift);
     if ruleset {
         do_.push(Action::SetRuleset(desired.ruleset.clone()));
     }
@@ -221,6 +224,25 @@ fn services(
         match observed.owned.contains(key) {
             true => gone.push(Action::DelService(*key)),
             false => drift.push(Drift::Service(*key)),
+        }
+    }
+}
+
+/// After the services: what a backup is told of finds its destination, and the kernel starts no daemon while there is a
+/// destination of another family than its service.
+fn sync(desired: &Desired, observed: &Observed, do_: &mut Vec<Action>, drift: &mut Vec<Drift>) {
+    for role in [SyncRole::Master, SyncRole::Backup] {
+        let want = desired.sync.as_ref().map(|pair| pair.daemon(role));
+        match (want, observed.sync.get(&role)) {
+            (Some(want), is) => {
+                let runs = is.is_some_and(|is| is.daemon == *want);
+                if !runs && observed.links.contains_key(&want.interface) {
+                    do_.push(Action::StartSync { role, daemon: want.clone() });
+                }
+            }
+            (None, Some(ObservedSync { ours: true, .. })) => do_.push(Action::StopSync(role)),
+            (None, Some(ObservedSync { ours: false, .. })) => drift.push(Drift::Sync(role)),
+            (None, None) => {}
         }
     }
 }

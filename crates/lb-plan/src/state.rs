@@ -6,7 +6,7 @@ use lb_model::{Family, Hostname, IfName, Protocol, Scheduler, Timeouts, Tunnel};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 /// Everything that the configuration determines on this unit.
@@ -29,6 +29,8 @@ pub struct Desired {
     pub ruleset: Ruleset,
     pub timeouts: Timeouts,
     pub services: BTreeMap<ServiceKey, Service>,
+    /// The two halves of connection synchronisation; `None`: this unit has no partner.
+    pub sync: Option<SyncPair>,
     /// HTML for clients that no real server takes; `None`: the shipped page.
     pub fallback_page: Option<String>,
 }
@@ -50,6 +52,9 @@ pub struct Observed {
     pub services: BTreeMap<ServiceKey, Service>,
     /// Services that we programmed, by our journal: what is in `services` and not here is somebody else's.
     pub owned: BTreeSet<ServiceKey>,
+    /// The synchronisation daemons that run, but for one on the loopback: with that a persistent
+    /// entry is removed, and it is gone in a moment.
+    pub sync: BTreeMap<SyncRole, ObservedSync>,
     /// As in [`Desired`].
     pub fallback_page: Option<String>,
 }
@@ -99,6 +104,96 @@ impl fmt::Display for Route {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedRoute {
     pub route: Route,
+    pub ours: bool,
+}
+
+/// Which half of connection synchronisation, in the kernel's words; one of each at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SyncRole {
+    /// Sends this unit's connections.
+    Master,
+    /// Takes the partner's.
+    Backup,
+}
+
+impl fmt::Display for SyncRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SyncRole::Master => "master",
+            SyncRole::Backup => "backup",
+        })
+    }
+}
+
+/// Both halves run on both units all the time: what a unit serves, the other has. This unit's backup has the id of the
+/// partner's master, and the other way round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncPair {
+    pub master: SyncDaemon,
+    pub backup: SyncDaemon,
+}
+
+impl SyncPair {
+    pub fn daemon(&self, role: SyncRole) -> &SyncDaemon {
+        match role {
+            SyncRole::Master => &self.master,
+            SyncRole::Backup => &self.backup,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncDaemon {
+    pub interface: IfName,
+    /// 1..=255. With 0 a backup takes everybody's messages: never ours, and what an id beyond a byte is shown as.
+    pub sync_id: u8,
+    /// Longest message in bytes, without IP and UDP headers; 1024..=65507.
+    pub max_len: u16,
+    /// Multicast.
+    pub group: IpAddr,
+    pub port: u16,
+    pub ttl: u8,
+}
+
+impl SyncDaemon {
+    /// The kernel's own group (`IP_VS_SYNC_GROUP`), port (`IP_VS_SYNC_PORT`) and reach: this network alone.
+    pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 81);
+    pub const PORT: u16 = 8848;
+    /// The shortest that the kernel takes for a backup (`start_sync_thread`).
+    pub const SHORTEST: u16 = 1024;
+    /// IP and UDP headers.
+    const HEADERS: u32 = 28;
+
+    /// With messages as long as fit `mtu` unfragmented.
+    pub fn new(interface: IfName, sync_id: u8, mtu: u32) -> SyncDaemon {
+        let longest = u32::from(u16::MAX) - Self::HEADERS;
+        let max_len = mtu.saturating_sub(Self::HEADERS).clamp(Self::SHORTEST.into(), longest);
+        SyncDaemon {
+            interface,
+            sync_id,
+            max_len: u16::try_from(max_len).unwrap_or(Self::SHORTEST),
+            group: IpAddr::V4(Self::GROUP),
+            port: Self::PORT,
+            ttl: 1,
+        }
+    }
+}
+
+impl fmt::Display for SyncDaemon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SyncDaemon { interface, sync_id, max_len, group, port, ttl } = self;
+        write!(f, "on {interface} id {sync_id}, messages of {max_len} bytes")?;
+        if (*group, *port, *ttl) != (IpAddr::V4(Self::GROUP), Self::PORT, 1) {
+            write!(f, ", to {} ttl {ttl}", SocketAddr::new(*group, *port))?;
+        }
+        Ok(())
+    }
+}
+
+/// `ours` by our journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedSync {
+    pub daemon: SyncDaemon,
     pub ours: bool,
 }
 

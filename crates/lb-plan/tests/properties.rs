@@ -2,8 +2,8 @@
 
 use lb_model::{Config, Timeouts, problems, sample, sample::Random};
 use lb_plan::{
-    Address, Desired, Dest, DestKey, Drift, Fitness, Forward, Health, Link, Observed, ObservedAddress, Ruleset,
-    Service, ServiceKey, desired, plan,
+    Address, Desired, Dest, DestKey, Drift, Fitness, Forward, Health, Link, Observed, ObservedAddress, ObservedSync,
+    Ruleset, Service, ServiceKey, SyncDaemon, SyncPair, SyncRole, desired, plan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,7 @@ fn bare_kernel() -> Observed {
         timeouts: Timeouts { tcp: 900, tcp_fin: 120, udp: 300 },
         services: BTreeMap::new(),
         owned: BTreeSet::new(),
+        sync: Default::default(),
         fallback_page: None,
     }
 }
@@ -122,4 +123,38 @@ fn health_moves_only_destinations() {
             assert!(destination && text.starts_with("ipvs:") && !text.contains("service"), "seed {seed}: {text}");
         }
     }
+}
+
+/// A pair's daemons are started, put right, and stopped when there is no pair any more; those of others are only named.
+#[test]
+fn sync_daemons_follow_the_pair() {
+    let eth1: lb_model::IfName = "eth1".parse().expect("a name");
+    let daemon = |id| SyncDaemon::new(eth1.clone(), id, 1500);
+    let mut wanted = desired(&lb_model::factory(), &Health::default());
+    wanted.sync = Some(SyncPair { master: daemon(1), backup: daemon(2) });
+    let mut kernel = bare_kernel();
+    executed(&wanted, &mut kernel, 0);
+    assert_eq!(kernel.sync[&SyncRole::Backup], ObservedSync { daemon: daemon(2), ours: true });
+
+    kernel.sync.remove(&SyncRole::Master);
+    kernel.sync.insert(SyncRole::Backup, ObservedSync { daemon: daemon(9), ours: false });
+    let said = "ipvs: start sync master on eth1 id 1, messages of 1472 bytes\n\
+                ipvs: start sync backup on eth1 id 2, messages of 1472 bytes\n";
+    assert_eq!(plan(&wanted, &kernel).to_string(), said);
+    executed(&wanted, &mut kernel, 0);
+
+    wanted.sync = None;
+    kernel.sync.insert(SyncRole::Master, ObservedSync { daemon: daemon(1), ours: false });
+    let todo = plan(&wanted, &kernel);
+    assert_eq!(todo.actions.iter().map(ToString::to_string).collect::<Vec<_>>(), ["ipvs: stop sync backup"]);
+    assert_eq!(todo.drift, [Drift::Sync(SyncRole::Master)]);
+
+    // Without its card there is nothing to start.
+    wanted.sync = Some(SyncPair { master: daemon(1), backup: daemon(2) });
+    let mut bare = bare_kernel();
+    bare.links.remove(&eth1);
+    assert!(!plan(&wanted, &bare).actions.iter().any(|a| a.to_string().contains("sync")));
+    // As long as fits, and never shorter than the kernel takes.
+    let longest = [576, 1500, 9000, 65536].map(|mtu| SyncDaemon::new(eth1.clone(), 1, mtu).max_len);
+    assert_eq!(longest, [1024, 1472, 8972, 65507]);
 }

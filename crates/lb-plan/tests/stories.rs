@@ -36,6 +36,7 @@ fn story(dir: &Path) -> String {
         timeouts: Timeouts::default(),
         services: Default::default(),
         owned: Default::default(),
+        sync: Default::default(),
         fallback_page: None,
     };
     if let Some(before) = read(&dir.join("before.json")) {
