@@ -8,8 +8,8 @@ use crate::{Fake, Kernel, KernelError};
 use ipnet::IpNet;
 use lb_model::{Config, Family, IfName, Protocol, factory, problems, sample};
 use lb_plan::{
-    Action, Address, Desired, Dest, DestKey, Fitness, Forward, Health, Observed, Route, Service, ServiceKey, desired,
-    plan,
+    Action, Address, Desired, Dest, DestKey, Fitness, Forward, Health, Observed, ObservedSync, Route, Service,
+    ServiceKey, SyncDaemon, SyncRole, desired, plan,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +39,7 @@ pub const STORIES: &[Story] = &[
     Story { name: "one failure does not stop a batch", ipvs: true, run: one_failure },
     Story { name: "a service goes with its destinations", ipvs: true, run: service_with_dests },
     Story { name: "a change of a service keeps its destinations", ipvs: true, run: service_changed },
+    Story { name: "sync daemons are started, replaced and stopped", ipvs: true, run: sync_daemons },
 ];
 
 /// Runs the stories, those about IPVS only where there is one; panics at the first that fails.
@@ -164,6 +165,7 @@ fn clear(kernel: &mut dyn Kernel) {
     let mut gone: Vec<Action> = is.routes.iter().map(|r| Action::DelRoute(r.route.clone())).collect();
     gone.extend(is.addresses.iter().map(|a| Action::DelAddress(a.address.clone())));
     gone.extend(is.services.keys().copied().map(Action::DelService));
+    gone.extend(is.sync.keys().copied().map(Action::StopSync));
     gone.extend(["eth0", "eth1"].map(|n| Action::SetMtu { interface: name(n), mtu: 1500 }));
     gone.extend(["eth0", "eth1"].map(|n| Action::LinkUp(name(n))));
     all_work(kernel, &gone);
@@ -388,4 +390,30 @@ fn service_changed(kernel: &mut dyn Kernel) {
         [add_service(key(80), "rr"), add_dest(key(80)), Action::SetService { key: key(80), service: sticky.clone() }];
     all_work(kernel, &change);
     assert_eq!(seen(kernel, &basic()).services[&key(80)], Service { dests: [(dest_key(), dest())].into(), ..sticky });
+}
+
+fn sync_daemons(kernel: &mut dyn Kernel) {
+    // A group is joined on a card with an address.
+    all_work(kernel, &[Action::AddAddress(address("eth1", "10.9.0.1/24"))]);
+    let daemon = |id| SyncDaemon::new(name("eth1"), id, 1500);
+    let start = |role, id| Action::StartSync { role, daemon: daemon(id) };
+    for ids in [[1, 2], [1, 2], [1, 3]] {
+        let [master, backup] = ids;
+        all_work(kernel, &[start(SyncRole::Master, master), start(SyncRole::Backup, backup)]);
+        let ours = |id| ObservedSync { daemon: daemon(id), ours: true };
+        let meant = BTreeMap::from([(SyncRole::Master, ours(master)), (SyncRole::Backup, ours(backup))]);
+        assert_eq!(seen(kernel, &basic()).sync, meant);
+    }
+    let far = SyncDaemon::new(name("eth7"), 1, 1500);
+    assert!(kernel.execute(&[Action::StartSync { role: SyncRole::Master, daemon: far }])[0].is_err());
+    // Between families there is no synchronisation.
+    let six = DestKey { address: ip("fd00::50"), port: 80 };
+    let tunnel = Dest { forward: Forward::Tun(lb_model::Tunnel::Ipip), ..dest() };
+    let mixed = Action::AddDest { service: key(80), key: six, dest: tunnel };
+    all_work(kernel, &[add_service(key(80), "rr")]);
+    assert!(kernel.execute(&[mixed])[0].is_err());
+    for _ in 0..2 {
+        all_work(kernel, &[Action::StopSync(SyncRole::Master), Action::StopSync(SyncRole::Backup)]);
+        assert!(seen(kernel, &basic()).sync.is_empty());
+    }
 }

@@ -84,7 +84,7 @@ struct Inner {
 pub struct Fake(Arc<Mutex<Inner>>);
 
 /// The sysctls of `lb_plan::desired` with the kernel's own defaults; `{}` is an interface.
-const SYSCTLS: [(&str, &str); 9] = [
+const SYSCTLS: [(&str, &str); 12] = [
     ("net.ipv4.ip_forward", "0"),
     ("net.ipv4.vs.expire_nodest_conn", "0"),
     ("net.ipv4.vs.expire_quiescent_template", "0"),
@@ -92,6 +92,9 @@ const SYSCTLS: [(&str, &str); 9] = [
     ("net.ipv4.vs.conntrack", "0"),
     ("net.ipv4.vs.run_estimation", "1"),
     ("net.ipv4.vs.sloppy_tcp", "0"),
+    ("net.ipv4.vs.sync_threshold", "3 50"),
+    ("net.ipv4.vs.sync_refresh_period", "0"),
+    ("net.ipv4.vs.sync_retries", "0"),
     ("net.ipv6.conf.all.forwarding", "0"),
     ("net.ipv6.conf.default.forwarding", "0"),
 ];

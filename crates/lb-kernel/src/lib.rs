@@ -15,6 +15,7 @@ mod inspect;
 mod linux;
 mod machine;
 mod table;
+pub mod transfer;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

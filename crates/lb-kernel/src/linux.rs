@@ -13,6 +13,7 @@ mod inspector;
 mod journal;
 mod net;
 mod services;
+mod transfer;
 
 use crate::{Cause, Inspect, Kernel, KernelError, Paths};
 use announce::Announcer;
@@ -25,6 +26,7 @@ use net::Net;
 pub use net::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, ROUTE_OWNER};
 use services::Services;
 use std::{collections::BTreeMap, sync::Arc};
+pub use transfer::{End, OtherTable, Pace, Progress, Report, Transfer, send_table, table_digest, table_held};
 
 /// Linux, as root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN for the host name).
 pub struct Linux {

@@ -2,6 +2,7 @@
 
 use crate::{
     Address, Desired, Dest, DestKey, Forward, MarkRule, Masquerade, Observed, Route, Ruleset, Service, ServiceKey,
+    SyncPair,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lb_model::{
@@ -73,9 +74,27 @@ pub fn desired(config: &Config, health: &Health) -> Desired {
         ruleset: ruleset(config),
         timeouts: config.globals.timeouts,
         services: config.virtual_servers.iter().filter_map(|vs| service(config, vs, health)).collect(),
-        // Configurations do not know a partner yet.
+        // Configurations do not know a partner yet: `synchronised`.
         sync: None,
         fallback_page: config.fallback_page.as_ref().map(|page| page.as_str().to_owned()),
+    }
+}
+
+impl Desired {
+    /// The same for a unit of a pair, and when its master sends a connection: by itself at the third packet and then at
+    /// every fiftieth, so that one of two packets, or a slow one whose time has run out on the other unit, is lost.
+    pub fn synchronised(mut self, pair: SyncPair) -> Desired {
+        self.sync = Some(pair);
+        let sysctls = [
+            // As soon as it is established, ...
+            ("net.ipv4.vs.sync_threshold", "3 0"),
+            // ... again when its end has moved by ten seconds, ...
+            ("net.ipv4.vs.sync_refresh_period", "10"),
+            // ... and once more after an eighth of that: messages may be lost.
+            ("net.ipv4.vs.sync_retries", "1"),
+        ];
+        self.sysctls.extend(sysctls.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self
     }
 }
 

@@ -1,8 +1,8 @@
 //! The way from what is to what should be.
 //!
 //! Order: settings, links and own addresses first; then services, each followed at once by its
-//! destinations; then connection synchronisation; then the VIPs, which are reachable only when there is something behind them; then
-//! what has to go. Nothing is ever flushed, nothing is removed to be added again.
+//! destinations; then connection synchronisation; then the VIPs, which are reachable only when there is
+//! something behind them; then what has to go. Nothing is ever flushed, nothing is removed to be added again.
 
 use crate::{Action, Address, Desired, Observed, ObservedAddress, ObservedSync, Route, Service, ServiceKey, SyncRole};
 use ipnet::IpNet;

@@ -130,8 +130,8 @@ fn health_moves_only_destinations() {
 fn sync_daemons_follow_the_pair() {
     let eth1: lb_model::IfName = "eth1".parse().expect("a name");
     let daemon = |id| SyncDaemon::new(eth1.clone(), id, 1500);
-    let mut wanted = desired(&lb_model::factory(), &Health::default());
-    wanted.sync = Some(SyncPair { master: daemon(1), backup: daemon(2) });
+    let pair = SyncPair { master: daemon(1), backup: daemon(2) };
+    let mut wanted = desired(&lb_model::factory(), &Health::default()).synchronised(pair.clone());
     let mut kernel = bare_kernel();
     executed(&wanted, &mut kernel, 0);
     assert_eq!(kernel.sync[&SyncRole::Backup], ObservedSync { daemon: daemon(2), ours: true });
@@ -150,7 +150,7 @@ fn sync_daemons_follow_the_pair() {
     assert_eq!(todo.drift, [Drift::Sync(SyncRole::Master)]);
 
     // Without its card there is nothing to start.
-    wanted.sync = Some(SyncPair { master: daemon(1), backup: daemon(2) });
+    wanted.sync = Some(pair);
     let mut bare = bare_kernel();
     bare.links.remove(&eth1);
     assert!(!plan(&wanted, &bare).actions.iter().any(|a| a.to_string().contains("sync")));

@@ -14,6 +14,7 @@ mod health;
 mod ipvsadm;
 mod random;
 mod restart;
+mod sync;
 mod views;
 
 use anyhow::Result;
@@ -47,6 +48,13 @@ const CASES: &[Case] = &[
     ("ipv6_connections_are_shown", views::connections_ipv6),
     ("fifty_thousand_connections_are_paged", views::many_connections),
     ("the_network_is_shown_as_the_kernel_has_it", views::network),
+    ("sync_a_download_survives_a_move_to_a_late_joiner", sync::download),
+    ("sync_a_download_over_ipv6_survives_the_move", sync::download_ipv6),
+    ("sync_a_client_stays_on_its_server", sync::persistence),
+    ("sync_marked_connections_find_their_server", sync::marks),
+    ("sync_twenty_five_thousand_entries_arrive", sync::many),
+    ("sync_daemons_follow_the_pair", sync::reconciled),
+    ("sync_messages_are_as_the_kernel_writes_them", sync::as_the_kernel),
     ("fake_and_real_kernel_end_equal", random::fake_and_real),
     ("the_kernels_own_selftest_topology_passes_with_our_ipvsadm", ipvsadm::selftest),
     ("our_ipvsadm_does_what_the_c_tool_does", ipvsadm::matrix),

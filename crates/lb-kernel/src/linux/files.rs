@@ -87,7 +87,8 @@ impl Files {
         for name in names {
             let Some(path) = self.sysctl(name) else { continue };
             if let Some(text) = read(&path)? {
-                values.insert(name.clone(), text.trim().to_owned());
+                // Several numbers are separated by tabs.
+                values.insert(name.clone(), text.split_whitespace().collect::<Vec<_>>().join(" "));
             }
         }
         Ok(values)

@@ -12,7 +12,7 @@
 //! the master's business: refused.
 
 use super::inspector::{TABLE, read_table};
-use crate::{Cause, Forgotten, Template};
+use crate::{Cause, Forgotten, Template, transfer};
 use ipvs::{Daemon, DaemonRole, Ipvs, sync};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
@@ -47,7 +47,7 @@ pub(super) fn forget(template: &Template) -> Result<Forgotten, Cause> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(before) = look(template)? else { return Ok(Forgotten::Gone) };
     let refused = |why: &str| Err(Cause::Refused(why.to_owned()));
-    let Some(protocol) = protocol(&template.protocol) else {
+    let Some(protocol) = transfer::number(&template.protocol) else {
         return refused("the template's protocol is not known");
     };
     let mut kernel = Ipvs::open()?;
@@ -108,17 +108,6 @@ fn look(template: &Template) -> Result<Option<u32>, Cause> {
     match whole {
         Ok(ControlFlow::Break(()) | ControlFlow::Continue(())) => Ok(left),
         Err(source) => Err(Cause::File { path: TABLE.into(), source }),
-    }
-}
-
-/// IANA's numbers; `IP` stands for a firewall mark.
-pub(super) fn protocol(name: &str) -> Option<u8> {
-    match name {
-        "IP" => Some(0),
-        "TCP" => Some(6),
-        "UDP" => Some(17),
-        "SCTP" => Some(132),
-        _ => None,
     }
 }
 

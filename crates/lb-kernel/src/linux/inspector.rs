@@ -157,7 +157,7 @@ pub(super) fn read_table(
     Ok(ControlFlow::Continue(()))
 }
 
-fn network(net: &mut Net) -> Result<Network, Cause> {
+pub(super) fn network(net: &mut Net) -> Result<Network, Cause> {
     let mut cards = Vec::new();
     let mut indices = HashMap::new();
     for message in net.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))? {

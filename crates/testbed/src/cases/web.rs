@@ -73,9 +73,9 @@ impl Drop for Server {
             a if a.ip().is_unspecified() => SocketAddr::new([127, 0, 0, 1].into(), a.port()),
             a => a,
         };
-        // Wakes accept().
-        let _ = self.ns.inside(move || Ok(TcpStream::connect_timeout(&address, PATIENCE)?));
-        if let Some(thread) = self.thread.take() {
+        // Wakes accept(); a thread that cannot be woken is not waited for.
+        let woken = self.ns.inside(move || Ok(TcpStream::connect_timeout(&address, PATIENCE)?));
+        if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
             let _ = thread.join();
         }
     }

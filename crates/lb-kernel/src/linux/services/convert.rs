@@ -84,7 +84,7 @@ fn to_service(id: ServiceId, service: &Service) -> ipvs::Service {
     }
 }
 
-pub(super) fn service(is: ipvs::Service, dests: BTreeMap<DestKey, Dest>) -> Service {
+pub(in crate::linux) fn service(is: ipvs::Service, dests: BTreeMap<DestKey, Dest>) -> Service {
     let prefix = match is.netmask {
         // A mask with holes is no prefix; 0 is one that we never ask for.
         Netmask::V4(mask) => match mask.to_bits() {
@@ -131,7 +131,7 @@ pub(in crate::linux) fn dest_key(is: &ipvs::Dest) -> DestKey {
     DestKey { address: is.address, port: is.port }
 }
 
-pub(super) fn dest(is: &ipvs::Dest) -> Dest {
+pub(in crate::linux) fn dest(is: &ipvs::Dest) -> Dest {
     use ipvs::Tunnel as T;
     let forward = match is.forward {
         ipvs::Forward::Direct => Forward::Dr,

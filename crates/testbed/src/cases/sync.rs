@@ -1,0 +1,293 @@
+//! What a unit that joins late gets of the other's connections: by `send_table` alone, since the kernel's own
+//! master daemon is off in all cases but the last two.
+//!
+//! The units have services and addresses by Debian's tools and no lbd, so that nothing else moves them.
+
+mod pair;
+
+use super::{
+    topology::C_TOOL,
+    wait,
+    web::{Server, get},
+};
+use anyhow::{Context, Result, ensure};
+use lb_kernel::transfer::Pace;
+use pair::{BACKUP_ID, Pair, Unit, VIP};
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    time::{Duration, Instant},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than what both sockets hold, so that the server is still sending when the client has stopped to read.
+const LENGTH: usize = 24 << 20;
+const BEFORE: usize = 1 << 20;
+
+/// The byte at this place of the file: wrong order, a hole and a repetition all show.
+fn byte(at: usize) -> u8 {
+    (at as u32).wrapping_mul(0x9e37_79b1).to_be_bytes()[0]
+}
+
+/// Serves the file once. It never waits for anything but the client.
+fn file_server(pair: &Pair, address: &str) -> Result<()> {
+    let address: SocketAddr = address.parse()?;
+    let listener = pair.rs1.inside(move || Ok(TcpListener::bind(address)?))?;
+    pair.rs1.thread(move || -> Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        let file: Vec<u8> = (0..LENGTH).map(byte).collect();
+        Ok(stream.write_all(&file)?)
+    })?;
+    Ok(())
+}
+
+/// Reads and compares up to there.
+fn read_on(stream: &mut TcpStream, read: &mut usize, end: usize) -> Result<()> {
+    let mut chunk = vec![0; 1 << 16];
+    while *read < end {
+        let wanted = chunk.len().min(end - *read);
+        let n = stream.read(&mut chunk[..wanted]).with_context(|| format!("after {read} bytes"))?;
+        ensure!(n > 0, "the download ended after {read} bytes");
+        let right = chunk[..n].iter().enumerate().all(|(at, b)| *b == byte(*read + at));
+        ensure!(right, "wrong bytes between {read} and {}", *read + n);
+        *read += n;
+    }
+    Ok(())
+}
+
+/// The download's end after the move; `transferred`: with the table, or without.
+fn download_over(vip: &str, server: &str, transferred: bool) -> Result<Result<Duration>> {
+    let pair = Pair::new()?;
+    pair.service(&["-t", vip, "-s", "wrr"], &[(server, "-m")])?;
+    file_server(&pair, server)?;
+    pair.serves(&pair.a)?;
+    let to: SocketAddr = vip.parse()?;
+    let mut stream = pair.client.inside(move || Ok(TcpStream::connect_timeout(&to, PATIENCE)?))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut read = 0;
+    read_on(&mut stream, &mut read, BEFORE)?;
+    pair.start_backup(&pair.b)?;
+    ensure!(pair.entries(&pair.b)? == 0, "the late joiner has been told of nothing");
+    if transferred {
+        pair.transfer(&pair.b, BACKUP_ID, Pace::default())?;
+        // Flags, state and server as at the other unit.
+        let line = |ns| -> Result<String> {
+            let table = pair.table(ns)?;
+            let words: Vec<&str> = table.lines().nth(1).context("no entry")?.split_whitespace().collect();
+            Ok(words[..8].join(" "))
+        };
+        ensure!(line(&pair.a)? == line(&pair.b)?, "{}\n{}", line(&pair.a)?, line(&pair.b)?);
+    }
+    pair.moves()?;
+    let started = Instant::now();
+    let rest = read_on(&mut stream, &mut read, LENGTH);
+    Ok(rest.map(|()| started.elapsed()))
+}
+
+pub fn download() -> Result<()> {
+    let whole = download_over("10.0.0.21:80", "192.168.2.50:80", true)??;
+    println!("  the remaining {} MiB came within {whole:?}", (LENGTH - BEFORE) >> 20);
+    super::net::clean_up();
+    match download_over("10.0.0.21:80", "192.168.2.50:80", false)? {
+        Ok(_) => anyhow::bail!("it went on without the table: this case shows nothing"),
+        Err(error) => println!("  without the table: {error:#}"),
+    }
+    Ok(())
+}
+
+pub fn download_ipv6() -> Result<()> {
+    download_over("[fd00:a::21]:80", "[fd00:b::50]:80", true)??;
+    super::net::clean_up();
+    ensure!(download_over("[fd00:a::21]:80", "[fd00:b::50]:80", false)?.is_err(), "it went on without the table");
+    Ok(())
+}
+
+/// A client that is bound to a server which gets no new ones any more: the servers that it is given after the move.
+fn bound(transferred: bool) -> Result<(String, Vec<String>)> {
+    let pair = Pair::new()?;
+    let _rs1 = Server::start(&pair.rs1, "0.0.0.0:80", "rs1")?;
+    let _rs2 = Server::start(&pair.rs2, "0.0.0.0:80", "rs2")?;
+    pair.service(&["-t", VIP, "-s", "rr", "-p", "300"], &[("192.168.2.50:80", "-m"), ("192.168.2.51:80", "-m")])?;
+    pair.serves(&pair.a)?;
+    let ask = || pair.client.inside(|| get(VIP.parse()?));
+    let first = ask()?;
+    // Left to itself, the late joiner takes the other server.
+    let here = if first == "rs1" { "192.168.2.50:80" } else { "192.168.2.51:80" };
+    pair.b.run(C_TOOL, &["-e", "-t", VIP, "-r", here, "-m", "-w", "0"])?;
+    pair.start_backup(&pair.b)?;
+    if transferred {
+        pair.transfer(&pair.b, BACKUP_ID, Pace::default())?;
+        let table = pair.table(&pair.b)?;
+        let template = table.lines().find(|l| l.split_whitespace().nth(2) == Some("0000"));
+        let template = template.with_context(|| format!("no template:\n{table}"))?;
+        let left: u32 = template.split_whitespace().nth(8).context("short")?.parse()?;
+        ensure!((250..=300).contains(&left), "the template has {left} s");
+    }
+    pair.moves()?;
+    let served = (0..5).map(|_| ask()).collect::<Result<_>>()?;
+    Ok((first, served))
+}
+
+pub fn persistence() -> Result<()> {
+    for transferred in [true, false] {
+        let (first, served) = bound(transferred)?;
+        ensure!(served.iter().all(|s| (*s == first) == transferred), "{first} before; then {served:?}, {transferred}");
+        super::net::clean_up();
+    }
+    Ok(())
+}
+
+/// Virtual servers with several ports are known by a mark, which the table does not show.
+pub fn marks() -> Result<()> {
+    let pair = Pair::new()?;
+    let _rs1 = Server::start(&pair.rs1, "0.0.0.0:80", "rs1")?;
+    pair.service(&["-f", "7", "-s", "rr", "-p", "300"], &[("192.168.2.50:0", "-m")])?;
+    for ns in [&pair.a, &pair.b] {
+        ns.run("nft", &["add table ip marks"])?;
+        ns.run("nft", &["add chain ip marks in { type filter hook prerouting priority mangle; }"])?;
+        ns.run("nft", &["add rule ip marks in ip daddr 10.0.0.21 tcp dport { 80, 443 } meta mark set 7"])?;
+    }
+    pair.serves(&pair.a)?;
+    let open = pair.client.inside(|| Ok(TcpStream::connect(VIP)?))?;
+    pair.start_backup(&pair.b)?;
+    pair.transfer(&pair.b, BACKUP_ID, Pace::default())?;
+    // Bound to the destination: it counts there, one connection and one template.
+    let counts = pair.b.run(C_TOOL, &["-L", "-n", "--persistent-conn"])?;
+    let line = counts.lines().find(|l| l.contains("192.168.2.50:0")).context("no destination")?.to_owned();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    ensure!(words[words.len() - 3..] == ["1", "1", "0"], "{counts}");
+    pair.moves()?;
+    let mut open = open;
+    open.set_read_timeout(Some(PATIENCE))?;
+    open.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
+    let mut answer = String::new();
+    open.read_to_string(&mut answer)?;
+    ensure!(answer.ends_with("rs1"), "{answer:?}");
+    println!("  {}", line.trim());
+    Ok(())
+}
+
+/// Entries, of this many ports of each address.
+const MANY: u32 = 25_000;
+const PORTS: u16 = 500;
+/// For a transfer of them at the usual pace, in an emulated guest.
+const BOUND: Duration = Duration::from_secs(30);
+
+/// At the usual pace; and where every fourth message is lost: what it said is found missing, and sent again.
+pub fn many() -> Result<()> {
+    let pair = Pair::new()?;
+    let _deaf = pair.rs1.inside(|| Ok(UdpSocket::bind("0.0.0.0:5353")?))?;
+    pair.service(&["-u", "10.0.0.21:5353", "-s", "wrr"], &[("192.168.2.50:5353", "-m")])?;
+    pair.serves(&pair.a)?;
+    pair.client.ip("route add local 100.64.0.0/10 dev lo")?;
+    pair.a.ip("route add 100.64.0.0/10 via 10.0.0.31")?;
+    let started = Instant::now();
+    pair.client.inside(|| {
+        for n in 0..MANY / u32::from(PORTS) {
+            let from = Ipv4Addr::from(0x6440_0001 + n);
+            for port in 0..PORTS {
+                let socket = UdpSocket::bind((from, 20_000 + port)).with_context(|| format!("binding {from}"))?;
+                socket.send_to(b"?", "10.0.0.21:5353")?;
+            }
+        }
+        Ok(())
+    })?;
+    let all = |ns| wait("all entries", || pair.entries(ns), |n| *n == u64::from(MANY)).map(drop);
+    all(&pair.a)?;
+    println!("  {MANY} entries made within {:?}", started.elapsed());
+    pair.start_backup(&pair.b)?;
+    let started = Instant::now();
+    let report = pair.transfer(&pair.b, BACKUP_ID, Pace::default())?;
+    ensure!(started.elapsed() < BOUND, "took {:?}", started.elapsed());
+    ensure!(report.entries >= u64::from(MANY) && report.unsaid == 0 && report.local == 0, "{report:?}");
+    all(&pair.b)?;
+    let inactive = pair.b.run(C_TOOL, &["-L", "-n"])?;
+    ensure!(inactive.contains(&format!(" {MANY} ")), "bound to their destination:\n{inactive}");
+    // Another unit that has none yet.
+    pair.start_backup_as(&pair.c, BACKUP_ID + 1)?;
+    pair.c.run("nft", &["add table ip loss"])?;
+    pair.c.run("nft", &["add chain ip loss in { type filter hook input priority filter; }"])?;
+    pair.c.run("nft", &["add rule ip loss in udp dport 8848 numgen inc mod 4 0 drop"])?;
+    let report = pair.transfer(&pair.c, BACKUP_ID + 1, Pace { burst: u32::MAX, pause: Duration::ZERO })?;
+    let lost = report.lost.first().copied().unwrap_or_default();
+    ensure!((u64::from(MANY / 8)..=u64::from(MANY / 2)).contains(&lost), "about a fourth meant: {report:?}");
+    all(&pair.c)
+}
+
+/// What reconciling does with the kernel's daemons; and that a master then sends a connection as soon as it is
+/// established, when two packets of it have come.
+pub fn reconciled() -> Result<()> {
+    let pair = Pair::new()?;
+    // Nobody accepts, so that nothing is said beyond the handshake.
+    let _mute = pair.rs1.inside(|| Ok([TcpListener::bind("0.0.0.0:80")?, TcpListener::bind("[fd00:b::50]:81")?]))?;
+    pair.service(&["-t", VIP, "-s", "rr"], &[("192.168.2.50:80", "-m")])?;
+    pair.service(&["-t", "[fd00:a::21]:81", "-s", "rr"], &[("[fd00:b::50]:81", "-m")])?;
+    pair.serves(&pair.a)?;
+    let [a, b] = [Unit::new(&pair.a, 1, 2)?, Unit::new(&pair.b, 2, 1)?];
+    for unit in [&a, &b] {
+        let did = unit.reconcile(true)?;
+        ensure!(did.len() == 5, "two daemons, three settings: {did:?}");
+        let did = unit.reconcile(true)?;
+        ensure!(did.is_empty(), "they are kept: {did:?}");
+    }
+    // By hand: one stopped, one with another id.
+    pair.a.run(C_TOOL, &["--stop-daemon", "master"])?;
+    pair.b.run(C_TOOL, &["--stop-daemon", "backup"])?;
+    pair.b.run(C_TOOL, &["--start-daemon", "backup", "--mcast-interface", "eth2", "--syncid", "9"])?;
+    for (unit, said) in [(&a, "start sync master on eth2 id 1"), (&b, "start sync backup on eth2 id 1")] {
+        let did = unit.reconcile(true)?;
+        ensure!(did.len() == 1 && did[0].contains(said), "{said} meant: {did:?}");
+    }
+    let mut open = Vec::new();
+    for (vip, entries) in [(VIP, 1), ("[fd00:a::21]:81", 2)] {
+        let to: SocketAddr = vip.parse()?;
+        open.push(pair.client.inside(move || Ok(TcpStream::connect_timeout(&to, PATIENCE)?))?);
+        wait("the other unit has heard of it", || pair.entries(&pair.b), |n| *n == entries)?;
+    }
+    // A unit that is not of a pair any more.
+    let did = a.reconcile(false)?;
+    ensure!(did == ["ipvs: stop sync master", "ipvs: stop sync backup"], "{did:?}");
+    let daemons = pair.a.run(C_TOOL, &["-L", "--daemon"])?;
+    ensure!(!daemons.contains("sync"), "{daemons}");
+    Ok(())
+}
+
+/// Our codec reads what the kernel's master daemon sends, and would have written the same bytes.
+pub fn as_the_kernel() -> Result<()> {
+    let pair = Pair::new()?;
+    let _rs1 = Server::start(&pair.rs1, "0.0.0.0:80", "rs1")?;
+    let _rs6 = Server::start(&pair.rs1, "[fd00:b::50]:81", "rs1")?;
+    pair.service(&["-t", VIP, "-s", "rr", "-p", "300"], &[("192.168.2.50:80", "-m")])?;
+    pair.service(&["-t", "[fd00:a::21]:81", "-s", "rr"], &[("[fd00:b::50]:81", "-m")])?;
+    pair.serves(&pair.a)?;
+    let listener = pair.b.inside(|| {
+        let socket = UdpSocket::bind("224.0.0.81:8848")?;
+        socket.join_multicast_v4(&Ipv4Addr::new(224, 0, 0, 81), &Ipv4Addr::new(10, 9, 9, 2))?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        Ok(socket)
+    })?;
+    pair.start_master()?;
+    pair.client.inside(|| {
+        get(VIP.parse()?)?;
+        get("[fd00:a::21]:81".parse()?)
+    })?;
+    let (mut seen, mut templates, mut six) = (0, 0, 0);
+    let mut datagram = [0; 2048];
+    while templates == 0 || six == 0 {
+        let (n, _) = listener.recv_from(&mut datagram).with_context(|| format!("after {seen} entries"))?;
+        let bytes = &datagram[..n];
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        println!("  {hex}");
+        let (id, connections) = ipvs::sync::decode(bytes).with_context(|| hex.clone())?;
+        let mut again = ipvs::sync::Message::new(id, 1472);
+        for connection in &connections {
+            ensure!(again.push(connection) == Ok(true), "{connection:?}");
+            templates += usize::from(connection.flags & ipvs::sync::flag::TEMPLATE != 0);
+            six += usize::from(connection.client.is_ipv6());
+        }
+        ensure!(again.bytes() == bytes, "ours: {:02x?}\nthe kernel's: {hex}", again.bytes());
+        seen += connections.len();
+    }
+    println!("  {seen} entries, {templates} of them templates, {six} IPv6");
+    Ok(())
+}
