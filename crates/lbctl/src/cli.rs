@@ -16,7 +16,7 @@ edit take --apply to do both in one step.
 Exit status:
   0  done
   1  refused: nothing was changed, and the reason was printed
-     (`status --check`: something is not as it should be)
+     (`status --check`, `ha status --check`: something is not as it should be)
   2  the command line or a file could not be read
   3  the load balancer cannot be reached or trusted, or gave no answer
 
@@ -30,6 +30,7 @@ Examples:
   lbctl config set virtual_servers.HTTP_Cluster.real_servers.WebServer1.weight 5
   lbctl diff
   lbctl apply -m \"more for WebServer1\" --confirm 60
+  lbctl ha
   lbctl --url https://192.168.2.21:9443 --token-file ~/.lb-token status";
 
 /// The command line of the load balancer
@@ -144,6 +145,24 @@ pub enum Command {
     },
     /// Compare the kernel with the configuration now, and repair it
     Reconcile,
+    /// Show the pair; take over, stand by, pair and unpair
+    #[command(after_help = crate::ha::HELP)]
+    Ha {
+        #[command(subcommand)]
+        command: Option<HaCommand>,
+    },
+    /// Show a log, newest line last
+    Log {
+        /// load-balancer, ldirectord, heartbeat or system
+        #[arg(value_parser = crate::parse::log_name())]
+        name: lb_api::LogName,
+        /// How many lines, at most 1000
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
+        lines: u16,
+        /// Only lines that contain this
+        #[arg(short, long, value_name = "TEXT")]
+        filter: Option<String>,
+    },
     /// Print a completion script
     Completions { shell: Shell },
     /// Print the manual page (roff); read it with: lbctl man | man -l -
@@ -350,6 +369,71 @@ pub struct Server {
     pub vip: String,
     /// Real server: label, or address[:port]
     pub rip: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HaCommand {
+    /// Show both units, the paths between them and whether they agree (as `lbctl ha` does)
+    Status {
+        /// Say only what is not as it should be; exit status 1 if anything is
+        #[arg(short, long)]
+        check: bool,
+    },
+    /// Move the floating IPs to this unit; says when it serves
+    Takeover {
+        /// Even if this unit is unfit or does not have the connections
+        #[arg(long)]
+        force: bool,
+    },
+    /// Hand the floating IPs to the other unit; says when it serves
+    Standby,
+    /// Stand by and do not take over, whatever happens, until it is off again
+    Maintenance {
+        #[arg(value_name = "on|off", action = clap::ArgAction::Set, value_parser = crate::parse::on_or_off())]
+        on: bool,
+        /// Even if nobody serves then
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make a pair of this unit and another one
+    #[command(subcommand)]
+    Pair(PairCommand),
+    /// Forget the other unit; this one goes on alone
+    Unpair,
+    /// Choose between two configurations that were changed without each other
+    #[command(after_help = "Nothing is overwritten before. Ask it of the unit that serves.")]
+    Resolve {
+        /// mine: this unit's goes to the other; theirs: the other's comes here
+        #[arg(value_parser = crate::parse::keep())]
+        keep: lb_api::Keep,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PairCommand {
+    /// On the slave: wait for the master, on the null-modem cable and the network
+    Wait(PairOptions),
+    /// On the master: over the null-modem cable; nothing is typed
+    Serial(PairOptions),
+    /// On the master: over the network, with the code that the slave shows
+    Network {
+        /// Of the slave
+        address: std::net::IpAddr,
+        /// Eight digits; left out: read from standard input, where nobody sees it in the list of processes
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
+        #[command(flatten)]
+        options: PairOptions,
+    },
+    /// Stop waiting or calling
+    Cancel,
+}
+
+#[derive(Debug, Args)]
+pub struct PairOptions {
+    /// Begin, and do not wait for the end; `lbctl ha` tells it later
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// One of the configurations that lbd keeps.

@@ -10,7 +10,9 @@ pub mod cli;
 mod edit;
 mod editor;
 mod error;
+mod ha;
 mod manual;
+mod pair;
 mod parse;
 mod path;
 mod remote;
@@ -24,7 +26,7 @@ mod text;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, ConfigCommand, RipCommand, Source, VipCommand};
 use error::Error;
-use lb_api::{ConfirmRequest, DiscardRequest, PlanRequest, RollbackRequest};
+use lb_api::{ConfirmRequest, DiscardRequest, LogQuery, PlanRequest, RollbackRequest};
 use lb_model::RequestedState;
 use session::{Answer, Session};
 use std::{
@@ -131,6 +133,11 @@ fn run(cli: Cli) -> Result<Answer, Error> {
         Command::Reconcile => {
             let view = s.client.reconcile()?;
             Answer::new(text::reconciled(&view), &view)
+        }
+        Command::Ha { command } => s.ha(command),
+        Command::Log { name, lines, filter } => {
+            let view = s.client.log(name, &LogQuery { filter, limit: lines.into(), ..LogQuery::default() })?;
+            Answer::new(text::log(&view), &view)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

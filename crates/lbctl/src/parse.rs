@@ -2,6 +2,8 @@
 //!
 //! Each refusal names the value and an example. Tested beside the code.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use lb_api::{Keep, LogName};
 use lb_model::{ForwardingMethod, NegotiateService, Ports};
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -138,6 +140,25 @@ pub fn granularity(s: &str) -> Result<u8, String> {
         Ok(n) if (1..=128).contains(&n) => Ok(n),
         _ => Err(format!("\"{s}\" is neither a netmask nor a prefix length; write for example 255.255.255.0 or 24")),
     }
+}
+
+/// The names of lbd's logs.
+pub fn log_name() -> impl TypedValueParser<Value = LogName> {
+    PossibleValuesParser::new(["load-balancer", "ldirectord", "heartbeat", "system"]).map(|name| match name.as_str() {
+        "load-balancer" => LogName::LoadBalancer,
+        "ldirectord" => LogName::Ldirectord,
+        "heartbeat" => LogName::Heartbeat,
+        _ => LogName::System,
+    })
+}
+
+pub fn on_or_off() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["on", "off"]).map(|word| word == "on")
+}
+
+/// Whose configuration stays.
+pub fn keep() -> impl TypedValueParser<Value = Keep> {
+    PossibleValuesParser::new(["mine", "theirs"]).map(|word| if word == "mine" { Keep::Mine } else { Keep::Theirs })
 }
 
 #[cfg(test)]

@@ -143,8 +143,13 @@ pub fn dotted(config: &Config, pointer: &str) -> String {
 }
 
 fn tree(config: &Config) -> Result<Value, PathError> {
-    serde_json::to_value(config)
-        .map_err(|e| PathError::new(format!("the configuration cannot be written as JSON: {e}")))
+    let mut tree = serde_json::to_value(config)
+        .map_err(|e| PathError::new(format!("the configuration cannot be written as JSON: {e}")))?;
+    // An empty list that is not written is a list all the same: entries can be added to it.
+    if let Value::Object(map) = &mut tree {
+        map.entry("floating_ips").or_insert_with(|| Value::Array(Vec::new()));
+    }
+    Ok(tree)
 }
 
 fn readings(text: &str, now: Option<&Value>) -> Vec<Value> {

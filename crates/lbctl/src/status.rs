@@ -7,10 +7,11 @@
 use crate::{
     cli::StatusArgs,
     error::{DONE, Error, REFUSED},
+    ha,
     session::{Answer, Session},
     text,
 };
-use lb_api::{ActualState, RealServerStatus, Status, VirtualServerStatus};
+use lb_api::{ActualState, HaView, RealServerStatus, Status, VirtualServerStatus};
 use lb_model::RequestedState;
 use std::{
     fmt::Write as _,
@@ -24,10 +25,15 @@ impl Session {
             return self.watch(Duration::from_secs(seconds), args.long, json);
         }
         let status = self.client.status()?;
+        let pair = self.pair_of_status();
         if !args.check {
-            return Answer::new(render(&status, args.long), &status);
+            return Answer::new(render(&status, pair.ok().flatten().as_ref(), args.long), &status);
         }
-        let wrong = complaints(&status);
+        let mut wrong = complaints(&status);
+        match pair {
+            Ok(pair) => wrong.extend(pair.iter().flat_map(ha::complaints).map(|w| format!("pair: {w}"))),
+            Err(e) => wrong.push(format!("pair: {}", Error::from(e))),
+        }
         let text = match wrong.len() {
             0 => "All is as it should be.\n".to_owned(),
             _ => wrong.iter().map(|w| format!("- {w}\n")).collect(),
@@ -41,7 +47,7 @@ impl Session {
         loop {
             let frame = match self.client.status() {
                 Ok(status) if json => serde_json::to_string(&status)? + "\n",
-                Ok(status) => render(&status, long),
+                Ok(status) => render(&status, self.pair_of_status().ok().flatten().as_ref(), long),
                 Err(e) if json => Error::from(e).json()?.replace('\n', "") + "\n",
                 Err(e) => Error::from(e).text() + "Trying again.\n",
             };
@@ -108,11 +114,14 @@ fn state_of(vs: &VirtualServerStatus) -> (&'static str, Option<&'static str>) {
 }
 
 /// The whole screen.
-fn render(status: &Status, long: bool) -> String {
+fn render(status: &Status, pair: Option<&HaView>, long: bool) -> String {
     let mut text = String::new();
     let left = format!("{}  revision {}", status.hostname, status.revision);
     let right = format!("version {}", status.version);
     let _ = writeln!(text, "{left}{right:>w$}", w = 79_usize.saturating_sub(left.chars().count()).max(right.len() + 1));
+    if let Some(pair) = pair {
+        let _ = writeln!(text, "{}", ha::one_line(pair));
+    }
     for alarm in &status.alarms {
         let _ = writeln!(text, "! ALARM: {alarm}");
     }

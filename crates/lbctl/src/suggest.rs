@@ -6,9 +6,14 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .map(|k| (distance(&name.to_lowercase(), &k.to_lowercase()), k))
-        .filter(|(d, k)| *d <= limit && *d < k.chars().count())
+        .filter(|(d, k)| (*d <= limit && *d < k.chars().count()) || without_its_unit(name, k))
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k)
+}
+
+/// `deadtime` for `deadtime_ms`.
+fn without_its_unit(name: &str, known: &str) -> bool {
+    known.strip_prefix(name).is_some_and(|rest| rest == "_ms")
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
@@ -42,6 +47,7 @@ mod tests {
         assert_eq!(closest("tmieout", known), Some("timeout"));
         assert_eq!(closest("colour", known), None);
         assert_eq!(closest("x", ["ab"]), None);
+        assert_eq!(closest("lease", ["lease_ms", "preferred"]), Some("lease_ms"));
         assert_eq!(distance("ab", "ba"), 1);
         assert_eq!(distance("", "abc"), 3);
     }

@@ -3,7 +3,7 @@
 //! Sentence case, no colour, hints where there is something to do. Tested by the stories.
 
 use crate::error::problem_lines;
-use lb_api::{Applied, CandidateView, Pending, PlanView, ReconcileView, RevisionView};
+use lb_api::{Applied, CandidateView, LogView, Pending, PlanView, ReconcileView, RevisionView};
 use lb_model::Change;
 use std::fmt::Write;
 
@@ -151,4 +151,36 @@ pub fn history(revisions: &[RevisionView]) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text
+}
+
+/// Oldest first, as a log is read.
+pub fn log(view: &LogView) -> String {
+    if view.lines.is_empty() {
+        return "Nothing of this is in the log.\n".to_owned();
+    }
+    let line = |l: &lb_api::LogLine| format!("{} {}", l.time, l.text).trim_start().to_owned() + "\n";
+    view.lines.iter().rev().map(line).collect()
+}
+
+/// Breaks a sentence between words at 79 columns; the lines after the first are indented by `indent`.
+pub fn wrapped(text: &str, indent: usize) -> String {
+    let lead = text.len() - text.trim_start().len();
+    let mut out = " ".repeat(lead);
+    let mut column = lead;
+    let mut first = true;
+    for word in text.split_whitespace() {
+        let width = word.chars().count();
+        if !first && column + 1 + width > 79 {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if !first {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+        first = false;
+    }
+    out
 }

@@ -198,3 +198,48 @@ proptest! {
         let _ = unset(&sample(), &path);
     }
 }
+
+fn of_a_pair() -> Config {
+    let heartbeat = r#"{"paths": [{"serial": {}}, {"udp": {"one": "10.0.0.21", "two": "10.0.0.22"}}]}"#;
+    let config = set(&sample(), "heartbeat", heartbeat).expect("heartbeat");
+    set(&config, "node.unit", "one").expect("unit")
+}
+
+#[track_caller]
+fn pair_sets(path: &str, value: &str, want: &str) {
+    let got = match set(&of_a_pair(), path, value) {
+        Ok(config) => get(&config, path.trim_end_matches(".+")).expect("what was set").to_string(),
+        Err(PathError { message, hint: None }) => message,
+        Err(PathError { message, hint: Some(hint) }) => format!("{message}; {hint}"),
+    };
+    assert_eq!(got, want);
+}
+
+/// What a pair shares, and which of the two a unit is, are set like everything else.
+#[test]
+fn a_pair_is_set_by_its_paths() {
+    pair_sets("node.unit", "two", "\"two\"");
+    pair_sets("node.unit", "three", "node.unit = three: there is no value three; there are one, two");
+    pair_sets("heartbeat.deadtime_ms", "800", "800");
+    pair_sets("heartbeat.auto_failback", "true", "true");
+    pair_sets("heartbeat.preferred", "one", "\"one\"");
+    pair_sets("heartbeat.ping_nodes", "10.0.0.31, 10.0.0.32", "[\"10.0.0.31\",\"10.0.0.32\"]");
+    pair_sets("heartbeat.ping_nodes.+", "10.0.0.31", "[\"10.0.0.31\"]");
+    pair_sets("heartbeat.witness", "floating_network", "\"floating_network\"");
+    pair_sets("heartbeat.witness.address", "10.0.0.31", "\"10.0.0.31\"");
+    pair_sets("heartbeat.paths.0.serial.baud", "9600", "9600");
+    pair_sets("heartbeat.paths.1.udp.port", "1694", "1694");
+    pair_sets(
+        "heartbeat.deadtime",
+        "800",
+        "heartbeat.deadtime = 800: there is no field deadtime; did you mean deadtime_ms?",
+    );
+    pair_sets("floating_ips", "10.0.0.20,192.168.2.20", "[\"10.0.0.20\",\"192.168.2.20\"]");
+    pair_sets("floating_ips.+", "192.168.2.20", "[\"192.168.2.20\"]");
+    assert_eq!(get(&sample(), "heartbeat"), Ok(Value::Null));
+    assert_eq!(get(&sample(), "node.unit"), Ok(Value::Null));
+    let paths = set(&of_a_pair(), "heartbeat.paths.+", r#"{"udp": {"one": "192.168.2.21", "two": "192.168.2.22"}}"#);
+    assert_eq!(paths.expect("path").heartbeat.map(|h| h.paths.len()), Some(3));
+    let single = unset(&of_a_pair(), "heartbeat").expect("unset").expect("was there");
+    assert_eq!(unset(&single, "node.unit"), Ok(Some(sample())));
+}

@@ -52,7 +52,7 @@ fn no_line_of_ours_is_wider_than_the_console() {
         rip(long, v6, RequestedState::Offline, ActualState::NonActive),
     ]);
     status.virtual_servers[0].service = format!("tcp {v6}");
-    for line in render(&status, true).lines() {
+    for line in render(&status, None, true).lines() {
         assert!(line.chars().count() <= 79, "{line}");
     }
 }

@@ -26,6 +26,13 @@ pub struct Fake {
     pub failed: Vec<String>,
     pub alarms: Vec<String>,
     pub drift: Vec<String>,
+    pub ha: HaView,
+    /// What each question after a pairing was begun is answered with; the last one stays.
+    pub pairing: Vec<PairingView>,
+    /// Answers every order to the pair.
+    pub refuse: Option<ApiError>,
+    /// What was asked of the pair.
+    pub asked: Vec<String>,
     /// Done just before the next change arrives: somebody else was faster.
     pub before_next_change: Option<fn(&mut Fake)>,
 }
@@ -173,8 +180,57 @@ impl Fake {
             ("POST", route::RECONCILE) => {
                 to_json(&ReconcileView { plan: vec![], drift: self.drift.clone(), pending: vec![], microseconds: 1234 })
             }
+            ("GET", route::HA) => to_json(&self.ha),
+            ("GET", route::PAIRING) => to_json(&self.pairing()),
+            ("POST", route::PAIRING) => {
+                let PairingRequest { step, .. } = read(body)?;
+                self.order(format!("{step:?}"))?;
+                to_json(&self.pairing())
+            }
+            ("POST", route::TAKEOVER) => {
+                let TakeoverRequest { force, .. } = read(body)?;
+                to_json(&self.order(format!("take over, force {force}"))?)
+            }
+            ("POST", route::MAINTENANCE) => {
+                let MaintenanceRequest { on, force, .. } = read(body)?;
+                to_json(&self.order(format!("maintenance {on}, force {force}"))?)
+            }
+            ("POST", route::RESOLVE) => {
+                let ResolveRequest { keep, .. } = read(body)?;
+                to_json(&self.order(format!("keep {keep:?}"))?)
+            }
+            ("POST", route::STANDBY | route::UNPAIR) => {
+                read::<ByRequest>(body)?;
+                to_json(&self.order(path.to_owned())?)
+            }
+            ("GET", path) if path.starts_with("/v1/logs/") => {
+                let line = |n: u32| LogLine {
+                    cursor: n.to_string(),
+                    time: format!("2026-11-21T04:00:0{n}Z"),
+                    text: format!("{} {query} line {n}", path.trim_start_matches("/v1/logs/")),
+                };
+                to_json(&LogView { lines: vec![line(2), line(1)], more: false })
+            }
             _ => return Err(ApiError::new(ErrorCode::NotFound, format!("no route {method} {path}"))),
         })
+    }
+
+    fn pairing(&mut self) -> PairingView {
+        match self.pairing.len() {
+            0 => PairingView::Idle,
+            1 => self.pairing[0].clone(),
+            _ => self.pairing.remove(0),
+        }
+    }
+
+    fn order(&mut self, what: String) -> Result<Done, ApiError> {
+        match &self.refuse {
+            Some(error) => Err(error.clone()),
+            None => {
+                self.asked.push(what.clone());
+                Ok(Done { message: format!("lbd did: {what}.") })
+            }
+        }
     }
 
     fn revision(&self, number: u64) -> Result<Running, ApiError> {

@@ -3,6 +3,7 @@
 //! `%` happen to lbd; `#` is a comment. `BLESS=1 cargo test -p lbctl` writes the answers anew.
 
 mod fake;
+mod pair;
 
 use fake::Fake;
 use std::{
@@ -87,6 +88,13 @@ fn happen(event: &str, fake: &mut Fake) {
         }
         "WebServer2 fails" => fake.failed.push("WebServer2".into()),
         "WebServer1 fails" => fake.failed.push("WebServer1".into()),
+        "the units are a pair" => fake.ha = pair::healthy(),
+        "the cable is pulled and the configuration diverges" => pair::hurt(&mut fake.ha),
+        "the slave waits and is called" => fake.pairing = pair::waits_and_is_called(),
+        "the cable gives no answer" => fake.pairing = pair::no_answer(),
+        "the slave answers" => fake.pairing = pair::answers(),
+        "nobody pairs" => fake.pairing.clear(),
+        "the pair refuses orders" => fake.refuse = Some(pair::refusal()),
         "an alarm and drift" => {
             fake.alarms.push("the store was damaged and rebuilt from its copy".into());
             fake.drift.push("service tcp 10.0.0.99:80 was added by hand".into());
@@ -185,6 +193,19 @@ fn help_fits_the_console() {
         "reconcile",
         "completions",
         "man",
+        "ha",
+        "ha status",
+        "ha takeover",
+        "ha standby",
+        "ha maintenance",
+        "ha pair",
+        "ha pair wait",
+        "ha pair serial",
+        "ha pair network",
+        "ha pair cancel",
+        "ha unpair",
+        "ha resolve",
+        "log",
     ];
     for command in commands {
         let line = format!("lbctl {command} --help").replace("  ", " ");
@@ -216,7 +237,13 @@ fn completions_and_manual_name_every_command() {
         assert!(lbctl(&format!("lbctl completions {shell}"), folder.path()).contains("reconcile"));
     }
     let page = lbctl("lbctl man", folder.path());
-    for section in [".TH LBCTL 1", ".SH \"LBCTL CONFIG SET\"", ".SH \"LBCTL RIP ADD\"", ".SH \"LBCTL RECONCILE\""] {
+    for section in [
+        ".TH LBCTL 1",
+        ".SH \"LBCTL CONFIG SET\"",
+        ".SH \"LBCTL RIP ADD\"",
+        ".SH \"LBCTL HA PAIR NETWORK\"",
+        ".SH \"LBCTL LOG\"",
+    ] {
         assert!(page.contains(section), "{section}");
     }
 }
