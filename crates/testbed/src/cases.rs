@@ -54,6 +54,7 @@ const CASES: &[Case] = &[
     ("sync_marked_connections_find_their_server", sync::marks),
     ("sync_twenty_five_thousand_entries_arrive", sync::many),
     ("sync_daemons_follow_the_pair", sync::reconciled),
+    ("sync_a_removed_entry_binds_on_neither_unit", sync::removed),
     ("sync_messages_are_as_the_kernel_writes_them", sync::as_the_kernel),
     ("fake_and_real_kernel_end_equal", random::fake_and_real),
     ("the_kernels_own_selftest_topology_passes_with_our_ipvsadm", ipvsadm::selftest),

@@ -8,12 +8,15 @@
 //!  start backup on lo (own port and id) -> message: 1 second -> in the table: gone | still there -> stop backup
 //! ```
 //! A template whose client has connections stays until they are gone (`ip_vs_conn_expire`: asked again every minute),
-//! and the next connection gives it its full time again. Where a backup daemon runs already, its pair's templates are
-//! the master's business: refused.
+//! and the next connection gives it its full time again.
+//!
+//! In a pair the backup daemon is there already and stays; it is told by a message that does not leave this machine, and
+//! the other unit as if our master had said it, so that the template does not come back with a take-over.
 
 use super::inspector::{TABLE, read_table};
 use crate::{Cause, Forgotten, Template, transfer};
 use ipvs::{Daemon, DaemonRole, Ipvs, sync};
+use socket2::{Domain, Socket, Type};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     ops::ControlFlow,
@@ -50,31 +53,33 @@ pub(super) fn forget(template: &Template) -> Result<Forgotten, Cause> {
     let Some(protocol) = transfer::number(&template.protocol) else {
         return refused("the template's protocol is not known");
     };
-    let mut kernel = Ipvs::open()?;
-    if kernel.daemons()?.iter().any(|d| d.role == DaemonRole::Backup) {
-        return refused("connections are received from the other unit of the pair; remove the entry there");
-    }
-    // A port and an id that nobody else on this machine can know beforehand.
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = free_port()?;
-    let sync_id = 1 + (port % 255) as u8;
     let Template { client, virtual_server, real_server, .. } = *template;
     // Seconds, from now on: 0 would mean three minutes.
     let named = sync::Connection::template(protocol, client, virtual_server, real_server, 1);
-    let mut message = sync::Message::new(sync_id, LONGEST_MESSAGE);
-    if message.push(&named).is_err() {
-        return refused("the template's server is of another address family than its clients");
-    }
-    let mut daemon = Daemon::new(DaemonRole::Backup, "lo", sync_id.into());
-    daemon.port = port;
-    // Link-local multicast; on the loopback it reaches nobody else.
-    daemon.group = Some(IpAddr::V4(sync::GROUP));
-    kernel.start_daemon(daemon)?;
-    let _stopped = Backup(kernel);
-    let socket = socket2::Socket::from(socket);
-    socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
-    socket.set_multicast_loop_v4(true)?;
-    socket.send_to(message.bytes(), &SocketAddr::from((sync::GROUP, port)).into())?;
+    let mut kernel = Ipvs::open()?;
+    let running = kernel.daemons()?;
+    let of = |role| running.iter().find(|daemon| daemon.role == role);
+    let _stopped = match of(DaemonRole::Backup) {
+        Some(backup) => {
+            tell(&named, backup, Reach::Here)?;
+            if let Some(master) = of(DaemonRole::Master) {
+                tell(&named, master, Reach::Network)?;
+            }
+            None
+        }
+        None => {
+            // A port and an id that nobody else on this machine can know beforehand.
+            let port = free_port()?;
+            let mut daemon = Daemon::new(DaemonRole::Backup, "lo", 1 + u32::from(port % 255));
+            daemon.port = port;
+            // Link-local multicast; on the loopback it reaches nobody else.
+            daemon.group = Some(IpAddr::V4(sync::GROUP));
+            kernel.start_daemon(daemon.clone())?;
+            let stopped = Backup(kernel);
+            tell(&named, &daemon, Reach::Here)?;
+            Some(stopped)
+        }
+    };
     // Its second runs from when the daemon reads the message.
     let sent = Instant::now();
     let mut heard = None;
@@ -88,6 +93,32 @@ pub(super) fn forget(template: &Template) -> Result<Forgotten, Cause> {
         }
     }
     Err(Cause::NoAnswer(LONGEST))
+}
+
+/// How far a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Here,
+    Network,
+}
+
+/// Says it under that daemon's id on its card.
+fn tell(named: &sync::Connection, daemon: &Daemon, reach: Reach) -> Result<(), Cause> {
+    let IpAddr::V4(group) = daemon.group.unwrap_or(IpAddr::V4(sync::GROUP)) else {
+        return Err(Cause::Refused("connections are synchronised over IPv6, which others do on this unit".into()));
+    };
+    let mut message = sync::Message::new(u8::try_from(daemon.sync_id).unwrap_or(0), LONGEST_MESSAGE);
+    if message.push(named).is_err() {
+        let why = "the template's server is of another address family than its clients";
+        return Err(Cause::Refused(why.to_owned()));
+    }
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.bind_device(Some(daemon.interface.as_bytes()))?;
+    socket.set_multicast_loop_v4(reach == Reach::Here)?;
+    // With 0 no card sends it.
+    socket.set_multicast_ttl_v4(if reach == Reach::Here { 0 } else { 1 })?;
+    socket.send_to(message.bytes(), &SocketAddr::from((group, daemon.port)).into())?;
+    Ok(())
 }
 
 /// Seconds that the template has left.

@@ -4,7 +4,7 @@ use super::{
     net::Netns,
     topology::{Appliance, Lab, guide, guide_nat},
     wait,
-    web::{Server, fetch, get, udp_ask, udp_server},
+    web::{Server, fetch, get, reset, udp_ask, udp_server},
 };
 use anyhow::{Result, ensure};
 use lb_model::{Config, ForwardingMethod, Persistence, Service, Tunnel};
@@ -201,13 +201,6 @@ pub fn removed_persistence() -> Result<()> {
     let appliance = Appliance::start(&lab.lb)?;
     appliance.apply(&config)?;
     appliance.wait_for(&["active", "active"])?;
-    // The kernel remembers a closed connection for two minutes, one that was reset for ten seconds.
-    let reset = || -> Result<()> {
-        let stream = std::net::TcpStream::connect("10.0.0.21:80")?;
-        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &at_once)?;
-        Ok(())
-    };
     lab.client.inside(reset)?;
     let templates = || {
         let kind = lb_api::ConnectionKind::Persistent;

@@ -8,10 +8,10 @@ mod pair;
 use super::{
     topology::C_TOOL,
     wait,
-    web::{Server, get},
+    web::{Server, get, reset},
 };
 use anyhow::{Context, Result, ensure};
-use lb_kernel::transfer::Pace;
+use lb_kernel::{Forgotten, transfer::Pace};
 use pair::{BACKUP_ID, Pair, Unit, VIP};
 use std::{
     io::{Read, Write},
@@ -249,6 +249,28 @@ pub fn reconciled() -> Result<()> {
     ensure!(did == ["ipvs: stop sync master", "ipvs: stop sync backup"], "{did:?}");
     let daemons = pair.a.run(C_TOOL, &["-L", "--daemon"])?;
     ensure!(!daemons.contains("sync"), "{daemons}");
+    Ok(())
+}
+
+/// While both units' daemons run.
+pub fn removed() -> Result<()> {
+    let pair = Pair::new()?;
+    let _rs1 = Server::start(&pair.rs1, "0.0.0.0:80", "rs1")?;
+    pair.service(&["-t", VIP, "-s", "rr", "-p", "300"], &[("192.168.2.50:80", "-m")])?;
+    pair.serves(&pair.a)?;
+    let [a, b] = [Unit::new(&pair.a, 1, 2)?, Unit::new(&pair.b, 2, 1)?];
+    a.reconcile(true)?;
+    b.reconcile(true)?;
+    pair.client.inside(reset)?;
+    // The connection, which the kernel remembers for ten seconds, and the entry.
+    let bound = wait("a persistent entry", || a.templates(), |t| t.len() == 1)?;
+    wait("the other unit has it", || b.templates(), |t| t.len() == 1)?;
+    for ns in [&pair.a, &pair.b] {
+        wait("the connection is forgotten", || pair.entries(ns), |n| *n == 1)?;
+    }
+    ensure!(a.forget(bound[0].clone())? == Forgotten::Gone, "in use");
+    wait("the other unit has forgotten it", || b.templates(), Vec::is_empty)?;
+    ensure!(a.reconcile(true)?.is_empty() && b.reconcile(true)?.is_empty(), "the daemons are as before");
     Ok(())
 }
 

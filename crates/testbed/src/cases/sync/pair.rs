@@ -6,7 +6,7 @@ use crate::cases::{
 };
 use anyhow::{Context, Result, ensure};
 use lb_kernel::{
-    Kernel, Linux, Paths,
+    Connection, Forgotten, Kernel, Linux, Paths, Template,
     transfer::{
         Digest, DigestKey, End, Held, OtherTable, Pace, Report, Transfer, send_table, table_digest, table_held,
     },
@@ -176,6 +176,27 @@ impl Unit {
     pub fn new(ns: &Netns, own: u8, other: u8) -> Result<Unit> {
         let pair = SyncPair { master: daemon(own)?, backup: daemon(other)? };
         Ok(Unit { ns: ns.clone(), dir: tempfile::tempdir()?, pair })
+    }
+
+    pub fn templates(&self) -> Result<Vec<Template>> {
+        let paths = paths(self.dir.path());
+        self.ns.inside(move || {
+            let mut found = Vec::new();
+            let whole = Linux::open(paths)?.inspector().connections(&mut |c| {
+                let Connection { client, virtual_server, real_server, .. } = *c;
+                if c.is_template() {
+                    found.push(Template { protocol: c.protocol.to_owned(), client, virtual_server, real_server });
+                }
+                ControlFlow::Continue(())
+            })?;
+            ensure!(whole.is_continue(), "broken off");
+            Ok(found)
+        })
+    }
+
+    pub fn forget(&self, template: Template) -> Result<Forgotten> {
+        let paths = paths(self.dir.path());
+        self.ns.inside(move || Ok(Linux::open(paths)?.inspector().forget(&template)?))
     }
 
     /// What was done, of what concerns synchronisation.
