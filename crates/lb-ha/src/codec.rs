@@ -18,7 +18,10 @@ pub const TAG: usize = 16;
 const MAGIC: [u8; 2] = *b"HB";
 const HEAD: usize = 6;
 const FIXED: usize = HEAD + 53;
-const LANE: usize = 7;
+/// What each path adds to a frame.
+pub(crate) const LANE: usize = 7;
+/// A frame without its lanes.
+pub(crate) const FIXED_AND_TAG: usize = FIXED + TAG;
 /// The longest frame.
 pub const MAX_FRAME: usize = FIXED + MAX_PATHS * LANE + TAG;
 /// The shortest: no lanes.

@@ -10,17 +10,20 @@
 //!
 //! - [`node`]: the façade; [`core`]: the state machine, drawn there; [`link`]: sessions, copies, path quality.
 //! - [`codec`], [`frame`], [`serial`]: bytes, documented in `docs/heartbeat-protocol.md`.
+//! - [`document`], [`key_file`]: what the daemon reads at its start and at each change.
 //! - [`trace`]: what happened to a node, played again.
 //! - `sim` (feature `sim`): two nodes, lossy paths, drifting clocks, freezes, reboots, and the audit.
 //!
-//! It refuses to know addresses, interfaces and keys at rest. Tested by unit tests, a million simulated
+//! Only [`document`] knows addresses and interfaces; the machine does not. Tested by unit tests, a million simulated
 //! schedules, a model checker and seeded defects: `docs/testing.md`.
 #![forbid(unsafe_code)]
 
 pub mod codec;
 pub mod core;
 mod defect;
+pub mod document;
 pub mod frame;
+pub mod key_file;
 pub mod link;
 pub mod node;
 pub mod reason;
@@ -36,7 +39,9 @@ pub use codec::{Codec, Key, Refused};
 pub use core::{Command, Hands, Probe};
 #[cfg(feature = "sim")]
 pub use defect::Defect;
+pub use document::Document;
 pub use frame::Frame;
+pub use key_file::Keys;
 pub use node::{Event, Node, Output, Start, Status};
 pub use reason::{Alarm, Note, Reason, Refusal};
 pub use settings::{NodeId, Path, Settings, Witness};
