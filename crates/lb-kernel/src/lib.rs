@@ -5,15 +5,19 @@
 //! announcements of new addresses; and reads what people want to see ([`Inspect`]). It decides nothing: [`lb_plan`] says what to do, and one [`Action`]
 //! done twice is the same as done once. It never flushes, and touches nothing that is not in an action.
 //!
+//! For heartbeat: [`Floating`] addresses with a lease, an [`Ear`] for who claims them, a [`LinkWatch`], [`realtime`].
+//!
 //! [`Linux`] is the kernel of the calling thread's network namespace; [`Fake`] has the same semantics in
 //! memory and can be told to fail. Both pass the stories in `conformance` (feature of that name): the fake
 //! in every test run, Linux as root in a namespace and, with IPVS, in a guest.
 
 mod error;
 mod fake;
+pub mod floating;
 mod inspect;
 mod linux;
 mod machine;
+pub mod realtime;
 mod table;
 pub mod transfer;
 
@@ -22,11 +26,14 @@ pub mod conformance;
 
 pub use error::{Cause, KernelError};
 pub use fake::{Fake, FakeState};
+pub use floating::{FakeFloating, Floating, FloatingAddress};
 pub use inspect::{
     AddressOwner, CardSeen, Connection, Counters, DestCounters, Forgotten, Inspect, Network, RouteOrigin, RouteSeen,
     ServiceCounters, Template, Totals,
 };
-pub use linux::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, Linux, ROUTE_OWNER};
+pub use linux::{
+    ADDRESS_OWNER, Ear, HEARTBEAT_ADDRESS_OWNER, Heard, LinkWatch, Linux, LinuxFloating, NOTE, ROUTE_OWNER, Said,
+};
 pub use machine::{CardCounters, Machine};
 
 use lb_plan::{Action, Desired, Observed};

@@ -6,22 +6,29 @@
 
 mod announce;
 mod daemons;
+mod ear;
 mod files;
 mod firewall;
+mod floating;
 mod forget;
 mod inspector;
 mod journal;
+mod link_watch;
 mod net;
+mod route_socket;
 mod services;
 mod transfer;
 
 use crate::{Cause, Inspect, Kernel, KernelError, Paths};
 use announce::Announcer;
 use daemons::Daemons;
+pub use ear::{Ear, Heard, NOTE, Said};
 use files::Files;
 use firewall::Firewall;
+pub use floating::LinuxFloating;
 use inspector::Inspector;
 use lb_plan::{Action, Desired, Observed};
+pub use link_watch::LinkWatch;
 use net::Net;
 pub use net::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, ROUTE_OWNER};
 use services::Services;

@@ -13,6 +13,8 @@ const TIMES: usize = 3;
 
 const ETH_P_IP6: u16 = 0x86dd;
 const ETH_P_ARP: u16 = 0x0806;
+const REQUEST: u8 = 1;
+const REPLY: u8 = 2;
 
 pub(super) struct Announcer(Socket);
 
@@ -31,7 +33,7 @@ impl Announcer {
     pub(super) fn announce(&self, card: &Card, address: &Address) {
         let Some(mac) = card.mac else { return };
         let (frame, protocol) = match address.net.addr() {
-            IpAddr::V4(a) => (gratuitous_arp(mac, a).to_vec(), ETH_P_ARP),
+            IpAddr::V4(a) => (gratuitous_arp(REQUEST, mac, a).to_vec(), ETH_P_ARP),
             IpAddr::V6(a) => (neighbour_advertisement(mac, a).to_vec(), ETH_P_IP6),
         };
         let to = link_address(card.index, protocol);
@@ -42,11 +44,30 @@ impl Announcer {
             }
         }
     }
+
+    /// Once, and for IPv4 also as a reply: some machines learn from the one only, some from the other (RFC 5227,
+    /// section 3).
+    pub(super) fn once(&self, card: &Card, address: IpAddr) {
+        let Some(mac) = card.mac else { return };
+        let said = match address {
+            IpAddr::V4(a) => [REQUEST, REPLY].into_iter().try_for_each(|operation| {
+                let frame = gratuitous_arp(operation, mac, a);
+                self.0.send_to(&frame, &link_address(card.index, ETH_P_ARP)).map(drop)
+            }),
+            IpAddr::V6(a) => {
+                let frame = neighbour_advertisement(mac, a);
+                self.0.send_to(&frame, &link_address(card.index, ETH_P_IP6)).map(drop)
+            }
+        };
+        if let Err(error) = said {
+            tracing::debug!(%address, %error, "cannot announce");
+        }
+    }
 }
 
 /// packet(7): `sendto` needs no more than the interface and the protocol; the frame has its own header.
 #[expect(unsafe_code, reason = "socket2 and nix make no link-layer address to send to")]
-fn link_address(index: u32, protocol: u16) -> SockAddr {
+pub(super) fn link_address(index: u32, protocol: u16) -> SockAddr {
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: `sockaddr_ll` is plain data, valid for every bit pattern, and no larger than `sockaddr_storage`,
     // which `view_as` checks.
@@ -60,13 +81,13 @@ fn link_address(index: u32, protocol: u16) -> SockAddr {
 }
 
 /// RFC 5227, section 3: an ARP announcement is a request for the address by its owner, to everybody.
-fn gratuitous_arp(mac: [u8; 6], address: Ipv4Addr) -> [u8; 42] {
+fn gratuitous_arp(operation: u8, mac: [u8; 6], address: Ipv4Addr) -> [u8; 42] {
     let mut frame = [0; 42];
     frame[..6].fill(0xff);
     frame[6..12].copy_from_slice(&mac);
     frame[12..14].copy_from_slice(&ETH_P_ARP.to_be_bytes());
-    // Ethernet, IPv4, lengths 6 and 4, request (RFC 826).
-    frame[14..22].copy_from_slice(&[0, 1, 8, 0, 6, 4, 0, 1]);
+    // Ethernet, IPv4, lengths 6 and 4 (RFC 826).
+    frame[14..22].copy_from_slice(&[0, 1, 8, 0, 6, 4, 0, operation]);
     frame[22..28].copy_from_slice(&mac);
     frame[28..32].copy_from_slice(&address.octets());
     frame[38..42].copy_from_slice(&address.octets());
@@ -103,7 +124,7 @@ fn neighbour_advertisement(mac: [u8; 6], address: Ipv6Addr) -> [u8; 86] {
 }
 
 /// RFC 8200, section 8.1, with RFC 1071's sum.
-fn checksum6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, payload: &[u8]) -> u16 {
+pub(super) fn checksum6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, payload: &[u8]) -> u16 {
     let words = |bytes: &[u8]| -> u32 {
         bytes.chunks(2).map(|w| u32::from(w[0]) << 8 | w.get(1).map_or(0, |b| u32::from(*b))).sum()
     };

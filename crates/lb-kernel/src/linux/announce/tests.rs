@@ -10,7 +10,7 @@ fn gratuitous_arp_byte_for_byte() {
         0x52, 0x54, 0x00, 0x12, 0x34, 0x56, 10, 0, 0, 20, // sender
         0, 0, 0, 0, 0, 0, 10, 0, 0, 20, // target
     ];
-    assert_eq!(gratuitous_arp(MAC, Ipv4Addr::new(10, 0, 0, 20)), expected);
+    assert_eq!(gratuitous_arp(REQUEST, MAC, Ipv4Addr::new(10, 0, 0, 20)), expected);
 }
 
 #[test]
