@@ -116,15 +116,32 @@ impl Document {
         }
         match self.settings.witness {
             Some(Witness::Address(address)) => {
-                self.must_be_elsewhere("settings/witness/address", address, &mut found);
+                let at = "settings/witness/address";
+                self.must_be_elsewhere(at, address, &mut found);
+                if address.is_ipv6() {
+                    // Its question would not be seen by the other node: see `docs/heartbeat-protocol.md`.
+                    found.add(at, address, "must be an IPv4 address", "give the witness's IPv4 address");
+                } else if !self.floating.is_empty() && self.witness_interface().is_none() {
+                    let hint = "give an address in the network of a floating address";
+                    found.add(at, address, "is in no network that carries a floating address", hint);
+                }
             }
-            Some(Witness::FloatingNetwork) if self.floating.is_empty() => {
-                let hint = "add a floating address, or name the witness's address";
-                found.add("settings/witness", "floating_network", "there is no floating address", hint);
+            Some(Witness::FloatingNetwork) if self.witness_interface().is_none() => {
+                let hint = "add a floating IPv4 address, or name the witness's address";
+                found.add("settings/witness", "floating_network", "there is no floating IPv4 address", hint);
             }
             Some(Witness::FloatingNetwork) | None => {}
         }
         found.0
+    }
+
+    /// The interface on which a witness is asked.
+    pub fn witness_interface(&self) -> Option<&IfName> {
+        let found = match self.settings.witness? {
+            Witness::Address(address) => self.floating.iter().find(|floating| floating.net.contains(&address)),
+            Witness::FloatingNetwork => self.floating.iter().find(|floating| floating.net.addr().is_ipv4()),
+        };
+        found.map(|floating| &floating.interface)
     }
 
     fn floating_problems(&self, found: &mut Found) {

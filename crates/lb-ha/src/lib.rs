@@ -11,6 +11,7 @@
 //! - [`node`]: the façade; [`core`]: the state machine, drawn there; [`link`]: sessions, copies, path quality.
 //! - [`codec`], [`frame`], [`serial`]: bytes, documented in `docs/heartbeat-protocol.md`.
 //! - [`document`], [`key_file`]: what the daemon reads at its start and at each change.
+//! - [`control`]: what is said on the daemon's status socket.
 //! - [`trace`]: what happened to a node, played again.
 //! - `sim` (feature `sim`): two nodes, lossy paths, drifting clocks, freezes, reboots, and the audit.
 //!
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod control;
 pub mod core;
 mod defect;
 pub mod document;

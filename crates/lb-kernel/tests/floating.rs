@@ -191,10 +191,12 @@ fn a_probe_finds_who_has_the_address() {
         });
         assert!(!two().iter().any(|floating| answers.contains(&floating.address)), "{answers:?}");
         ip("link set eth0 down");
-        let mut ear = Ear::open().expect("opened");
+        let (mut ear, mut watch) = (Ear::open().expect("opened"), LinkWatch::open().expect("opened"));
         assert!(ear.probe(&two()[0]).is_err(), "no link is not the same as no answer");
         ip("link set eth0 up");
-        ear.look().expect("looked");
+        until("a link", || watch.take_news().is_ok() && watch.up("eth0"));
+        ear.follow(&watch);
+        ear.probe(&two()[0]).expect("sent");
     });
 }
 

@@ -7,6 +7,7 @@
 
 use super::{
     announce::{checksum6, link_address},
+    link_watch::LinkWatch,
     route_socket::{CardState, RouteSocket},
 };
 use crate::{Cause, KernelError, floating::FloatingAddress};
@@ -85,8 +86,12 @@ impl Ear {
         open().map_err(doing)
     }
 
-    /// Learns names, numbers and hardware addresses of the cards anew: after a change of links.
-    pub fn look(&mut self) -> Result<(), Cause> {
+    /// Takes over what the watch knows of the cards: after it had news. Asks the kernel nothing.
+    pub fn follow(&mut self, watch: &LinkWatch) {
+        self.cards.clone_from(watch.links());
+    }
+
+    fn look(&mut self) -> Result<(), Cause> {
         self.cards = self.route.cards()?.into_iter().map(|card| (card.name.clone(), card)).collect();
         Ok(())
     }

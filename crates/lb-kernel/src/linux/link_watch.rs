@@ -43,6 +43,10 @@ impl LinkWatch {
         self.links.get(interface).is_some_and(|card| card.runs)
     }
 
+    pub(super) fn links(&self) -> &HashMap<String, CardState> {
+        &self.links
+    }
+
     /// To be watched for being readable.
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.news.as_fd()

@@ -1,0 +1,167 @@
+//! Whether this node can serve: lbd answers, the floating addresses' interfaces have links, the disk takes writes.
+//!
+//! lbd is asked on its socket, beside the loop; the disk by a thread of its own, which may hang as long as it likes:
+//! that is what it is to find out. [`Fitness`] keeps the reasons; a node is unfit while there is one.
+
+use crate::outlet::STACK;
+use lb_kernel::Ear;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Write},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    sync::mpsc::UnboundedSender,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+/// lbd is asked this often, and may take so long for one answer.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(2);
+/// Applying a large configuration keeps lbd busy for a while.
+const LBD_SILENCE: Duration = Duration::from_secs(5);
+const WRITE_EVERY: Duration = Duration::from_secs(5);
+/// A disk that takes longer is none.
+const DISK_SILENCE: Duration = Duration::from_secs(20);
+/// `lb_api::route::SUMMARY`: cheap, and answered by the engine's own loop.
+const QUESTION: &[u8] = b"GET /v1/summary HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\n\r\n";
+const ANSWERED: &[u8] = b"HTTP/1.1 200";
+
+/// The reasons, by what they are about.
+#[derive(Debug, Default)]
+pub struct Fitness {
+    reasons: BTreeMap<String, String>,
+    told: Option<Vec<String>>,
+}
+
+impl Fitness {
+    pub fn set(&mut self, about: &str, reason: Option<String>) {
+        match reason {
+            Some(reason) => drop(self.reasons.insert(about.to_owned(), reason)),
+            None => drop(self.reasons.remove(about)),
+        }
+    }
+
+    /// Forgets what is about these: a prefix.
+    pub fn clear(&mut self, about: &str) {
+        self.reasons.retain(|key, _| !key.starts_with(about));
+    }
+
+    /// The reasons, if they are others than the last time.
+    pub fn news(&mut self) -> Option<Vec<String>> {
+        let reasons: Vec<String> = self.reasons.values().cloned().collect();
+        let news = self.told.as_ref() != Some(&reasons);
+        news.then(|| {
+            self.told = Some(reasons.clone());
+            reasons
+        })
+    }
+}
+
+/// Asks lbd for ever; tells whenever what is wrong with it changes.
+pub async fn watch_lbd(socket: PathBuf, told: UnboundedSender<Option<String>>) {
+    let mut answered = None::<Instant>;
+    let mut said = None;
+    let mut ticks = interval(ASK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = match timeout(ANSWER, ask_lbd(&socket)).await {
+            Ok(Ok(())) => {
+                answered = Some(Instant::now());
+                None
+            }
+            Ok(Err(error)) => Some(format!("lbd does not answer: {error}")),
+            Err(_) => Some("lbd does not answer in time".to_owned()),
+        };
+        let patient = answered.is_some_and(|at| at.elapsed() < LBD_SILENCE);
+        if now.is_some() && patient || said.as_ref() == Some(&now) {
+            continue;
+        }
+        if told.send(now.clone()).is_err() {
+            return;
+        }
+        said = Some(now);
+    }
+}
+
+async fn ask_lbd(socket: &Path) -> io::Result<()> {
+    let mut lbd = UnixStream::connect(socket).await?;
+    lbd.write_all(QUESTION).await?;
+    let mut answer = [0; ANSWERED.len()];
+    lbd.read_exact(&mut answer).await?;
+    if answer == *ANSWERED { Ok(()) } else { Err(io::Error::other("it says that something is wrong")) }
+}
+
+/// What the thread for slow things has found out, and when.
+#[derive(Clone)]
+pub struct Slow(Arc<Mutex<SlowState>>);
+
+struct SlowState {
+    /// When the last write ended, or the thread began.
+    wrote: Instant,
+    error: Option<String>,
+    /// Whose neighbours are wanted, and those found.
+    interface: Option<String>,
+    neighbours: Vec<Ipv4Addr>,
+}
+
+impl Slow {
+    pub fn start(state: &Path) -> io::Result<Slow> {
+        let found = SlowState { wrote: Instant::now(), error: None, interface: None, neighbours: Vec::new() };
+        let slow = Slow(Arc::new(Mutex::new(found)));
+        let (ours, file) = (slow.clone(), state.join("disk"));
+        thread::Builder::new().name("slow".into()).stack_size(STACK).spawn(move || {
+            let mut ear = None;
+            loop {
+                let wrote = write(&file).err().map(|error| format!("the disk takes no writes: {error}"));
+                let wanted = ours.with(|state| {
+                    (state.wrote, state.error) = (Instant::now(), wrote);
+                    state.interface.clone()
+                });
+                if let Some(interface) = wanted {
+                    if ear.is_none() {
+                        ear = Ear::open().ok();
+                    }
+                    let found = ear.as_mut().and_then(|ear| ear.neighbours(&interface).ok());
+                    ours.with(|state| state.neighbours = found.unwrap_or_default());
+                }
+                thread::sleep(WRITE_EVERY);
+            }
+        })?;
+        Ok(slow)
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut SlowState) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is wrong with the disk.
+    pub fn disk(&self) -> Option<String> {
+        self.with(|state| {
+            let hangs = state.wrote.elapsed() > DISK_SILENCE;
+            let seconds = state.wrote.elapsed().as_secs() / 10 * 10;
+            if hangs { Some(format!("the disk has taken no write for {seconds} s")) } else { state.error.clone() }
+        })
+    }
+
+    pub fn neighbours(&self, interface: Option<&str>) -> Vec<Ipv4Addr> {
+        self.with(|state| {
+            state.interface = interface.map(str::to_owned);
+            state.neighbours.clone()
+        })
+    }
+}
+
+fn write(file: &Path) -> io::Result<()> {
+    let mut file = File::create(file)?;
+    file.write_all(b"this node can write\n")?;
+    file.sync_data()
+}

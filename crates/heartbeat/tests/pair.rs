@@ -1,0 +1,274 @@
+//! Two real daemons in two network namespaces: two networks between them, a null-modem cable of two pseudo terminals,
+//! and a client beside them. Needs root; says so and passes without.
+//!
+//! After every step, and continuously between them, an audit asks both kernels who has the floating addresses: never
+//! two while any path works. Steps wait for states, at most [`rig::LIMIT`]. What the client saw is printed, not judged.
+
+mod rig;
+
+use rig::{Pair, in_pair};
+use std::time::Duration;
+
+#[test]
+fn one_owner_from_the_start_and_the_other_takes_over_from_a_dead_one() {
+    in_pair("death", |pair| {
+        pair.start_both();
+        let active = pair.active();
+        pair.step("power off of the active one: daemon killed and its cables cut", |pair| {
+            pair.power_off(active);
+            pair.until_active(1 - active);
+        });
+        pair.step("it comes back: nothing moves", |pair| {
+            pair.power_on(active);
+            pair.until_standby(active);
+            assert_eq!(pair.active(), 1 - active);
+        });
+    });
+}
+
+/// The kernel lets go by itself, also if nobody starts the daemon again; the peer waits for that, because the address
+/// still answers.
+#[test]
+fn a_killed_daemon_leaves_its_addresses_for_the_lease_at_most() {
+    in_pair("kill", |pair| {
+        pair.start_both();
+        let active = pair.active();
+        pair.step("SIGKILL of the active daemon, not started again", |pair| {
+            pair.kill(active);
+            pair.until_active(1 - active);
+        });
+        pair.step("started again: it removes what is left and stands by", |pair| {
+            pair.start(active);
+            pair.until_standby(active);
+        });
+        let active = pair.active();
+        pair.step("SIGKILL of the active daemon, started again at once", |pair| {
+            pair.kill(active);
+            pair.start(active);
+            pair.until_settled();
+        });
+    });
+}
+
+#[test]
+fn a_frozen_daemon_loses_its_addresses_and_stands_by_when_it_wakes() {
+    in_pair("freeze", |pair| {
+        pair.start_both();
+        let active = pair.active();
+        pair.step("SIGSTOP of the active daemon", |pair| {
+            pair.signal(active, nix::sys::signal::Signal::SIGSTOP);
+            pair.until_active(1 - active);
+        });
+        pair.step("SIGCONT", |pair| {
+            pair.signal(active, nix::sys::signal::Signal::SIGCONT);
+            pair.until_standby(active);
+            assert_eq!(pair.active(), 1 - active);
+        });
+        pair.step("SIGSTOP and SIGCONT of the stand-by daemon", |pair| {
+            pair.signal(active, nix::sys::signal::Signal::SIGSTOP);
+            pair.sleeps(Duration::from_millis(600));
+            pair.signal(active, nix::sys::signal::Signal::SIGCONT);
+            pair.until_standby(active);
+            assert_eq!(pair.active(), 1 - active, "a node that slept does not take over");
+        });
+    });
+}
+
+/// One path is enough, whichever it is; and only while all are cut may both serve.
+#[test]
+fn cut_paths() {
+    in_pair("paths", |pair| {
+        pair.start_both();
+        let active = pair.active();
+        for path in 0..3 {
+            pair.step(&format!("path {path} cut and healed"), |pair| {
+                pair.cut(path);
+                pair.until("the path is down", |pair| !pair.status(active).path_up(path));
+                assert_eq!(pair.active(), active);
+                pair.heal(path);
+                pair.until("the path is up", |pair| pair.status(active).path_up(path));
+            });
+        }
+        assert_eq!(pair.active(), active, "nothing has moved");
+        pair.two_owners_allowed(true);
+        pair.step("all paths cut, the clients' network too: both serve", |pair| {
+            (0..3).for_each(|path| pair.cut(path));
+            pair.until("two owners", |pair| (0..2).all(|node| pair.status(node).state == "active"));
+        });
+        pair.step("one path healed: one steps down", |pair| {
+            pair.heal(0);
+            pair.until_settled();
+        });
+        pair.two_owners_allowed(false);
+        (1..3).for_each(|path| pair.heal(path));
+        pair.until_settled();
+        pair.step(
+            "all heartbeat paths cut, but the floating network works: the address answers, nobody takes",
+            |pair| {
+                let active = pair.active();
+                (0..3).for_each(|path| pair.block(path));
+                pair.until("an alarm", |pair| pair.status(1 - active).alarms.contains(&"address_answers".to_owned()));
+                assert_eq!(pair.active(), active);
+                (0..3).for_each(|path| pair.unblock(path));
+                pair.until_settled();
+                assert_eq!(pair.active(), active);
+            },
+        );
+    });
+}
+
+#[test]
+fn operators_move_it_and_are_told() {
+    in_pair("operators", |pair| {
+        pair.start_both();
+        for _ in 0..3 {
+            let active = pair.active();
+            pair.step("stand-by", |pair| {
+                assert_eq!(pair.ask(active, r#""standby""#), r#""done""#);
+                pair.until_active(1 - active);
+            });
+            pair.step("take-over", |pair| {
+                assert_eq!(pair.ask(active, r#"{"takeover":{}}"#), r#""done""#);
+                pair.until_active(active);
+            });
+        }
+        let active = pair.active();
+        let refused = pair.ask(active, r#"{"takeover":{"force":true}}"#);
+        assert_eq!(refused, r#"{"refused":{"reason":"already_active","text":"this node serves already"}}"#);
+        assert!(pair.ask(active, r#"{"takeover":{"now":true}}"#).contains("unknown field"));
+        assert!(pair.ask(active, "hello").starts_with(r#"{"error""#));
+        pair.step("maintenance", |pair| {
+            assert_eq!(pair.ask(active, r#"{"maintenance":{"on":true}}"#), r#""done""#);
+            pair.until_active(1 - active);
+            assert!(pair.ask(1 - active, r#""standby""#).contains("peer_cannot_serve"));
+            assert_eq!(pair.ask(active, r#"{"maintenance":{"on":false}}"#), r#""done""#);
+        });
+        pair.step("SIGTERM: hands over, then ends", |pair| {
+            let active = pair.active();
+            pair.signal(active, nix::sys::signal::Signal::SIGTERM);
+            pair.until_ended(active);
+            pair.until_active(1 - active);
+            pair.start(active);
+            pair.until_standby(active);
+        });
+        pair.step("shutdown by the socket", |pair| {
+            let active = pair.active();
+            assert_eq!(pair.ask(active, r#""shutdown""#), r#""done""#);
+            pair.until_ended(active);
+            pair.until_active(1 - active);
+        });
+        pair.step("the last one ends too: nobody has the addresses", |pair| {
+            let active = pair.active();
+            pair.signal(active, nix::sys::signal::Signal::SIGINT);
+            pair.until_ended(active);
+            assert_eq!(pair.owners(), [false, false]);
+        });
+    });
+}
+
+/// Whoever serves goes on; a document that makes no sense changes nothing.
+#[test]
+fn settings_are_read_anew_without_a_gap() {
+    in_pair("reload", |pair| {
+        pair.start_both();
+        let active = pair.active();
+        pair.step("a third floating address", |pair| {
+            for node in 0..2 {
+                pair.edit(node, r#""floating":["#, r#""floating":[{"interface":"lan","net":"10.9.0.21/24"},"#);
+            }
+            pair.until("it is there", |pair| pair.has(active, "10.9.0.21"));
+            assert_eq!(pair.active(), active);
+        });
+        pair.step("and away again", |pair| {
+            for node in 0..2 {
+                pair.edit(node, r#"{"interface":"lan","net":"10.9.0.21/24"},"#, "");
+            }
+            pair.until("it is gone", |pair| !pair.has(active, "10.9.0.21"));
+        });
+        pair.step("a bad document", |pair| {
+            pair.edit(active, r#""deadtime_ms":400"#, r#""deadtime_ms":1"#);
+            pair.until("it is refused", |pair| pair.log(active).contains("/settings/deadtime_ms"));
+            assert_eq!(pair.active(), active);
+            assert!(pair.ask(active, r#""status""#).contains(r#""deadtime_ms":400"#), "the old one is in force");
+            pair.edit(active, r#""deadtime_ms":1"#, r#""deadtime_ms":400"#);
+        });
+        pair.step("other times, first on one node, then on the other", |pair| {
+            for node in [active, 1 - active] {
+                pair.edit(node, r#""deadtime_ms":400"#, r#""deadtime_ms":800"#);
+                pair.until("in force", |pair| pair.ask(node, r#""status""#).contains(r#""deadtime_ms":800"#));
+            }
+        });
+        pair.step("keys change: both accept the new, both seal with it, both forget the old", |pair| {
+            for keys in [rig::BOTH_KEYS, rig::NEW_KEY_FIRST, rig::NEW_KEY] {
+                for node in 0..2 {
+                    pair.set_keys(node, keys);
+                }
+                let before = pair.status(active).new_frames;
+                pair.until("both speak", |pair| pair.status(active).new_frames > before + 10);
+            }
+            assert_eq!(pair.status(active).refused, 0);
+        });
+        assert_eq!(pair.active(), active, "nothing has moved");
+        assert_eq!(pair.moves(), 0);
+    });
+}
+
+/// Random bytes, true frames played again, and true frames with a bit changed: refused, counted, nothing moves.
+#[test]
+fn what_strangers_send_moves_nothing() {
+    in_pair("forged", |pair| {
+        pair.start_both();
+        let active = pair.active();
+        let sent = pair.forge(active, 20_000);
+        pair.until("they are counted", |pair| {
+            let status = pair.status(active);
+            status.refused + status.old >= sent / 4
+        });
+        let status = pair.status(active);
+        println!("forged: {sent} sent, {} refused, {} played back", status.refused, status.old);
+        assert!(status.old > 0 && status.refused > 0);
+        assert_eq!((pair.active(), pair.moves()), (active, 0));
+        assert!(pair.status(1 - active).state == "standby");
+    });
+}
+
+/// What an administrator removes by hand is noticed, and the other node serves.
+#[test]
+fn an_address_removed_by_hand_moves_to_the_peer() {
+    in_pair("by hand", |pair| {
+        pair.start_both();
+        let active = pair.active();
+        pair.step("ip addr del", |pair| {
+            pair.remove_by_hand(active);
+            pair.until_active(1 - active);
+        });
+        pair.step("the floating interface's link goes down", |pair| {
+            let active = pair.active();
+            pair.link(active, "down");
+            pair.until_active(1 - active);
+            pair.link(active, "up");
+            pair.until("it is fit again", |pair| pair.status(active).unfit.is_empty());
+        });
+    });
+}
+
+/// What a daemon recorded gives the same states when it is played again.
+#[test]
+fn a_record_plays_again() {
+    in_pair("record", |pair: &mut Pair| {
+        pair.start_both();
+        let active = pair.active();
+        assert_eq!(pair.ask(active, r#""standby""#), r#""done""#);
+        pair.until_active(1 - active);
+        for node in 0..2 {
+            pair.signal(node, nix::sys::signal::Signal::SIGTERM);
+            pair.until_ended(node);
+        }
+        for node in 0..2 {
+            let told: Vec<String> =
+                pair.log(node).lines().filter(|line| line.contains(" -> ")).map(str::to_owned).collect();
+            assert!(told.len() >= 4, "{told:?}");
+            assert_eq!(pair.replayed(node), told);
+        }
+    });
+}

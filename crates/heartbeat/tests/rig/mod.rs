@@ -1,0 +1,431 @@
+//! Two nodes, a switch and a client, each a network namespace; a null-modem cable; an audit; a client that counts.
+//!
+//! ```text
+//!   client --- [bridge a] ===cut(2)=== [bridge b]          lan, 10.9.0.0/24 and fd09::/64: floating addresses
+//!                  |                       |
+//!               node 0 ---- cable 0 ---- node 1            two pseudo terminals and a thread between them
+//!                  |                       |
+//!                  +------ [bridge h] -----+  cut(1)       hb, fd0a::/64
+//! ```
+
+mod audit;
+mod cable;
+mod client;
+mod lan;
+
+use audit::Audit;
+use cable::Cable;
+use client::Client;
+use lan::Lan;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    net::UdpSocket,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Longer than anything here takes on a loaded machine.
+pub const LIMIT: Duration = Duration::from_secs(30);
+pub const FLOATING4: &str = "10.9.0.20";
+pub const FLOATING6: &str = "fd09::20";
+
+const OLD: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const NEW: &str = "f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+/// Each: number and secret of the key that seals, and of one that is accepted too.
+pub type KeyLines = (u8, &'static str, Option<(u8, &'static str)>);
+pub const OLD_KEY: KeyLines = (1, OLD, None);
+pub const BOTH_KEYS: KeyLines = (1, OLD, Some((2, NEW)));
+pub const NEW_KEY_FIRST: KeyLines = (2, NEW, Some((1, OLD)));
+pub const NEW_KEY: KeyLines = (2, NEW, None);
+
+struct Daemon {
+    child: Option<Child>,
+    dir: PathBuf,
+}
+
+pub struct Pair {
+    name: &'static str,
+    lan: Lan,
+    cable: Cable,
+    daemons: [Daemon; 2],
+    audit: Audit,
+    client: Client,
+    moved: usize,
+    _dir: tempfile::TempDir,
+}
+
+/// What a node says of itself.
+pub struct Status {
+    pub state: String,
+    pub peer_alive: bool,
+    pub unfit: Vec<String>,
+    pub alarms: Vec<String>,
+    pub paths: Vec<bool>,
+    pub refused: u64,
+    pub old: u64,
+    pub new_frames: u64,
+}
+
+impl Status {
+    pub fn path_up(&self, path: usize) -> bool {
+        self.paths[path]
+    }
+}
+
+/// Runs a story.
+pub fn in_pair(name: &'static str, story: impl FnOnce(&mut Pair)) {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let lan = Lan::new();
+    let cable = Cable::new();
+    let daemons = [0, 1].map(|node| {
+        let dir = dir.path().join(format!("node{node}"));
+        fs::create_dir(&dir).expect("made");
+        fs::write(dir.join("ha.json"), document(node, &cable)).expect("written");
+        Daemon { child: None, dir }
+    });
+    let audit = Audit::start(lan.nodes());
+    let client = Client::start(lan.client());
+    let mut pair = Pair { name, lan, cable, daemons, audit, client, moved: 0, _dir: dir };
+    (0..2).for_each(|node| pair.set_keys(node, OLD_KEY));
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story(&mut pair)));
+    if let Err(panic) = told {
+        for node in 0..2 {
+            eprintln!("--- log of node {node}\n{}", pair.log(node));
+        }
+        std::panic::resume_unwind(panic);
+    }
+    pair.check_audit();
+}
+
+fn document(node: usize, cable: &Cable) -> String {
+    let me = ["one", "two"][node];
+    let (here, there) = (node + 1, 2 - node);
+    let device = cable.device(node);
+    format!(
+        r#"{{"version":1,"me":"{me}","settings":{{"keepalive_ms":100,"warntime_ms":200,"deadtime_ms":400,
+"initdead_ms":1600,"lease_ms":1000,"paths":[{{"name":"cable"}},{{"name":"hb"}},{{"name":"lan"}}]}},
+"floating":[{{"interface":"lan","net":"{FLOATING4}/24"}},{{"interface":"lan","net":"{FLOATING6}/64"}}],
+"transports":[{{"serial":{{"device":"{device}"}}}},
+{{"udp":{{"local":"[fd0a::{here}]:694","peer":"[fd0a::{there}]:694","interface":"hb"}}}},
+{{"udp":{{"local":"10.9.0.{here}:694","peer":"10.9.0.{there}:694"}}}}]}}"#
+    )
+}
+
+impl Pair {
+    /// Prints what the client saw of a step; the audit must hold after it.
+    pub fn step(&mut self, what: &str, act: impl FnOnce(&mut Pair)) {
+        self.client.forget();
+        let began = Instant::now();
+        act(self);
+        self.check_audit();
+        let (gap, took) = (self.client.gap(), began.elapsed());
+        println!("{}: {what}: done in {took:.0?}, longest gap of the 5 ms probe {gap:.0?}", self.name);
+    }
+
+    fn check_audit(&self) {
+        if let Some(overlap) = self.audit.forbidden() {
+            panic!("{}: two owners for {overlap:?}", self.name);
+        }
+    }
+
+    pub fn two_owners_allowed(&mut self, allowed: bool) {
+        self.audit.allow(allowed);
+    }
+
+    pub fn start_both(&mut self) {
+        (0..2).for_each(|node| self.start(node));
+        self.until_settled();
+        self.until("the client reaches it", |pair| pair.client.reaches());
+        self.moved = self.all_moves();
+    }
+
+    pub fn start(&mut self, node: usize) {
+        let daemon = &mut self.daemons[node];
+        let dir = &daemon.dir;
+        let log = File::options().create(true).append(true).open(dir.join("log")).expect("a log");
+        let child = Command::new("/usr/bin/nsenter")
+            .args(["-t", &self.lan.nodes()[node].to_string(), "-n", env!("CARGO_BIN_EXE_heartbeat"), "--no-lbd"])
+            .arg("--config")
+            .arg(dir.join("ha.json"))
+            .arg("--keys")
+            .arg(dir.join("keys"))
+            .arg("--state")
+            .arg(dir.join("state"))
+            .arg("--socket")
+            .arg(dir.join("socket"))
+            .arg("--record")
+            .arg(dir.join("record"))
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("started");
+        daemon.child = Some(child);
+    }
+
+    pub fn signal(&self, node: usize, signal: Signal) {
+        let child = self.daemons[node].child.as_ref().expect("it runs");
+        kill(Pid::from_raw(child.id() as i32), signal).expect("signalled");
+    }
+
+    pub fn kill(&mut self, node: usize) {
+        let mut child = self.daemons[node].child.take().expect("it runs");
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+    }
+
+    pub fn until_ended(&mut self, node: usize) {
+        let mut child = self.daemons[node].child.take().expect("it runs");
+        self.until("it has ended", |_| child.try_wait().expect("asked").is_some());
+        let ended = child.wait().expect("reaped");
+        assert!(ended.success(), "{ended}");
+    }
+
+    /// The machine is gone at once: cables first, then the daemon, then what its kernel held.
+    pub fn power_off(&mut self, node: usize) {
+        self.cable.cut(true);
+        self.lan.unplug(node, true);
+        self.kill(node);
+        self.lan.remove_floating(node);
+    }
+
+    pub fn power_on(&mut self, node: usize) {
+        self.lan.unplug(node, false);
+        self.cable.cut(false);
+        self.start(node);
+    }
+
+    pub fn cut(&mut self, path: usize) {
+        match path {
+            0 => self.cable.cut(true),
+            path => self.lan.cut(path, true),
+        }
+    }
+
+    pub fn heal(&mut self, path: usize) {
+        match path {
+            0 => self.cable.cut(false),
+            path => self.lan.cut(path, false),
+        }
+    }
+
+    /// Heartbeats do not pass, all else does.
+    pub fn block(&mut self, path: usize) {
+        match path {
+            0 | 1 => self.cut(path),
+            _ => self.lan.block(true),
+        }
+    }
+
+    pub fn unblock(&mut self, path: usize) {
+        match path {
+            0 | 1 => self.heal(path),
+            _ => self.lan.block(false),
+        }
+    }
+
+    pub fn link(&self, node: usize, state: &str) {
+        self.lan.plug(node, state == "up");
+    }
+
+    pub fn remove_by_hand(&self, node: usize) {
+        self.lan.remove_floating(node);
+    }
+
+    /// Lets time pass in which nothing should happen.
+    pub fn sleeps(&self, time: Duration) {
+        thread::sleep(time);
+    }
+
+    pub fn until(&self, what: &str, mut done: impl FnMut(&Pair) -> bool) {
+        let start = Instant::now();
+        while !done(self) {
+            assert!(start.elapsed() < LIMIT, "{}: {what}: not within {LIMIT:?}", self.name);
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// It serves, and has the addresses.
+    pub fn until_active(&self, node: usize) {
+        self.until(&format!("node {node} serves"), |pair| {
+            pair.owners()[node] && pair.try_status(node).is_some_and(|status| status.state == "active")
+        });
+    }
+
+    /// It stands by, and hears the other one, which serves.
+    pub fn until_standby(&self, node: usize) {
+        self.until(&format!("node {node} stands by"), |pair| {
+            let status = pair.try_status(node);
+            status.is_some_and(|s| s.state == "standby" && s.peer_alive) && pair.owners()[1 - node]
+        });
+    }
+
+    /// One serves, the other stands by, each hears the other, and nothing is wrong.
+    pub fn until_settled(&self) {
+        self.until("it has settled", |pair| {
+            let both: Vec<Status> = (0..2).filter_map(|node| pair.try_status(node)).collect();
+            let states = both.iter().filter(|s| s.peer_alive && s.alarms.is_empty() && s.unfit.is_empty());
+            let mut states: Vec<&str> = states.map(|s| s.state.as_str()).collect();
+            states.sort_unstable();
+            let owners = pair.owners();
+            states == ["active", "standby"] && owners[0] != owners[1]
+        });
+    }
+
+    /// The node that has the addresses.
+    pub fn active(&self) -> usize {
+        match self.owners() {
+            [true, false] => 0,
+            [false, true] => 1,
+            owners => panic!("{}: no single owner: {owners:?}", self.name),
+        }
+    }
+
+    pub fn owners(&self) -> [bool; 2] {
+        audit::owners(self.lan.nodes())
+    }
+
+    pub fn has(&self, node: usize, address: &str) -> bool {
+        audit::has(self.lan.nodes()[node], address)
+    }
+
+    /// How often addresses have moved since both were started.
+    pub fn moves(&self) -> usize {
+        self.all_moves() - self.moved
+    }
+
+    fn all_moves(&self) -> usize {
+        (0..2).map(|node| self.log(node).matches("acquiring -> active").count()).sum()
+    }
+
+    pub fn log(&self, node: usize) -> String {
+        fs::read_to_string(self.daemons[node].dir.join("log")).unwrap_or_default()
+    }
+
+    /// One request on the status socket, one line.
+    pub fn ask(&self, node: usize, request: &str) -> String {
+        self.try_ask(node, request).expect("answered")
+    }
+
+    fn try_ask(&self, node: usize, request: &str) -> std::io::Result<String> {
+        let mut socket = UnixStream::connect(self.daemons[node].dir.join("socket"))?;
+        socket.set_read_timeout(Some(LIMIT))?;
+        writeln!(socket, "{request}")?;
+        let mut line = String::new();
+        BufReader::new(socket).read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    pub fn status(&self, node: usize) -> Status {
+        self.try_status(node).expect("answered")
+    }
+
+    fn try_status(&self, node: usize) -> Option<Status> {
+        let line = self.try_ask(node, r#""status""#).ok()?;
+        let all: serde_json::Value = serde_json::from_str(&line).ok()?;
+        let status = &all["status"]["status"];
+        let words = |value: &serde_json::Value| -> Vec<String> {
+            let list = value.as_array().into_iter().flatten();
+            list.map(|word| word.as_str().unwrap_or_default().to_owned()).collect()
+        };
+        let count = |name: &str| status["frames"][name].as_u64().unwrap_or_default();
+        Some(Status {
+            state: status["state"].as_str()?.to_owned(),
+            peer_alive: status["peer"]["alive"].as_bool().unwrap_or(false),
+            unfit: words(&status["unfit"]),
+            alarms: words(&status["alarms"]),
+            paths: status["paths"].as_array()?.iter().map(|p| p[1]["up"].as_bool().unwrap_or(false)).collect(),
+            refused: count("refused"),
+            old: count("old"),
+            new_frames: count("new"),
+        })
+    }
+
+    /// Changes the document as lbd does: beside it, then a rename.
+    pub fn edit(&self, node: usize, from: &str, to: &str) {
+        let file = self.daemons[node].dir.join("ha.json");
+        let text = fs::read_to_string(&file).expect("read");
+        assert!(text.contains(from), "{from} is not in {text}");
+        let beside = file.with_extension("new");
+        fs::write(&beside, text.replace(from, to)).expect("written");
+        fs::rename(beside, file).expect("renamed");
+    }
+
+    pub fn set_keys(&self, node: usize, (id, secret, also): KeyLines) {
+        let mut text = format!("seal {id} {secret}\n");
+        if let Some((id, secret)) = also {
+            text += &format!("accept {id} {secret}\n");
+        }
+        let file = self.daemons[node].dir.join("keys");
+        let beside = file.with_extension("new");
+        fs::write(&beside, text).expect("written");
+        fs::set_permissions(&beside, fs::Permissions::from_mode(0o600)).expect("set");
+        fs::rename(beside, file).expect("renamed");
+    }
+
+    /// From the client, to a node's UDP port: noise, recorded frames as they were, and with a bit changed.
+    pub fn forge(&self, node: usize, count: u64) -> u64 {
+        self.until("frames to record", |pair| pair.cable.recorded(1 - node).len() >= 32);
+        let frames = self.cable.recorded(1 - node);
+        let client = self.lan.client();
+        let sender = thread::spawn(move || {
+            lan::enter(client);
+            let socket = UdpSocket::bind("10.9.0.9:0").expect("a socket");
+            let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+            let mut next = move |below: usize| {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                (random % below as u64) as usize
+            };
+            for number in 0..count {
+                let mut bytes = frames[next(frames.len())].clone();
+                match number % 3 {
+                    0 => bytes = (0..next(300)).map(|_| next(256) as u8).collect(),
+                    1 => {
+                        let at = next(bytes.len());
+                        bytes[at] ^= 1 << next(8);
+                    }
+                    _ => {}
+                }
+                socket.send_to(&bytes, format!("10.9.0.{}:694", node + 1)).expect("sent");
+                if number % 64 == 0 {
+                    // Room in the receiver's queue.
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        });
+        sender.join().expect("sent");
+        count
+    }
+
+    /// The lines about states that the record gives when it is played again.
+    pub fn replayed(&self, node: usize) -> Vec<String> {
+        let text = fs::read_to_string(self.daemons[node].dir.join("record")).expect("a record");
+        let lines = text.lines().map(|line| serde_json::from_str(line).expect("a line of a trace"));
+        let wanted = lb_ha::trace::replay(lines).expect("played");
+        let told = wanted.into_iter().filter_map(|(_, output)| match output {
+            lb_ha::node::Output::Log(note @ lb_ha::Note::Moved { .. }) => Some(format!("INFO {note}")),
+            _ => None,
+        });
+        told.collect()
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for child in self.daemons.iter_mut().filter_map(|daemon| daemon.child.as_mut()) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
