@@ -220,7 +220,7 @@ impl Daemon {
         let ears = [duplicate(arp)?, duplicate(nd)?, duplicate(self.links.socket().as_fd())?];
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.log.info(format!("started, node {:?}, start {}", self.document.me, self.places.state.display()));
+        self.log.info(format!("node {:?} has started", self.document.me));
         let mut more = false;
         while !self.exits {
             let deadline = self.deadline();

@@ -242,6 +242,8 @@ fn an_address_removed_by_hand_moves_to_the_peer() {
             pair.remove_by_hand(active);
             pair.until_active(1 - active);
         });
+        // After a failure a node stays away for a while.
+        pair.until_settled();
         pair.step("the floating interface's link goes down", |pair| {
             let active = pair.active();
             pair.link(active, "down");

@@ -22,23 +22,23 @@ impl Lan {
         lan.holders.iter().for_each(|child| until_apart(child.id()));
         let pid = |at: usize| lan.holders[at].id();
         let mut switch = vec!["link set lo up".to_owned()];
-        for bridge in ["a", "b", "h"] {
+        for bridge in ["bra", "brb", "brh"] {
             switch.push(format!("link add {bridge} type bridge stp_state 0 forward_delay 0"));
             switch.push(format!("link set {bridge} up"));
         }
         for (name, peer, inside, bridge) in [
-            ("lan0", 0, "lan", "a"),
-            ("lan1", 1, "lan", "b"),
-            ("hb0", 0, "hb", "h"),
-            ("hb1", 1, "hb", "h"),
-            ("lanc", CLIENT, "lan", "a"),
+            ("lan0", 0, "lan", "bra"),
+            ("lan1", 1, "lan", "brb"),
+            ("hb0", 0, "hb", "brh"),
+            ("hb1", 1, "hb", "brh"),
+            ("lanc", CLIENT, "lan", "bra"),
         ] {
             switch.push(format!("link add {name} type veth peer name {inside} netns {}", pid(peer)));
             switch.push(format!("link set {name} master {bridge} up"));
         }
         switch.push("link add x0 type veth peer name x1".to_owned());
-        switch.push("link set x0 master a up".to_owned());
-        switch.push("link set x1 master b up".to_owned());
+        switch.push("link set x0 master bra up".to_owned());
+        switch.push("link set x1 master brb up".to_owned());
         lan.ip(SWITCH, &switch);
         for node in 0..2 {
             let n = node + 1;

@@ -64,6 +64,8 @@ pub struct Pair {
 pub struct Status {
     pub state: String,
     pub peer_alive: bool,
+    /// The peer says that it is fit and hot.
+    pub peer_ready: bool,
     pub unfit: Vec<String>,
     pub alarms: Vec<String>,
     pub paths: Vec<bool>,
@@ -104,6 +106,9 @@ pub fn in_pair(name: &'static str, story: impl FnOnce(&mut Pair)) {
         }
         std::panic::resume_unwind(panic);
     }
+    if std::env::var_os("PAIR_LOGS").is_some() {
+        (0..2).for_each(|node| println!("--- log of node {node}\n{}", pair.log(node)));
+    }
     pair.check_audit();
 }
 
@@ -127,8 +132,12 @@ impl Pair {
         self.client.forget();
         let began = Instant::now();
         act(self);
+        let took = began.elapsed();
+        if self.owners() != [false, false] {
+            self.until("the client reaches it", |pair| pair.client.reaches());
+        }
         self.check_audit();
-        let (gap, took) = (self.client.gap(), began.elapsed());
+        let gap = self.client.gap();
         println!("{}: {what}: done in {took:.0?}, longest gap of the 5 ms probe {gap:.0?}", self.name);
     }
 
@@ -273,7 +282,8 @@ impl Pair {
     pub fn until_settled(&self) {
         self.until("it has settled", |pair| {
             let both: Vec<Status> = (0..2).filter_map(|node| pair.try_status(node)).collect();
-            let states = both.iter().filter(|s| s.peer_alive && s.alarms.is_empty() && s.unfit.is_empty());
+            let ready = |s: &&Status| s.peer_alive && s.peer_ready;
+            let states = both.iter().filter(ready).filter(|s| s.alarms.is_empty() && s.unfit.is_empty());
             let mut states: Vec<&str> = states.map(|s| s.state.as_str()).collect();
             states.sort_unstable();
             let owners = pair.owners();
@@ -341,6 +351,7 @@ impl Pair {
         Some(Status {
             state: status["state"].as_str()?.to_owned(),
             peer_alive: status["peer"]["alive"].as_bool().unwrap_or(false),
+            peer_ready: ["fit", "hot"].iter().all(|flag| status["peer"]["word"][flag].as_bool().unwrap_or(false)),
             unfit: words(&status["unfit"]),
             alarms: words(&status["alarms"]),
             paths: status["paths"].as_array()?.iter().map(|p| p[1]["up"].as_bool().unwrap_or(false)).collect(),
