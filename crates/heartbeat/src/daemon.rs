@@ -23,13 +23,12 @@ use crate::{
 use anyhow::{Context, Result, anyhow};
 use lb_ha::control::{Reply, Report, Request};
 use lb_ha::{Codec, Command, Document, Event, Node, Note, Output, Start, State, Time, trace::Line};
-use lb_kernel::{Ear, LinkWatch, LinuxFloating, realtime};
+use lb_kernel::{Ear, Links, LinuxFloating, realtime};
 use std::{
     fs::{File, OpenOptions},
     future::poll_fn,
     io::Write,
     net::IpAddr,
-    os::fd::AsFd,
     path::PathBuf,
     sync::Arc,
     task::Poll,
@@ -123,7 +122,8 @@ struct Daemon {
     hands: Hands,
     done: UnboundedReceiver<Done>,
     listener: Listener,
-    links: LinkWatch,
+    links: Links,
+    link_news: UnboundedReceiver<Links>,
     fitness: Fitness,
     slow: Slow,
     recorder: Recorder,
@@ -141,7 +141,7 @@ struct Daemon {
 /// What ends a wait.
 enum Wake {
     Io,
-    Links,
+    Links(Links),
     Done(Done),
     Asked(Asked),
     Lbd(Option<String>),
@@ -160,7 +160,8 @@ impl Daemon {
         let hands = Hands::start(LinuxFloating::open().map_err(kernel)?, &log, told).context("starting the hands")?;
         hands.order(change(&document, false));
         let listener = Listener::new(Ear::open().map_err(kernel)?, &document);
-        let links = LinkWatch::open().map_err(kernel)?;
+        let (told, link_news) = unbounded_channel();
+        let links = fitness::watch_links(&log, told).map_err(kernel)?;
         let mut paths = Paths::new(&log);
         set_paths(&mut paths, &document);
         recorder.keep(|| Line::Start(start.clone()));
@@ -178,6 +179,7 @@ impl Daemon {
             done,
             listener,
             links,
+            link_news,
             fitness: Fitness::default(),
             slow,
             recorder,
@@ -217,7 +219,7 @@ impl Daemon {
             Ok(ready::watch(fd.try_clone_to_owned()?, Interest::READABLE)?)
         };
         let [arp, nd] = self.listener.sockets();
-        let ears = [duplicate(arp)?, duplicate(nd)?, duplicate(self.links.socket().as_fd())?];
+        let ears = [duplicate(arp)?, duplicate(nd)?];
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.log.info(format!("node {:?} has started", self.document.me));
@@ -225,13 +227,13 @@ impl Daemon {
         while !self.exits {
             let deadline = self.deadline();
             let wait = if more { Duration::ZERO } else { clock::until(deadline) };
-            let Daemon { paths, done, .. } = &mut self;
+            let Daemon { paths, done, link_news, .. } = &mut self;
             let io = poll_fn(|context| {
                 let mut wake = paths.poll_ready(context).map(|()| Wake::Io);
-                for (number, ear) in ears.iter().enumerate() {
+                for ear in &ears {
                     if let Poll::Ready(Ok(mut guard)) = ear.poll_read_ready(context) {
                         guard.clear_ready();
-                        wake = Poll::Ready(if number == 2 { Wake::Links } else { Wake::Io });
+                        wake = Poll::Ready(Wake::Io);
                     }
                 }
                 wake
@@ -240,6 +242,7 @@ impl Daemon {
                 biased;
                 wake = io => wake,
                 Some(done) = done.recv() => Wake::Done(done),
+                Some(links) = link_news.recv() => Wake::Links(links),
                 () = sleep(wait) => Wake::Timer,
                 Some(asked) = asked.recv() => Wake::Asked(asked),
                 Some(reason) = lbd.recv() => Wake::Lbd(reason),
@@ -285,7 +288,11 @@ impl Daemon {
         let more = self.read();
         match wake {
             Wake::Io | Wake::Timer => {}
-            Wake::Links => self.links_changed(),
+            Wake::Links(links) => {
+                self.listener.follow(&links);
+                self.links = links;
+                self.tell_fitness();
+            }
             Wake::Done(done) => self.hands_done(done),
             Wake::Asked(asked) => self.asked(asked),
             Wake::Lbd(reason) => {
@@ -439,25 +446,17 @@ impl Daemon {
         let _ = answer.send(Reply::Status(Box::new(report)));
     }
 
-    fn links_changed(&mut self) {
-        match self.links.take_news() {
-            Ok(_) => {}
-            Err(error) => self.log.warn(format!("reading the links' news: {error}")),
-        }
-        self.listener.follow(&self.links);
-        self.tell_fitness();
-    }
-
     fn tick(&mut self) {
         if let Some(device) = &mut self.watchdog {
             // If it cannot be fed it bites.
             let _ = device.write_all(b"\0");
         }
         self.paths.open_missing();
-        self.fitness.set("disk", self.slow.disk());
-        let neighbours = self.slow.neighbours(self.listener.wants_neighbours());
-        self.listener.set_neighbours(neighbours);
-        self.links_changed();
+        if let Some(found) = self.slow.look(self.listener.wants_neighbours()) {
+            self.fitness.set("disk", found.disk);
+            self.listener.set_neighbours(found.neighbours);
+        }
+        self.tell_fitness();
         if self.places.files.stamp() != self.stamps {
             self.read_anew();
         }

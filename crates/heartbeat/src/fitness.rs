@@ -3,15 +3,15 @@
 //! lbd is asked on its socket, beside the loop; the disk by a thread of its own, which may hang as long as it likes:
 //! that is what it is to find out. [`Fitness`] keeps the reasons; a node is unfit while there is one.
 
-use crate::outlet::STACK;
-use lb_kernel::Ear;
+use crate::outlet::{Log, STACK};
+use lb_kernel::{Ear, KernelError, LinkWatch, Links};
 use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Write},
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, TryLockError},
     thread,
     time::{Duration, Instant},
 };
@@ -100,9 +100,39 @@ async fn ask_lbd(socket: &Path) -> io::Result<()> {
     if answer == *ANSWERED { Ok(()) } else { Err(io::Error::other("it says that something is wrong")) }
 }
 
+/// Tells the links as they are and as they change. A thread's work: it may wait for the kernel's network lock.
+pub fn watch_links(log: &Log, told: UnboundedSender<Links>) -> Result<Links, KernelError> {
+    let mut watch = LinkWatch::open()?;
+    let (first, log) = (watch.links().clone(), log.clone());
+    let thread = thread::Builder::new().name("links".into()).stack_size(STACK).spawn(move || {
+        loop {
+            match watch.wait() {
+                Ok(links) => {
+                    if told.send(links.clone()).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    log.warn(format!("watching the links: {error}"));
+                    thread::sleep(ASK_EVERY);
+                }
+            }
+        }
+    });
+    thread.map_err(|error| KernelError { doing: "start the thread for links".into(), cause: error.into() })?;
+    Ok(first)
+}
+
 /// What the thread for slow things has found out, and when.
 #[derive(Clone)]
 pub struct Slow(Arc<Mutex<SlowState>>);
+
+/// What [`Slow`] has found out.
+pub struct Found {
+    /// What is wrong with the disk.
+    pub disk: Option<String>,
+    pub neighbours: Vec<Ipv4Addr>,
+}
 
 struct SlowState {
     /// When the last write ended, or the thread began.
@@ -143,20 +173,21 @@ impl Slow {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is wrong with the disk.
-    pub fn disk(&self) -> Option<String> {
-        self.with(|state| {
-            let hangs = state.wrote.elapsed() > DISK_SILENCE;
-            let seconds = state.wrote.elapsed().as_secs() / 10 * 10;
-            if hangs { Some(format!("the disk has taken no write for {seconds} s")) } else { state.error.clone() }
-        })
-    }
-
-    pub fn neighbours(&self, interface: Option<&str>) -> Vec<Ipv4Addr> {
-        self.with(|state| {
+    /// What it knows, and from now on whose neighbours it looks up. `None`: the thread is just writing it down; it is
+    /// an ordinary one, so a real-time one must not wait for it.
+    pub fn look(&self, interface: Option<&str>) -> Option<Found> {
+        let mut state = match self.0.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        if state.interface.as_deref() != interface {
             state.interface = interface.map(str::to_owned);
-            state.neighbours.clone()
-        })
+        }
+        let silent = state.wrote.elapsed();
+        let seconds = silent.as_secs() / 10 * 10;
+        let hangs = (silent > DISK_SILENCE).then(|| format!("the disk has taken no write for {seconds} s"));
+        Some(Found { disk: hangs.or_else(|| state.error.clone()), neighbours: state.neighbours.clone() })
     }
 }
 

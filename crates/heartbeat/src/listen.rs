@@ -10,7 +10,7 @@
 
 use lb_ha::document::Document;
 use lb_ha::{Event, Micros, NodeId, Probe, State, Time, Witness};
-use lb_kernel::{Ear, FloatingAddress, Heard, LinkWatch, NOTE, Said};
+use lb_kernel::{Ear, FloatingAddress, Heard, Links, NOTE, Said};
 use std::{
     collections::HashSet,
     io,
@@ -127,8 +127,8 @@ impl Listener {
         self.neighbours = all.into_iter().filter(|a| !self.pair.contains(&IpAddr::V4(*a))).take(NEIGHBOURS).collect();
     }
 
-    pub fn follow(&mut self, watch: &LinkWatch) {
-        self.ear.follow(watch);
+    pub fn follow(&mut self, links: &Links) {
+        self.ear.follow(links);
     }
 
     pub fn sockets(&self) -> [std::os::fd::BorrowedFd<'_>; 2] {

@@ -6,7 +6,7 @@
 
 mod rig;
 
-use rig::{Pair, in_pair};
+use rig::{Pair, in_pair, in_pair_with};
 use std::time::Duration;
 
 #[test]
@@ -272,5 +272,85 @@ fn a_record_plays_again() {
             assert!(told.len() >= 4, "{told:?}");
             assert_eq!(pair.replayed(node), told);
         }
+    });
+}
+
+/// With a witness never two owners, whatever is cut; and the node that reaches it serves.
+#[test]
+fn with_a_witness_only_the_node_that_reaches_it_serves() {
+    in_pair_with("witness", r#""witness":{"address":"10.9.0.9"},"#, |pair| {
+        pair.start_both();
+        for _ in 0..2 {
+            let active = pair.active();
+            pair.step(
+                &format!("everything cut between the nodes, node {active} served, the witness is with node 0"),
+                |pair| {
+                    (0..3).for_each(|path| pair.cut(path));
+                    pair.until_active(0);
+                    pair.until("the other one does not serve", |pair| !pair.owners()[1]);
+                },
+            );
+            pair.step("all healed", |pair| {
+                (0..3).for_each(|path| pair.heal(path));
+                pair.until_settled();
+            });
+            // For the second round: by the node without the witness.
+            let active = pair.active();
+            assert_eq!(pair.ask(active, r#""standby""#), r#""done""#);
+            pair.until_active(1 - active);
+            pair.until_settled();
+        }
+    });
+}
+
+/// Converters pulled out of both ends of the null-modem cable, and put in again.
+#[test]
+fn an_unplugged_serial_device_comes_back() {
+    in_pair("unplug", |pair| {
+        pair.start_both();
+        for _ in 0..2 {
+            pair.step("unplugged", |pair| {
+                pair.plug_cable(false);
+                pair.until("it is down", |pair| (0..2).all(|node| !pair.status(node).path_up(0)));
+            });
+            pair.step("plugged in", |pair| {
+                pair.plug_cable(true);
+                pair.until("it is up", |pair| (0..2).all(|node| pair.status(node).path_up(0)));
+            });
+        }
+        assert_eq!(pair.moves(), 0);
+    });
+}
+
+/// Every processor busy with ordinary work, and the kernel's network lock fought for: nothing moves.
+#[test]
+fn a_loaded_machine_fails_over_nothing() {
+    in_pair("load", |pair| {
+        pair.start_both();
+        let active = pair.active();
+        println!(
+            "load: threads and real-time priorities {:?}, locked and resident kB {:?}",
+            pair.scheduling(active),
+            pair.memory(active)
+        );
+        assert!(pair.scheduling(active).contains(&("heartbeat".to_owned(), 50)), "SCHED_FIFO");
+        assert!(pair.memory(active).0 > 0, "memory is locked");
+        pair.step("four seconds of load", |pair| {
+            pair.under_load(|pair| {
+                pair.sleeps(Duration::from_secs(4));
+            });
+        });
+        let late = (0..2).map(|node| pair.log(node).matches("late heartbeat").count()).sum::<usize>();
+        let stalls: Vec<String> = (0..2)
+            .flat_map(|node| {
+                pair.log(node)
+                    .lines()
+                    .filter(|l| l.contains("did not run") || l.contains("too late"))
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        println!("load: {late} late heartbeats, {stalls:?}");
+        assert_eq!((pair.active(), pair.moves()), (active, 0));
     });
 }

@@ -32,7 +32,7 @@ pub use inspect::{
     ServiceCounters, Template, Totals,
 };
 pub use linux::{
-    ADDRESS_OWNER, Ear, HEARTBEAT_ADDRESS_OWNER, Heard, LinkWatch, Linux, LinuxFloating, NOTE, ROUTE_OWNER, Said,
+    ADDRESS_OWNER, Ear, HEARTBEAT_ADDRESS_OWNER, Heard, LinkWatch, Links, Linux, LinuxFloating, NOTE, ROUTE_OWNER, Said,
 };
 pub use machine::{CardCounters, Machine};
 

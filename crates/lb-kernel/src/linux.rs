@@ -28,7 +28,7 @@ use firewall::Firewall;
 pub use floating::LinuxFloating;
 use inspector::Inspector;
 use lb_plan::{Action, Desired, Observed};
-pub use link_watch::LinkWatch;
+pub use link_watch::{LinkWatch, Links};
 use net::Net;
 pub use net::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, ROUTE_OWNER};
 use services::Services;

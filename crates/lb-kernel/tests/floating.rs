@@ -194,8 +194,8 @@ fn a_probe_finds_who_has_the_address() {
         let (mut ear, mut watch) = (Ear::open().expect("opened"), LinkWatch::open().expect("opened"));
         assert!(ear.probe(&two()[0]).is_err(), "no link is not the same as no answer");
         ip("link set eth0 up");
-        until("a link", || watch.take_news().is_ok() && watch.up("eth0"));
-        ear.follow(&watch);
+        until("a link", || watch.take_news().is_ok() && watch.links().up("eth0"));
+        ear.follow(watch.links());
         ear.probe(&two()[0]).expect("sent");
     });
 }
@@ -246,15 +246,15 @@ fn announcements_are_heard() {
 fn links_are_watched() {
     in_namespaces(|_| {
         let mut watch = LinkWatch::open().expect("opened");
-        assert!(watch.up("eth0") && !watch.up("eth1") && !watch.up("eth9"));
+        assert!(watch.links().up("eth0") && !watch.links().up("eth1") && !watch.links().up("eth9"));
         ip("link set eth1 up");
         ip("link set far1 up");
-        until("eth1 has a link", || watch.take_news().is_ok() && watch.up("eth1"));
+        until("eth1 has a link", || watch.take_news().is_ok() && watch.links().up("eth1"));
         ip("link set far1 down");
-        until("it has none", || watch.take_news().is_ok() && !watch.up("eth1"));
+        until("it has none", || watch.take_news().is_ok() && !watch.links().up("eth1"));
         ip("link set far1 up");
-        until("it has one again", || watch.take_news().is_ok() && watch.up("eth1"));
+        until("it has one again", || watch.take_news().is_ok() && watch.links().up("eth1"));
         ip("link del eth1");
-        until("it is gone", || watch.take_news().is_ok() && !watch.up("eth1"));
+        until("it is gone", || watch.take_news().is_ok() && !watch.links().up("eth1"));
     });
 }

@@ -1,4 +1,6 @@
 //! A null-modem cable: two pseudo terminals, and a thread that carries bytes between them and records the frames.
+//!
+//! The devices are links below `/dev/shm`, so that they can be unplugged and come back under the same name.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
@@ -19,10 +21,14 @@ use std::{
 const KEPT: usize = 64;
 
 pub struct Cable {
-    devices: [String; 2],
+    folder: tempfile::TempDir,
     cut: Arc<AtomicBool>,
-    stop: Arc<AtomicBool>,
     recorded: Arc<Mutex<[VecDeque<Vec<u8>>; 2]>>,
+    plugged: Option<Plugged>,
+}
+
+struct Plugged {
+    stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// Without anybody at the other end a master gives errors.
     _open: [File; 2],
@@ -30,26 +36,42 @@ pub struct Cable {
 
 impl Cable {
     pub fn new() -> Cable {
+        let folder = tempfile::Builder::new().prefix("heartbeat").tempdir_in("/dev/shm").expect("a directory");
+        let recorded = Arc::new(Mutex::new([VecDeque::new(), VecDeque::new()]));
+        let mut cable = Cable { folder, cut: Arc::new(AtomicBool::new(false)), recorded, plugged: None };
+        cable.plug(true);
+        cable
+    }
+
+    /// Pulls both converters out of their sockets, or puts others in.
+    pub fn plug(&mut self, plugged: bool) {
+        self.plugged = None;
+        let links = [0, 1].map(|end| self.device(end));
+        links.iter().for_each(|link| drop(std::fs::remove_file(link)));
+        if !plugged {
+            return;
+        }
         let ends = [(); 2].map(|()| {
-            let end = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK).expect("a terminal");
+            let end = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
+                .expect("a terminal");
             grantpt(&end).expect("granted");
             unlockpt(&end).expect("unlocked");
             end
         });
-        let devices = [0, 1].map(|end| ptsname_r(&ends[end]).expect("named"));
         let open = [0, 1].map(|end: usize| {
+            let device = ptsname_r(&ends[end]).expect("named");
+            std::os::unix::fs::symlink(&device, &links[end]).expect("linked");
             let flags = OFlag::O_NOCTTY.bits();
-            OpenOptions::new().read(true).write(true).custom_flags(flags).open(&devices[end]).expect("opened")
+            OpenOptions::new().read(true).write(true).custom_flags(flags).open(&device).expect("opened")
         });
-        let (cut, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let recorded = Arc::new(Mutex::new([VecDeque::new(), VecDeque::new()]));
-        let (is_cut, ends_now, keeps) = (cut.clone(), stop.clone(), recorded.clone());
+        let stop = Arc::new(AtomicBool::new(false));
+        let (is_cut, ends_now, keeps) = (self.cut.clone(), stop.clone(), self.recorded.clone());
         let thread = thread::spawn(move || carry(&ends, &is_cut, &ends_now, &keeps));
-        Cable { devices, cut, stop, recorded, thread: Some(thread), _open: open }
+        self.plugged = Some(Plugged { stop, thread: Some(thread), _open: open });
     }
 
-    pub fn device(&self, end: usize) -> &str {
-        &self.devices[end]
+    pub fn device(&self, end: usize) -> String {
+        self.folder.path().join(format!("tty{end}")).display().to_string()
     }
 
     pub fn cut(&self, cut: bool) {
@@ -90,7 +112,7 @@ fn carry(ends: &[PtyMaster; 2], cut: &AtomicBool, stop: &AtomicBool, recorded: &
     }
 }
 
-impl Drop for Cable {
+impl Drop for Plugged {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.thread.take().map(JoinHandle::join);

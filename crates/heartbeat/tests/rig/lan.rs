@@ -98,6 +98,18 @@ impl Lan {
         }
     }
 
+    /// Makes and removes links and addresses: each takes the kernel's network lock.
+    pub fn churn(&self, node: usize) {
+        let mut lines = Vec::new();
+        for n in 0..20 {
+            lines.push(format!("link add churn{n} type veth peer name nruhc{n}"));
+            lines.push(format!("addr add 192.0.2.{}/32 dev churn{n}", n + 1));
+            lines.push(format!("link set churn{n} up"));
+        }
+        lines.extend((0..20).map(|n| format!("link del churn{n}")));
+        self.ip(node, &lines);
+    }
+
     pub fn remove_floating(&self, node: usize) {
         for address in [format!("{}/32", super::FLOATING4), format!("{}/128", super::FLOATING6)] {
             // It may have gone meanwhile.

@@ -26,6 +26,10 @@ use std::{
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -51,7 +55,7 @@ struct Daemon {
 
 pub struct Pair {
     name: &'static str,
-    lan: Lan,
+    lan: Arc<Lan>,
     cable: Cable,
     daemons: [Daemon; 2],
     audit: Audit,
@@ -82,17 +86,22 @@ impl Status {
 
 /// Runs a story.
 pub fn in_pair(name: &'static str, story: impl FnOnce(&mut Pair)) {
+    in_pair_with(name, "", story);
+}
+
+/// Runs a story with further settings: JSON members, each with a comma after it.
+pub fn in_pair_with(name: &'static str, settings: &str, story: impl FnOnce(&mut Pair)) {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("skipped: needs root");
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let lan = Lan::new();
+    let lan = Arc::new(Lan::new());
     let cable = Cable::new();
     let daemons = [0, 1].map(|node| {
         let dir = dir.path().join(format!("node{node}"));
         fs::create_dir(&dir).expect("made");
-        fs::write(dir.join("ha.json"), document(node, &cable)).expect("written");
+        fs::write(dir.join("ha.json"), document(node, &cable, settings)).expect("written");
         Daemon { child: None, dir }
     });
     let audit = Audit::start(lan.nodes());
@@ -112,12 +121,12 @@ pub fn in_pair(name: &'static str, story: impl FnOnce(&mut Pair)) {
     pair.check_audit();
 }
 
-fn document(node: usize, cable: &Cable) -> String {
+fn document(node: usize, cable: &Cable, settings: &str) -> String {
     let me = ["one", "two"][node];
     let (here, there) = (node + 1, 2 - node);
     let device = cable.device(node);
     format!(
-        r#"{{"version":1,"me":"{me}","settings":{{"keepalive_ms":100,"warntime_ms":200,"deadtime_ms":400,
+        r#"{{"version":1,"me":"{me}","settings":{{{settings}"keepalive_ms":100,"warntime_ms":200,"deadtime_ms":400,
 "initdead_ms":1600,"lease_ms":1000,"paths":[{{"name":"cable"}},{{"name":"hb"}},{{"name":"lan"}}]}},
 "floating":[{{"interface":"lan","net":"{FLOATING4}/24"}},{{"interface":"lan","net":"{FLOATING6}/64"}}],
 "transports":[{{"serial":{{"device":"{device}"}}}},
@@ -240,6 +249,63 @@ impl Pair {
             0 | 1 => self.heal(path),
             _ => self.lan.block(false),
         }
+    }
+
+    pub fn plug_cable(&mut self, plugged: bool) {
+        self.cable.plug(plugged);
+    }
+
+    /// While `act` runs, the kernel's network lock is fought for on both nodes, and every processor is busy.
+    pub fn under_load(&mut self, act: impl FnOnce(&mut Pair)) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut busy = Vec::new();
+        for _ in 0..2 * thread::available_parallelism().map_or(2, usize::from) {
+            let stop = stop.clone();
+            busy.push(thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop()
+                }
+            }));
+        }
+        for node in 0..2 {
+            let (stop, lan) = (stop.clone(), self.lan.clone());
+            busy.push(thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    lan.churn(node)
+                }
+            }));
+        }
+        act(self);
+        stop.store(true, Ordering::Relaxed);
+        busy.into_iter().for_each(|thread| thread.join().expect("ended"));
+    }
+
+    /// The policy and priority of a daemon's threads, as the kernel has them.
+    pub fn scheduling(&self, node: usize) -> Vec<(String, u64)> {
+        let pid = self.daemons[node].child.as_ref().expect("it runs").id();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+        let mut found: Vec<(String, u64)> = tasks
+            .flatten()
+            .map(|task| {
+                let stat = fs::read_to_string(task.path().join("stat")).expect("read");
+                let (name, rest) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).expect("a name");
+                // proc(5): field 40 is rt_priority; what follows the name begins with field 3.
+                (name.to_owned(), rest.split_whitespace().nth(37).and_then(|p| p.parse().ok()).expect("a number"))
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Kilobytes that a daemon has locked, and all that it has.
+    pub fn memory(&self, node: usize) -> (u64, u64) {
+        let pid = self.daemons[node].child.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("read");
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("there");
+            line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number")
+        };
+        (field("VmLck:"), field("VmRSS:"))
     }
 
     pub fn link(&self, node: usize, state: &str) {

@@ -7,7 +7,7 @@
 
 use super::{
     announce::{checksum6, link_address},
-    link_watch::LinkWatch,
+    link_watch::Links,
     route_socket::{CardState, RouteSocket},
 };
 use crate::{Cause, KernelError, floating::FloatingAddress};
@@ -86,9 +86,9 @@ impl Ear {
         open().map_err(doing)
     }
 
-    /// Takes over what the watch knows of the cards: after it had news. Asks the kernel nothing.
-    pub fn follow(&mut self, watch: &LinkWatch) {
-        self.cards.clone_from(watch.links());
+    /// Takes over what a [`super::LinkWatch`] knows of the cards. Asks the kernel nothing.
+    pub fn follow(&mut self, links: &Links) {
+        self.cards.clone_from(&links.0);
     }
 
     fn look(&mut self) -> Result<(), Cause> {

@@ -7,18 +7,31 @@ use netlink_packet_route::{RouteNetlinkMessage, link::LinkAttribute};
 use nix::{
     errno::Errno,
     libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{MsgFlags, recv},
 };
 use std::{
     collections::HashMap,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
-/// The links of the namespace in which it was opened.
+/// The interfaces at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links(pub(super) HashMap<String, CardState>);
+
+impl Links {
+    /// Up, and with a carrier.
+    pub fn up(&self, interface: &str) -> bool {
+        self.0.get(interface).is_some_and(|card| card.runs)
+    }
+}
+
+/// The links of the namespace in which it was opened. Where many change at once it asks for all of them again, which
+/// may wait for the kernel's network lock: watch from a thread that may.
 pub struct LinkWatch {
     route: RouteSocket,
     news: OwnedFd,
-    links: HashMap<String, CardState>,
+    links: Links,
 }
 
 impl LinkWatch {
@@ -26,7 +39,7 @@ impl LinkWatch {
         let open = || -> Result<LinkWatch, Cause> {
             // First the news, then the state: so no change is missed.
             let news = RouteSocket::subscribe(libc::RTMGRP_LINK as u32)?;
-            let mut watch = LinkWatch { route: RouteSocket::open()?, news, links: HashMap::new() };
+            let mut watch = LinkWatch { route: RouteSocket::open()?, news, links: Links::default() };
             watch.look()?;
             Ok(watch)
         };
@@ -34,22 +47,26 @@ impl LinkWatch {
     }
 
     fn look(&mut self) -> Result<(), Cause> {
-        self.links = self.route.cards()?.into_iter().map(|card| (card.name.clone(), card)).collect();
+        self.links = Links(self.route.cards()?.into_iter().map(|card| (card.name.clone(), card)).collect());
         Ok(())
     }
 
-    /// Up, and with a carrier.
-    pub fn up(&self, interface: &str) -> bool {
-        self.links.get(interface).is_some_and(|card| card.runs)
-    }
-
-    pub(super) fn links(&self) -> &HashMap<String, CardState> {
+    pub fn links(&self) -> &Links {
         &self.links
     }
 
-    /// To be watched for being readable.
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        self.news.as_fd()
+    /// Waits until something has changed; what has.
+    pub fn wait(&mut self) -> Result<&Links, Cause> {
+        loop {
+            let mut wait = [PollFd::new(self.news.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut wait, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if self.take_news()? {
+                return Ok(&self.links);
+            }
+        }
     }
 
     /// Takes what has changed, without waiting; whether anything has.
@@ -81,11 +98,11 @@ impl LinkWatch {
                 LinkAttribute::IfName(name) => Some(name),
                 _ => None,
             });
-            return name.is_some_and(|name| self.links.remove(name).is_some());
+            return name.is_some_and(|name| self.links.0.remove(name).is_some());
         }
         let Some(card) = card(message) else { return false };
         // A card may have got another name.
-        self.links.retain(|name, known| known.index != card.index || *name == card.name);
-        self.links.insert(card.name.clone(), card.clone()) != Some(card)
+        self.links.0.retain(|name, known| known.index != card.index || *name == card.name);
+        self.links.0.insert(card.name.clone(), card.clone()) != Some(card)
     }
 }

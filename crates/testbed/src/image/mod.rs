@@ -29,6 +29,7 @@ pub const PROGRAMS: &[(&str, &str, &str)] = &[
     ("lbctl", "lbctl", "usr/bin/lbctl"),
     ("lbwizard", "lbwizard", "usr/bin/lbwizard"),
     ("lbadmin", "lbadmin", "usr/sbin/lbadmin"),
+    ("heartbeat", "heartbeat", "usr/sbin/heartbeat"),
     ("ipvs-rs", "ipvsadm", "usr/sbin/ipvsadm"),
 ];
 
