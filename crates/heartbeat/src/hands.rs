@@ -13,13 +13,19 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// An order to add addresses, or to announce them, that has waited so long comes too late.
 const STALE: Micros = 1_000_000;
+/// lbd looks at the kernel every five seconds, and may be busy.
+const BEQUEST: Duration = Duration::from_secs(60);
 
 /// What the hands are to do.
 #[derive(Debug)]
 pub enum Order {
     Acquire,
-    /// All of them, whoever added them.
-    Release,
+    /// Every address that a heartbeat has added, and, but for the first time, floating ones that lbd has added.
+    Release {
+        first: bool,
+    },
+    /// Gives what is here time enough for lbd to take it over: there is no pair any more.
+    Bequeath,
     /// `within`: only if it is not older than this.
     Renew {
         within: Micros,
@@ -39,7 +45,11 @@ pub enum Done {
     Acquired,
     AcquireFailed,
     Released,
+    /// What heartbeat had added is gone, what lbd had added is not.
+    LbdsAreHere,
     ReleaseFailed,
+    /// This daemon's part is over.
+    Bequeathed,
     /// An address has gone, or could not be renewed.
     Lost,
 }
@@ -88,9 +98,21 @@ impl<F: Floating> Worker<F> {
                 let done = self.kernel.acquire(&self.addresses, self.lease);
                 Some(self.told(done).map_or(Done::AcquireFailed, |()| Done::Acquired))
             }
-            Order::Release => {
-                let done = self.kernel.release(&[]);
-                Some(self.told(done).map_or(Done::ReleaseFailed, |_| Done::Released))
+            Order::Release { first } => {
+                let done = self.kernel.release(&[], if first { &[] } else { &self.addresses });
+                if self.told(done).is_none() {
+                    return Some(Done::ReleaseFailed);
+                }
+                if !first {
+                    return Some(Done::Released);
+                }
+                let lbds = self.kernel.lbds(&self.addresses);
+                Some(if self.told(lbds) == Some(true) { Done::LbdsAreHere } else { Done::Released })
+            }
+            Order::Bequeath => {
+                let done = self.kernel.renew(&self.addresses, BEQUEST);
+                self.told(done);
+                Some(Done::Bequeathed)
             }
             Order::Renew { within } if waited > within => {
                 self.log.warn(format!("a renewal came too late, by {} ms", waited / 1000));
@@ -120,7 +142,7 @@ impl<F: Floating> Worker<F> {
                 if !holds {
                     return None;
                 }
-                let done = self.kernel.release(&self.addresses);
+                let done = self.kernel.release(&self.addresses, &[]);
                 let done = done.and_then(|_| self.kernel.acquire(&self.addresses, self.lease));
                 if self.told(done).is_none() {
                     return Some(Done::Lost);

@@ -5,7 +5,7 @@ use lb_ha::{Codec, Document, Keys};
 use lb_model::Problem;
 use std::{
     fs::{self, File, Metadata},
-    io::Read,
+    io::{ErrorKind, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -24,6 +24,12 @@ pub struct Files {
 /// What tells one version of a file from the next: a rename brings another inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp(Option<(u64, i64, i64, u64)>);
+
+impl Stamp {
+    pub fn is_missing(self) -> bool {
+        self.0.is_none()
+    }
+}
 
 impl Files {
     pub fn stamp(&self) -> (Stamp, Stamp) {
@@ -67,5 +73,10 @@ pub fn read(file: &Path) -> Result<(Document, Vec<Problem>)> {
 
 fn stamp(file: &Path) -> Stamp {
     let of = |m: Metadata| (m.ino(), m.mtime(), m.mtime_nsec(), m.size());
-    Stamp(fs::metadata(file).ok().map(of))
+    match fs::metadata(file) {
+        Ok(metadata) => Stamp(Some(of(metadata))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Stamp(None),
+        // It is there, whatever is wrong with it.
+        Err(_) => Stamp(Some((0, 0, 0, 0))),
+    }
 }

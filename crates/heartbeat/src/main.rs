@@ -41,7 +41,7 @@ fn check(file: &Path) -> Result<()> {
 }
 
 fn release() -> Result<()> {
-    let removed = LinuxFloating::open().and_then(|mut hands| hands.release(&[]));
+    let removed = LinuxFloating::open().and_then(|mut hands| hands.release(&[], &[]));
     let removed = removed.context("removing what a daemon has left")?;
     println!("removed {removed} floating address(es)");
     Ok(())

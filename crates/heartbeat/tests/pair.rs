@@ -275,6 +275,42 @@ fn a_record_plays_again() {
     });
 }
 
+/// lbd's own address of a virtual server stays where it is while the pair is made, and when it is dissolved.
+#[test]
+fn what_lbd_had_added_is_taken_over_without_a_gap() {
+    in_pair("adopted", |pair| {
+        pair.add_as_lbd(0);
+        pair.until_client();
+        pair.step("the pair is made", |pair| {
+            pair.start_both();
+            assert_eq!(pair.active(), 0);
+            assert!(pair.gap() < Duration::from_millis(200), "{:?}", pair.gap());
+        });
+        pair.step("the pair is dissolved: lbd takes over again", |pair| {
+            pair.unpair(0);
+            pair.until_ended(0);
+            assert_eq!(pair.owners(), [true, false], "it stays for lbd");
+            pair.add_as_lbd(0);
+            assert!(pair.gap() < Duration::from_millis(200), "{:?}", pair.gap());
+        });
+    });
+}
+
+/// Where lbd's address is on the node that does not serve, it goes when the peer serves.
+#[test]
+fn what_lbd_had_added_goes_when_the_peer_serves() {
+    in_pair("adopted by the peer", |pair| {
+        pair.start(1);
+        pair.until_active(1);
+        pair.two_owners_allowed(true);
+        pair.add_as_lbd(0);
+        pair.start(0);
+        pair.until_settled();
+        assert_eq!(pair.active(), 1);
+        pair.two_owners_allowed(false);
+    });
+}
+
 /// With a witness never two owners, whatever is cut; and the node that reaches it serves.
 #[test]
 fn with_a_witness_only_the_node_that_reaches_it_serves() {

@@ -7,6 +7,7 @@ use crate::document::Document;
 use crate::node::Status;
 use crate::reason::Refusal;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Where the socket is; mode 0660, group `lb`.
 pub const SOCKET: &str = "/run/heartbeat.sock";
@@ -46,7 +47,7 @@ impl Request {
 }
 
 /// A line from the daemon.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     Status(Box<Report>),
@@ -63,7 +64,7 @@ pub enum Reply {
 }
 
 /// Answer to [`Request::Status`].
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Microseconds of the node's clock, to which the status's moments compare.
     pub now: u64,
@@ -73,4 +74,11 @@ pub struct Report {
     pub path_errors: Vec<Option<String>>,
     /// What of locked memory and SCHED_FIFO was not permitted.
     pub degraded: Vec<String>,
+}
+
+impl Report {
+    /// For how long the node has been in its state.
+    pub fn for_how_long(&self) -> Duration {
+        Duration::from_micros(self.now.saturating_sub(self.status.since.0))
+    }
 }

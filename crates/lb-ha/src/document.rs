@@ -7,6 +7,7 @@
 use crate::codec::{FIXED_AND_TAG, LANE};
 use crate::settings::{NodeId, Settings, Witness};
 use ipnet::IpNet;
+pub use lb_model::heartbeat::{BAUDS, HEARTBEAT_PORT as UDP_PORT, MAX_FLOATING, SERIAL_BAUD, SERIAL_DEVICE};
 use lb_model::{IfName, Problem};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -14,17 +15,6 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The version of the document that this software reads.
 pub const DOCUMENT_VERSION: u32 = 1;
-/// The most floating addresses. Announcing that many takes the kernel some milliseconds.
-pub const MAX_FLOATING: usize = 256;
-/// The null-modem cable's device if nothing else is said.
-pub const SERIAL_DEVICE: &str = "/dev/ttyS1";
-/// Its speed if nothing else is said; 8 data bits, no parity, 1 stop bit.
-pub const SERIAL_BAUD: u32 = 115_200;
-/// The speeds that a serial line can have.
-pub const BAUDS: [u32; 9] = [4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600];
-/// The port of heartbeats (IANA: ha-cluster).
-pub const UDP_PORT: u16 = 694;
-
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -10,7 +10,7 @@ use crate::frame::{Frame, Lane, Lanes};
 use crate::settings::{MAX_PATHS, NodeId, Path};
 use crate::time::{Micros, Time};
 use crate::word::Word;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many frames back a path remembers.
 const WINDOW: u16 = 64;
@@ -33,7 +33,7 @@ pub(crate) enum Received {
 }
 
 /// Frames counted since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
     pub new: u64,
     pub copies: u64,
@@ -69,7 +69,7 @@ struct Lanework {
 }
 
 /// How a path does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathQuality {
     /// Something came within the dead time.
     pub up: bool,

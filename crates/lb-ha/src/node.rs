@@ -36,6 +36,10 @@ pub enum Event {
     },
     /// Whether the peer's connection table has been received.
     Hot(bool),
+    /// Instead of [`Hands::Released`] at the start: the floating addresses are here, because this unit served alone
+    /// before there was a pair. Then it serves as soon as it is fit, unless the peer does; until then nothing is
+    /// removed. Where that cannot be, [`Output::Release`] comes once more, and they go.
+    Inherits,
     /// How many ping nodes answer.
     Pings(u8),
     Command(Command),
@@ -105,26 +109,35 @@ pub struct Start {
     pub at: Time,
 }
 
-/// For the HA page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// For the HA page. Moments are of the node's own clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     pub state: State,
-    /// The last transition and why.
+    /// The last transition and why: `standby -> taking: the peer is silent …`.
     pub because: String,
+    /// The reason alone.
+    pub why: String,
+    /// When it came into this state.
     pub since: Time,
+    /// The floating addresses may be here.
     pub holds: bool,
     pub epoch: u32,
+    /// Why it cannot serve; empty = fit.
     pub unfit: Vec<String>,
+    /// It has the peer's connection table.
     pub hot: bool,
     pub maintenance: bool,
+    /// What the peer last said; `None`: nothing yet.
     pub peer: Option<PeerStatus>,
+    /// In the order of the settings, by name.
     pub paths: Vec<(String, PathQuality)>,
+    /// Each prints as a sentence.
     pub alarms: Vec<Alarm>,
     pub frames: Counters,
 }
 
 /// What the peer last said of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
     pub alive: bool,
     pub heard: Time,
@@ -177,6 +190,7 @@ impl Node {
                 self.core.handle(Input::Fit(fit), now, &mut self.acts);
             }
             Event::Hot(hot) => self.core.handle(Input::Hot(hot), now, &mut self.acts),
+            Event::Inherits => self.core.handle(Input::Inherits, now, &mut self.acts),
             Event::Pings(reached) => self.core.handle(Input::Pings(reached), now, &mut self.acts),
             Event::Command(command) => self.core.handle(Input::Command(command), now, &mut self.acts),
             Event::Hands(done) => self.core.handle(Input::Hands(done), now, &mut self.acts),
@@ -299,6 +313,10 @@ impl Node {
         Status {
             state: word.state,
             because: self.because.map(|note| note.to_string()).unwrap_or_default(),
+            why: match self.because {
+                Some(Note::Moved { reason, .. }) => reason.to_string(),
+                _ => String::new(),
+            },
             since: self.core.since(),
             holds: word.holds,
             epoch: word.epoch,

@@ -2,7 +2,7 @@
 
 use crate::time::Micros;
 use crate::word::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Why a node changed its state, or why it did not.
@@ -10,6 +10,7 @@ use std::fmt;
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     Started,
+    ServedAlone,
     PeerServes,
     PeerPresent,
     NobodyAfterStart { waited: Micros },
@@ -63,6 +64,7 @@ impl fmt::Display for Reason {
         use Reason::*;
         f.write_str(match *self {
             Started => "the daemon started and removes what a predecessor left",
+            ServedAlone => "this unit served alone before there was a pair, and goes on",
             PeerServes => "the peer serves",
             PeerPresent => "the peer is there",
             NobodyAfterStart { waited } => return write!(f, "no peer was heard for {} after the start", Ms(waited)),
@@ -183,7 +185,7 @@ impl fmt::Display for Note {
 }
 
 /// What an administrator must know until it is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alarm {
     /// Every path is silent while this node serves: the peer may serve as well.
@@ -213,7 +215,7 @@ impl fmt::Display for Alarm {
 }
 
 /// Why a command was not carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
     AlreadyActive,

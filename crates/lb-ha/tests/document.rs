@@ -119,6 +119,9 @@ fn a_slow_line_needs_an_interval() {
     assert_eq!(Serial { baud: 9600, ..Serial::default() }.frame_ms(3), 104);
     assert_eq!(problems(&d), ["/settings/paths/0/min_interval_ms: a frame takes 104 ms on a line of 9600 baud"]);
     d.settings.paths[0].min_interval_ms = 104;
+    let two_beats = "/settings/paths/0/min_interval_ms: ttyS1 is too slow for a dead time of 400 ms";
+    assert_eq!(problems(&d), [two_beats]);
+    d.settings.deadtime_ms = 600;
     assert_eq!(problems(&d), [""; 0]);
 }
 

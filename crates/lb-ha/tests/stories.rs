@@ -88,8 +88,8 @@ impl Story {
 
     /// Becomes the owner: the peer grants.
     fn serve(&mut self) -> &mut Story {
-        let unfit = Word { fit: false, ..standing_by() };
-        self.hears(unfit).hears(unfit);
+        let cannot = Word { maintenance: true, ..standing_by() };
+        self.hears(cannot).hears(cannot);
         let grant = self.core.word(self.now).claim;
         assert_ne!(grant, 0, "{:?}", self.core.state());
         self.hears(Word { grant, ..standing_by() });
@@ -158,11 +158,11 @@ fn settings_that_change_on_one_node_first_move_nothing() {
 fn a_grant_that_waited_while_the_daemon_was_frozen_is_not_believed() {
     let believes = |defect| {
         let mut story = Story::new(defect);
-        let unfit = Word { fit: false, ..standing_by() };
-        story.hears(unfit);
+        let cannot = Word { maintenance: true, ..standing_by() };
+        story.hears(cannot);
         let (grant, confirmed) = (story.core.word(story.now).claim, Some(story.now));
         story.now = story.now.plus(600 * MS);
-        story.tell(Input::Heard { word: Word { grant, ..unfit }, confirmed, restarted: false });
+        story.tell(Input::Heard { word: Word { grant, ..cannot }, confirmed, restarted: false });
         story.acts.contains(&Act::Acquire)
     };
     assert!(!believes(None));
@@ -335,4 +335,54 @@ fn every_transition_says_why_in_one_sentence() {
             "taking over -> acquiring: the peer is silent and nobody answers for the floating address",
         ]
     );
+}
+
+/// Of two daemons started at the same moment one knows earlier that it is fit; that alone must not decide.
+#[test]
+fn a_peer_that_has_just_started_may_find_itself_fit_yet() {
+    let mut story = Story::new(None);
+    let unfit = Word { fit: false, ..standing_by() };
+    story.hears(unfit).hears(unfit);
+    assert_eq!(story.core.state(), State::Standby);
+    story.hears(standing_by());
+    assert_eq!(story.core.state(), State::Standby, "it is node one, and comes first");
+
+    let mut story = Story::new(None);
+    for beat in 1..=4 {
+        story.hears(unfit);
+        assert_eq!(story.core.state(), State::Standby, "{beat}");
+        story.until(story.now.plus(100 * MS));
+    }
+    story.hears(unfit);
+    assert_eq!(story.core.state(), State::Claiming, "after the dead time");
+}
+
+/// The unit that served alone before the pair was made goes on without a gap, whatever its peer is about to do.
+#[test]
+fn a_unit_that_served_alone_goes_on() {
+    let young = || {
+        let settings = settings();
+        let start = Start { me: NodeId::Two, boot: 1, nonce: 1, settings, at: Time(1_000 * MS) };
+        let core = Node::start(start, &mut Vec::new()).unwrap().core().clone();
+        let mut story = Story { core, now: Time(1_000 * MS), acts: Vec::new() };
+        story.tell(Input::Inherits);
+        story
+    };
+    let mut story = young();
+    story.hears(Word { claim: 9, state: State::Claiming, ..standing_by() });
+    assert_eq!((story.core.state(), story.core.word(story.now).grant), (State::Starting, 0), "not fit yet");
+    assert!(story.core.word(story.now).holds);
+    story.tell(Input::Fit(true));
+    assert_eq!((story.core.state(), story.reason()), (State::Acquiring, Some(Reason::ServedAlone)));
+    assert!(story.acts.contains(&Act::Acquire) && !story.acts.contains(&Act::Release));
+
+    let mut story = young();
+    story.hears(serving());
+    assert!(story.acts.contains(&Act::Release), "the peer serves");
+    story.tell(Input::Fit(true)).tell(Input::Hands(Hands::Released));
+    assert_eq!(story.core.state(), State::Standby);
+
+    let mut story = young();
+    let done = story.until(story.now.plus(u64::from(settings().initdead_ms) * MS));
+    assert!(done.iter().any(|(_, act)| *act == Act::Release), "it cannot serve, so somebody else must");
 }

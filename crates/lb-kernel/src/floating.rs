@@ -7,7 +7,7 @@
 use crate::{Cause, KernelError};
 use lb_model::IfName;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -31,15 +31,20 @@ impl fmt::Display for FloatingAddress {
 /// What heartbeat has the kernel do. Each call is short, but waits for the kernel's network lock: call it from a
 /// thread of its own.
 pub trait Floating: Send {
-    /// Adds them all with this lease, and gives those that are there, ours, the full lease again. An address that
-    /// somebody else added is refused. When it fails, some may have been added.
+    /// Adds them all with this lease, and gives those that are there, ours, the full lease again. One that lbd has
+    /// added for a virtual server, before there was a pair, changes its owner where it is: no packet is lost. An
+    /// address that somebody else added is refused. When it fails, some may have been added.
     fn acquire(&mut self, addresses: &[FloatingAddress], lease: Duration) -> Result<(), KernelError>;
 
     /// Gives them the full lease again; one that is gone is not added, but returned.
     fn renew(&mut self, addresses: &[FloatingAddress], lease: Duration) -> Result<Vec<FloatingAddress>, KernelError>;
 
-    /// Removes every address that heartbeat, whichever, has added, but for `keep`. How many went.
-    fn release(&mut self, keep: &[FloatingAddress]) -> Result<usize, KernelError>;
+    /// Removes every address that heartbeat, whichever, has added, but for `keep`; and of those that lbd has added
+    /// these, `lbds`. How many went.
+    fn release(&mut self, keep: &[FloatingAddress], lbds: &[FloatingAddress]) -> Result<usize, KernelError>;
+
+    /// Whether lbd has added one of these.
+    fn lbds(&mut self, addresses: &[FloatingAddress]) -> Result<bool, KernelError>;
 
     /// Tells the networks once where the addresses are: gratuitous ARP as request and as reply, unsolicited neighbour
     /// advertisement. An address that cannot be announced still answers who asks, so that is no failure.
@@ -56,6 +61,8 @@ pub fn lease_seconds(lease: Duration) -> u32 {
 pub struct FakeFloatingState {
     /// Addresses and their leases. It has no clock: a test lets a lease end by removing the address.
     pub held: BTreeMap<FloatingAddress, Duration>,
+    /// Those that lbd has added.
+    pub lbds: BTreeSet<FloatingAddress>,
     /// Each call, as one line.
     pub log: Vec<String>,
     /// The next so many calls fail.
@@ -85,6 +92,7 @@ impl FakeFloating {
 impl Floating for FakeFloating {
     fn acquire(&mut self, addresses: &[FloatingAddress], lease: Duration) -> Result<(), KernelError> {
         let mut state = self.call(format!("acquire {}", list(addresses)))?;
+        state.lbds.retain(|address| !addresses.contains(address));
         state.held.extend(addresses.iter().map(|address| (address.clone(), lease)));
         Ok(())
     }
@@ -96,11 +104,17 @@ impl Floating for FakeFloating {
         Ok(gone)
     }
 
-    fn release(&mut self, keep: &[FloatingAddress]) -> Result<usize, KernelError> {
+    fn release(&mut self, keep: &[FloatingAddress], lbds: &[FloatingAddress]) -> Result<usize, KernelError> {
         let mut state = self.call(format!("release, keep {}", list(keep)))?;
-        let before = state.held.len();
+        let before = state.held.len() + state.lbds.len();
         state.held.retain(|address, _| keep.contains(address));
-        Ok(before - state.held.len())
+        state.lbds.retain(|address| !lbds.contains(address));
+        Ok(before - state.held.len() - state.lbds.len())
+    }
+
+    fn lbds(&mut self, addresses: &[FloatingAddress]) -> Result<bool, KernelError> {
+        let state = self.call(format!("whose are {}", list(addresses)))?;
+        Ok(addresses.iter().any(|address| state.lbds.contains(address)))
     }
 
     fn announce(&mut self, addresses: &[FloatingAddress]) {

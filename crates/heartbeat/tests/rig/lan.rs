@@ -1,5 +1,7 @@
 //! The networks. A namespace is held by a process that sleeps; it dies with the rig.
 
+use lb_kernel::{Kernel, Linux, Paths};
+use lb_plan::{Action, Address};
 use std::{
     fs::{self, File},
     io::Write,
@@ -108,6 +110,23 @@ impl Lan {
         }
         lines.extend((0..20).map(|n| format!("link del churn{n}")));
         self.ip(node, &lines);
+    }
+
+    /// As lbd adds the addresses of virtual servers; or takes over what is there.
+    pub fn add_as_lbd(&self, node: usize) {
+        let namespace = self.nodes()[node];
+        let hands = thread::spawn(move || {
+            enter(namespace);
+            let dir = tempfile::tempdir().expect("a directory");
+            let paths = Paths { etc: dir.path().into(), run: dir.path().join("run"), ..Paths::default() };
+            let mut lbd = Linux::open(paths).expect("opened");
+            let add = [super::FLOATING4, super::FLOATING6].map(|address| {
+                let net = address.parse::<std::net::IpAddr>().expect("an address").into();
+                Action::AddVip(Address { interface: "lan".parse().expect("a name"), net })
+            });
+            lbd.execute(&add).into_iter().for_each(|done| done.expect("added"));
+        });
+        hands.join().expect("added");
     }
 
     pub fn remove_floating(&self, node: usize) {

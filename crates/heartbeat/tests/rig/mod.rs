@@ -312,6 +312,24 @@ impl Pair {
         self.lan.plug(node, state == "up");
     }
 
+    pub fn add_as_lbd(&self, node: usize) {
+        self.lan.add_as_lbd(node);
+    }
+
+    /// There is no pair any more.
+    pub fn unpair(&self, node: usize) {
+        fs::remove_file(self.daemons[node].dir.join("ha.json")).expect("removed");
+    }
+
+    pub fn until_client(&self) {
+        self.until("the client reaches it", |pair| pair.client.reaches());
+    }
+
+    /// The longest time without an answer since the last step began.
+    pub fn gap(&self) -> Duration {
+        self.client.gap()
+    }
+
     pub fn remove_by_hand(&self, node: usize) {
         self.lan.remove_floating(node);
     }

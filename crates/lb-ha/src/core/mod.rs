@@ -1,8 +1,8 @@
 //! The core: who holds the floating addresses. It knows neither bytes nor paths, only what was heard, and when.
 //!
 //! ```text
-//!              start: remove what a predecessor left
-//!                 |
+//!              start: remove what a predecessor left; or, having served alone before there was a pair, straight
+//!                 |    to [Acquiring] unless the peer serves
 //!            [Starting] --initdead, nobody heard--------------+
 //!                 | peer heard                                |
 //!                 v        peer silent for deadtime           v
@@ -91,6 +91,8 @@ pub enum Input {
     },
     Fit(bool),
     Hot(bool),
+    /// At the start: the floating addresses are here, because this unit served alone before there was a pair.
+    Inherits,
     Pings(u8),
     Command(Command),
     Hands(Hands),
@@ -167,6 +169,8 @@ pub struct Core {
     rank: Rank,
     /// From before the addresses are added until they are known to be gone.
     holds: bool,
+    /// Starting only: it served alone before there was a pair, and goes on as soon as it can.
+    inherits: bool,
     claim: u32,
     next_claim: u32,
     claim_asks: bool,
@@ -226,6 +230,7 @@ impl Core {
             epoch: 0,
             rank: Rank::default(),
             holds: true,
+            inherits: false,
             claim: 0,
             next_claim: (boot << 16) | 1,
             claim_asks: false,
@@ -264,6 +269,7 @@ impl Core {
             Input::Heard { word, confirmed, restarted } => self.heard(word, confirmed, restarted, now, acts),
             Input::Fit(fit) => self.fit = fit,
             Input::Hot(hot) => self.hot = hot,
+            Input::Inherits => self.inherits = self.state == State::Starting && self.holds,
             Input::Pings(reached) => self.pings = reached,
             Input::Command(command) => self.command(command, now, acts),
             Input::Hands(done) => self.hands(done, now, acts),
@@ -346,6 +352,7 @@ impl Core {
     fn enter(&mut self, state: State, reason: Reason, now: Time, acts: &mut Vec<Act>) {
         acts.push(Act::Note(Note::Moved { from: self.state, to: state, reason }));
         self.state = state;
+        self.inherits = false;
         self.since = now;
         self.noticed = None;
         self.waits = None;

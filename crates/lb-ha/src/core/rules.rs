@@ -11,7 +11,7 @@ type Move = Option<(State, Reason)>;
 impl Core {
     pub(super) fn step(&mut self, now: Time, acts: &mut Vec<Act>) -> Move {
         match self.state {
-            State::Starting => self.starting(now),
+            State::Starting => self.starting(now, acts),
             State::Standby => self.standby(now, acts),
             State::Claiming => self.claiming(now, acts),
             State::Taking => self.taking(now, acts),
@@ -22,7 +22,21 @@ impl Core {
         }
     }
 
-    fn starting(&mut self, now: Time) -> Move {
+    fn starting(&mut self, now: Time, acts: &mut Vec<Act>) -> Move {
+        if self.inherits {
+            let peer_serves = self.live_word(now).is_some_and(|w| matches!(w.state, State::Acquiring | State::Active));
+            let too_late = now.since(self.started) >= self.t.initdead;
+            if !peer_serves && self.eligible(now) {
+                return Some((State::Acquiring, Reason::ServedAlone));
+            }
+            if peer_serves || too_late || self.leaving {
+                self.inherits = false;
+                // What goes now is counted from now.
+                self.started = now;
+                acts.push(Act::Release);
+            }
+            return None;
+        }
         if self.holds && now.since(self.started) >= self.t.lease_over() {
             // The order to remove them failed, but nobody has renewed them since.
             self.holds = false;
@@ -79,11 +93,14 @@ impl Core {
             return None;
         }
         let mine = crate::word::Rank { epoch: 0, merit: self.merit() };
-        let reason = if !word.can_serve() {
+        // A peer that was started together with this node may not know yet that it is fit.
+        let young = now.since(self.started) < self.t.initdead && !word.maintenance && !word.leaving;
+        let patient = now.since(idle) >= self.t.deadtime;
+        let reason = if !word.can_serve() && (patient || !young) {
             Reason::PeerCannotServe
         } else if mine.outranks(self.me, word.rank) {
             Reason::NobodyServes
-        } else if now.since(idle) >= self.t.deadtime {
+        } else if patient {
             Reason::PeerDidNotClaim
         } else {
             return None;

@@ -9,7 +9,7 @@
 
 use super::{
     announce::Announcer,
-    net::{Card, HEARTBEAT_ADDRESS_OWNER},
+    net::{ADDRESS_OWNER, Card, HEARTBEAT_ADDRESS_OWNER},
     route_socket::{CardState, RouteSocket},
 };
 use crate::{
@@ -37,7 +37,17 @@ struct Present {
     index: u32,
     address: IpAddr,
     prefix: u8,
-    ours: bool,
+    owner: u8,
+}
+
+impl Present {
+    fn place(&self) -> (u32, IpAddr) {
+        (self.index, self.address)
+    }
+
+    fn is_lbds_vip(&self, places: &[(u32, IpAddr)]) -> bool {
+        self.owner == ADDRESS_OWNER && self.prefix == host_prefix(self.address) && places.contains(&self.place())
+    }
 }
 
 impl LinuxFloating {
@@ -60,6 +70,18 @@ impl LinuxFloating {
         Ok(card.index)
     }
 
+    /// Where they are; without those whose interface is not there.
+    fn places(&self, addresses: &[FloatingAddress]) -> Vec<(u32, IpAddr)> {
+        let place = |floating: &FloatingAddress| Some((self.index(&floating.interface).ok()?, floating.address));
+        addresses.iter().filter_map(place).collect()
+    }
+
+    fn find_lbds(&mut self, addresses: &[FloatingAddress]) -> Result<bool, Cause> {
+        self.look()?;
+        let places = self.places(addresses);
+        Ok(self.present()?.iter().any(|is| is.is_lbds_vip(&places)))
+    }
+
     fn present(&mut self) -> Result<Vec<Present>, Cause> {
         let all = self.route.ask(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_DUMP)?;
         Ok(all.iter().filter_map(present).collect())
@@ -72,7 +94,13 @@ impl LinuxFloating {
             let index = self.index(&floating.interface)?;
             let same = present.iter().find(|is| is.index == index && is.address == floating.address);
             let flags = match same {
-                Some(is) if is.ours && is.prefix == host_prefix(floating.address) => NLM_F_REPLACE,
+                // Lifetime and owner change in place: the kernel neither removes the address nor flushes its routes.
+                Some(is)
+                    if [HEARTBEAT_ADDRESS_OWNER, ADDRESS_OWNER].contains(&is.owner)
+                        && is.prefix == host_prefix(floating.address) =>
+                {
+                    NLM_F_REPLACE
+                }
                 Some(_) => {
                     let reason = format!("{floating} is there already, and heartbeat did not add it");
                     return Err(Cause::Refused(reason));
@@ -113,14 +141,13 @@ impl LinuxFloating {
         Ok(gone)
     }
 
-    fn remove(&mut self, keep: &[FloatingAddress]) -> Result<usize, Cause> {
+    fn remove(&mut self, keep: &[FloatingAddress], lbds: &[FloatingAddress]) -> Result<usize, Cause> {
         self.look()?;
-        let mut kept = Vec::new();
-        for floating in keep {
-            kept.extend(self.index(&floating.interface).ok().map(|index| (index, floating.address)));
-        }
+        let (kept, lbds) = (self.places(keep), self.places(lbds));
+        let goes =
+            |is: &&Present| is.owner == HEARTBEAT_ADDRESS_OWNER && !kept.contains(&is.place()) || is.is_lbds_vip(&lbds);
         let (mut removed, mut failed) = (0, None);
-        for is in self.present()?.iter().filter(|is| is.ours && !kept.contains(&(is.index, is.address))) {
+        for is in self.present()?.iter().filter(goes) {
             let mut message = AddressMessage::default();
             message.header.family = family(is.address);
             message.header.prefix_len = is.prefix;
@@ -147,8 +174,12 @@ impl Floating for LinuxFloating {
         self.renew_all(addresses, lease).map_err(|cause| KernelError::new("renew the floating addresses", cause))
     }
 
-    fn release(&mut self, keep: &[FloatingAddress]) -> Result<usize, KernelError> {
-        self.remove(keep).map_err(|cause| KernelError::new("remove the floating addresses", cause))
+    fn release(&mut self, keep: &[FloatingAddress], lbds: &[FloatingAddress]) -> Result<usize, KernelError> {
+        self.remove(keep, lbds).map_err(|cause| KernelError::new("remove the floating addresses", cause))
+    }
+
+    fn lbds(&mut self, addresses: &[FloatingAddress]) -> Result<bool, KernelError> {
+        self.find_lbds(addresses).map_err(|cause| KernelError::new("see who added the floating addresses", cause))
     }
 
     fn announce(&mut self, addresses: &[FloatingAddress]) {
@@ -191,16 +222,16 @@ fn message(address: IpAddr, index: u32, lease: Duration, flags: AddressFlags) ->
 
 fn present(message: &RouteNetlinkMessage) -> Option<Present> {
     let RouteNetlinkMessage::NewAddress(message) = message else { return None };
-    let (mut local, mut peer, mut ours) = (None, None, false);
+    let (mut local, mut peer, mut owner) = (None, None, 0);
     for attribute in &message.attributes {
         match attribute {
             AddressAttribute::Local(address) => local = Some(*address),
             AddressAttribute::Address(address) => peer = Some(*address),
-            AddressAttribute::Protocol(owner) => ours = u8::from(*owner) == HEARTBEAT_ADDRESS_OWNER,
+            AddressAttribute::Protocol(by) => owner = u8::from(*by),
             _ => {}
         }
     }
     let (index, prefix) = (message.header.index, message.header.prefix_len);
     // IPv6 has no IFA_LOCAL unless there is a peer.
-    Some(Present { index, address: local.or(peer)?, prefix, ours })
+    Some(Present { index, address: local.or(peer)?, prefix, owner })
 }

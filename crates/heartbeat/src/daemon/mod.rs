@@ -9,21 +9,25 @@
 //! One thread, real-time where permitted, its memory locked. Nothing in it waits for a disk, a log, or the kernel's
 //! network lock.
 
+mod answers;
+mod reload;
+
 use crate::{
     boot, clock,
     control::{self, Asked},
     fitness::{self, Fitness, Slow},
     hands::{Done, Hands, Order, chain},
-    listen::{self, Listener, Stand},
+    listen::{Listener, Stand},
     load::{Files, Stamp},
     outlet::{Log, Recorder},
     paths::Paths,
     pings, ready,
 };
 use anyhow::{Context, Result, anyhow};
-use lb_ha::control::{Reply, Report, Request};
-use lb_ha::{Codec, Command, Document, Event, Node, Note, Output, Start, State, Time, trace::Line};
+use lb_ha::control::Reply;
+use lb_ha::{Codec, Command, Document, Event, Node, Output, Start, State, Time, trace::Line};
 use lb_kernel::{Ear, Links, LinuxFloating, realtime};
+use reload::{change, set_paths};
 use std::{
     fs::{File, OpenOptions},
     future::poll_fn,
@@ -133,6 +137,8 @@ struct Daemon {
     ping_nodes: watch::Sender<Vec<IpAddr>>,
     release_again: Option<Instant>,
     exits: bool,
+    /// The first order to release, at the start, has been given.
+    released: bool,
     /// What a call wanted, kept for its room.
     wanted: Vec<Output>,
     heard: Vec<Event>,
@@ -190,6 +196,7 @@ impl Daemon {
             document,
             release_again: None,
             exits: false,
+            released: false,
             wanted: Vec::new(),
             heard: Vec::new(),
         };
@@ -266,7 +273,7 @@ impl Daemon {
         }
         drop(std::mem::take(&mut self.pending));
         sleep(FAREWELL).await;
-        self.log.info("ended; the floating addresses are not here");
+        self.log.info("ended");
         self.recorder.flush();
         self.log.flush();
         Ok(())
@@ -363,7 +370,11 @@ impl Daemon {
             match output {
                 Output::Send { paths, frame } => self.paths.send(&paths, &self.codec.seal(&frame)),
                 Output::Acquire => self.hands.order(Order::Acquire),
-                Output::Release => self.hands.order(Order::Release),
+                Output::Release => {
+                    // At the start it is found out first who added what is here.
+                    let first = !std::mem::replace(&mut self.released, true);
+                    self.hands.order(Order::Release { first });
+                }
                 Output::Renew => {
                     let within = u64::from(self.document.settings.keepalive_ms) * 1000;
                     self.hands.order(Order::Renew { within });
@@ -381,37 +392,16 @@ impl Daemon {
         self.wanted = wanted;
     }
 
-    fn tell(&self, note: Note) {
-        match note {
-            Note::PathDown { path } => self.log.warn(format!("heartbeat path {} is down", self.paths.name(path))),
-            Note::PathUp { path } => self.log.info(format!("heartbeat path {} is up", self.paths.name(path))),
-            Note::Late { .. } | Note::Stalled { .. } | Note::Waits { .. } | Note::Refused { .. } => {
-                self.log.warn(note.to_string());
-            }
-            Note::Moved { .. } | Note::PeerRestarted => self.log.info(note.to_string()),
-        }
-    }
-
-    fn outcome(&mut self, command: Command, result: Result<(), lb_ha::Refusal>) {
-        let reply = match result {
-            Ok(()) => Reply::Done,
-            Err(reason) => Reply::Refused { reason, text: reason.to_string() },
-        };
-        match &reply {
-            Reply::Refused { text, .. } => self.log.warn(format!("{command:?} refused: {text}")),
-            _ => self.log.info(format!("{command:?} done")),
-        }
-        if let Some(at) = self.pending.iter().position(|(pending, _)| *pending == command) {
-            // Whoever asked may have gone.
-            let _ = self.pending.remove(at).1.send(reply);
-        }
-    }
-
     fn hands_done(&mut self, done: Done) {
         let event = match done {
             Done::Acquired => lb_ha::Hands::Acquired,
             Done::AcquireFailed => lb_ha::Hands::AcquireFailed,
             Done::Released => lb_ha::Hands::Released,
+            Done::LbdsAreHere => {
+                self.log.info("lbd has added floating addresses before there was a pair; they stay");
+                self.handle(Event::Inherits);
+                return;
+            }
             Done::ReleaseFailed => {
                 // The node tries again at once.
                 self.release_again = Some(Instant::now() + RETRY);
@@ -420,30 +410,12 @@ impl Daemon {
             // An answer to an order from before the addresses were let go says nothing any more.
             Done::Lost if self.node.core().state() == State::Active => lb_ha::Hands::AcquireFailed,
             Done::Lost => return,
+            Done::Bequeathed => {
+                self.exits = true;
+                return;
+            }
         };
         self.handle(Event::Hands(event));
-    }
-
-    fn asked(&mut self, Asked { request, answer }: Asked) {
-        if let Some(command) = request.command() {
-            self.pending.push((command, answer));
-            self.handle(Event::Command(command));
-            return;
-        }
-        if let Request::Hot(hot) = request {
-            self.handle(Event::Hot(hot));
-            let _ = answer.send(Reply::Done);
-            return;
-        }
-        let now = clock::now();
-        let report = Report {
-            now: now.0,
-            status: self.node.status(now),
-            document: self.document.clone(),
-            path_errors: self.paths.errors(),
-            degraded: self.degraded.clone(),
-        };
-        let _ = answer.send(Reply::Status(Box::new(report)));
     }
 
     fn tick(&mut self) {
@@ -476,47 +448,4 @@ impl Daemon {
             self.handle(Event::Fitness { reasons });
         }
     }
-
-    /// What makes no sense is told, and what was in force stays so.
-    fn read_anew(&mut self) {
-        self.stamps = self.places.files.stamp();
-        match self.places.files.codec() {
-            Ok(codec) => self.codec = codec,
-            Err(error) => self.log.warn(format!("{error:#}; the keys stay as they are")),
-        }
-        match self.places.files.document() {
-            Ok(document) if document == self.document => {}
-            Ok(document) if document.me != self.document.me => {
-                self.log.warn("ha.json says that this is the other node; that needs a restart of heartbeat");
-            }
-            Ok(document) => self.obey(document),
-            Err(error) => self.log.warn(format!("{error:#}; what was in force stays so")),
-        }
-    }
-
-    fn obey(&mut self, document: Document) {
-        self.log.info("ha.json has changed and is in force");
-        set_paths(&mut self.paths, &document);
-        let holds = matches!(self.node.core().state(), State::Acquiring | State::Active);
-        if document.floating != self.document.floating || document.settings.lease_ms != self.document.settings.lease_ms
-        {
-            self.hands.order(change(&document, holds));
-        }
-        self.listener.set(&document);
-        self.ping_nodes.send_replace(document.settings.ping_nodes.clone());
-        let settings = Box::new(document.settings.clone());
-        self.document = document;
-        self.handle(Event::Settings(settings));
-        self.tell_fitness();
-    }
-}
-
-fn set_paths(paths: &mut Paths, document: &Document) {
-    let names = document.settings.paths.iter().map(|path| path.name.clone());
-    paths.set(names.zip(document.transports.iter().cloned()));
-}
-
-fn change(document: &Document, holds: bool) -> Order {
-    let lease = Duration::from_millis(u64::from(document.settings.lease_ms));
-    Order::Change { addresses: listen::floating(document), lease, holds }
 }
