@@ -91,6 +91,7 @@ pub fn parse(text: &str) -> Result<Copy, String> {
             time: form.revision.time,
             author: form.revision.author,
             comment: form.revision.comment,
+            tag: form.revision.tag,
             document: Arc::from(form.document.get()),
         },
     })
@@ -147,6 +148,7 @@ mod tests {
                 time: 1,
                 author: "ä".to_owned(),
                 comment: "say \"hi\"".to_owned(),
+                tag: Some("t".to_owned()),
                 document: r#"{"b":1.0,"a":[1e2,"x  y"]}"#.into(),
             },
         }

@@ -230,8 +230,8 @@ pub fn document(
 }
 
 pub fn revision(head: RevisionHead, document: Arc<str>) -> Revision {
-    let RevisionMeta { number, parent, time, author, comment } = head.meta;
-    Revision { number, parent, time, author, comment, document }
+    let RevisionMeta { number, parent, time, author, comment, tag } = head.meta;
+    Revision { number, parent, time, author, comment, tag, document }
 }
 
 /// Read the candidate out of its tree's values.

@@ -171,6 +171,7 @@ impl Store {
             time: now_unix,
             author: new.author,
             comment: new.comment,
+            tag: new.tag,
             document,
         };
         let mut head = inner.head.clone();

@@ -16,6 +16,8 @@ pub struct Revision {
     pub time: u64,
     pub author: String,
     pub comment: String,
+    /// As committed; see [`NewRevision::tag`].
+    pub tag: Option<String>,
     /// JSON without insignificant white space; otherwise as committed, token by token.
     pub document: Arc<str>,
 }
@@ -28,6 +30,7 @@ impl Revision {
             time: self.time,
             author: self.author.clone(),
             comment: self.comment.clone(),
+            tag: self.tag.clone(),
         }
     }
 }
@@ -40,6 +43,8 @@ pub struct RevisionMeta {
     pub time: u64,
     pub author: String,
     pub comment: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 /// What to commit.
@@ -47,6 +52,8 @@ pub struct RevisionMeta {
 pub struct NewRevision {
     pub author: String,
     pub comment: String,
+    /// A word of the caller's about the document, kept with it and never looked into.
+    pub tag: Option<String>,
     /// One JSON value; white space between tokens is not kept.
     pub document: String,
     /// Opens a confirm window. Every commit replaces the pending window by this field: whether

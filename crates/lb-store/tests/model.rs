@@ -70,6 +70,7 @@ proptest! {
                     let confirm = model.running.filter(|_| confirm);
                     let new = NewRevision {
                         document: document.clone(),
+                        tag: (seed % 2 == 0).then(|| seed.to_string()),
                         clear_candidate: clear,
                         confirm: confirm.map(|revert_to| Confirm { deadline_unix: 9, revert_to }),
                         ..NewRevision::default()
@@ -78,6 +79,7 @@ proptest! {
                     match store.commit(parent, new, 2) {
                         Ok(revision) => {
                             prop_assert!(!stale);
+                            prop_assert_eq!(&revision.tag, &(seed % 2 == 0).then(|| seed.to_string()));
                             prop_assert_eq!(revision.number, model.running.unwrap_or(0) + 1);
                             model.running = Some(revision.number);
                             model.history.insert(revision.number, document);
@@ -128,9 +130,11 @@ proptest! {
                     model.revert_to = None;
                 }
                 Step::Reopen => {
+                    let running = store.running();
                     store.close().unwrap();
                     let (again, opened) = Store::open(&dir, 6).unwrap();
                     prop_assert_eq!(opened, Opened::Clean);
+                    prop_assert_eq!(again.running(), running);
                     store = again;
                 }
             }
