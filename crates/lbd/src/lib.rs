@@ -10,6 +10,7 @@
 mod api;
 pub mod engine;
 pub mod logs;
+pub mod peer;
 mod probes;
 mod serve;
 mod unit;

@@ -1,0 +1,9 @@
+//! Two instances over loopback, with shelves in memory.
+
+mod cable;
+mod channel;
+mod pairing;
+mod replication;
+mod rig;
+mod session;
+mod strangers;
