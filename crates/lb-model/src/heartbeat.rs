@@ -220,6 +220,17 @@ impl crate::Config {
         Shared { version, globals, virtual_servers, fallback_page, floating_ips, heartbeat }
     }
 
+    /// Whether what a pair shares is the same.
+    pub fn same_shared(&self, other: &crate::Config) -> bool {
+        let crate::Config { version, node: _, globals, virtual_servers, fallback_page, floating_ips, heartbeat } = self;
+        *version == other.version
+            && *globals == other.globals
+            && *virtual_servers == other.virtual_servers
+            && *fallback_page == other.fallback_page
+            && *floating_ips == other.floating_ips
+            && *heartbeat == other.heartbeat
+    }
+
     /// This unit with what the pair shares.
     pub fn with_shared(&self, shared: Shared) -> crate::Config {
         let Shared { version, globals, virtual_servers, fallback_page, floating_ips, heartbeat } = shared;

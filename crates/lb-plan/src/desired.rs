@@ -2,17 +2,20 @@
 
 use crate::{
     Address, Desired, Dest, DestKey, Forward, MarkRule, Masquerade, Observed, Route, Ruleset, Service, ServiceKey,
-    SyncPair,
+    SyncDaemon, SyncPair,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lb_model::{
-    CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, Label, RealServer,
-    RequestedState, Service as VirtualService, Tunnel, VirtualServer,
+    CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, HeartbeatPath, Label, NodeId,
+    RealServer, RequestedState, Service as VirtualService, Tunnel, VirtualServer,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
+
+/// Of a card whose configuration says nothing else.
+const ETHERNET_MTU: u32 = 1500;
 
 /// What the checks know of a real server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,7 +65,7 @@ pub fn desired(config: &Config, health: &Health) -> Desired {
         .iter()
         .flat_map(|i| i.addresses.iter().map(|net| Address { interface: i.name.clone(), net: *net }))
         .collect();
-    Desired {
+    let alone = Desired {
         hostname: node.hostname.clone(),
         nameservers: node.nameservers.clone(),
         links: node.interfaces.iter().map(|i| (i.name.clone(), i.mtu)).collect(),
@@ -74,10 +77,29 @@ pub fn desired(config: &Config, health: &Health) -> Desired {
         ruleset: ruleset(config),
         timeouts: config.globals.timeouts,
         services: config.virtual_servers.iter().filter_map(|vs| service(config, vs, health)).collect(),
-        // Configurations do not know a partner yet: `synchronised`.
         sync: None,
         fallback_page: config.fallback_page.as_ref().map(|page| page.as_str().to_owned()),
+    };
+    match sync_pair(config) {
+        Some(pair) => alone.synchronised(pair),
+        None => alone,
     }
+}
+
+/// Both kernels' daemons, on the card of the first network path.
+fn sync_pair(config: &Config) -> Option<SyncPair> {
+    let (unit, heartbeat) = config.pair()?;
+    let mine = heartbeat.paths.iter().find_map(|path| match path {
+        HeartbeatPath::Udp(udp) => Some(udp.of(unit)),
+        HeartbeatPath::Serial(_) => None,
+    })?;
+    let (interface, _) = config.interface_to(mine)?;
+    let daemon = |id| SyncDaemon::new(interface.name.clone(), id, interface.mtu.unwrap_or(ETHERNET_MTU));
+    let (one, two) = (daemon(heartbeat.sync_id), daemon(heartbeat.sync_id.saturating_add(1)));
+    Some(match unit {
+        NodeId::One => SyncPair { master: one, backup: two },
+        NodeId::Two => SyncPair { master: two, backup: one },
+    })
 }
 
 impl Desired {

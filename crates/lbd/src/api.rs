@@ -3,6 +3,7 @@
 
 mod answer;
 mod connections;
+mod ha;
 mod log;
 mod look;
 mod network;
@@ -11,6 +12,8 @@ mod unit;
 
 use crate::{
     engine::{Command, Event},
+    ha::Heartbeat,
+    peer::Handle,
     unit::Unit,
 };
 use answer::{json, refusal};
@@ -44,6 +47,8 @@ pub struct Served {
     pub places: Arc<Places>,
     pub unit: Arc<Unit>,
     pub started: Instant,
+    pub heartbeat: Heartbeat,
+    pub peer: Handle,
 }
 
 /// Directories that are shown something of.
@@ -86,6 +91,13 @@ fn router(served: Served) -> Router {
         .route(route::RESTART_SERVICE, post(unit::restart))
         .route(route::UNIT, post(unit::power))
         .route(route::LOG, get(log::show))
+        .route(route::HA, get(ha::show))
+        .route(route::TAKEOVER, post(ha::takeover))
+        .route(route::STANDBY, post(ha::standby))
+        .route(route::MAINTENANCE, post(ha::maintenance))
+        .route(route::PAIRING, get(ha::pairing).post(ha::pair))
+        .route(route::UNPAIR, post(ha::unpair))
+        .route(route::RESOLVE, post(ha::resolve))
         .route(route::STATE, post(|e: Engine, body: Bytes| ask_with(e, body, Command::SetState)))
         .route(route::RECONCILE, post(|e: Engine| ask(e, Command::Reconcile)))
         .fallback(|| async { refusal(&ApiError::new(ErrorCode::NotFound, "there is no such route")) })

@@ -18,6 +18,15 @@ pub struct Args {
     /// Unix socket to listen on
     #[arg(long, default_value = lb_api::SOCKET)]
     pub socket: PathBuf,
+    /// Directory of this unit's key, of its peer, and of the heartbeat's keys [default: pair, beside the store]
+    #[arg(long, value_name = "DIR")]
+    pub pair: Option<PathBuf>,
+    /// Where the two units of a pair speak with each other; the same port on both
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:6694")]
+    pub pair_listen: std::net::SocketAddr,
+    /// heartbeat's status socket
+    #[arg(long, value_name = "FILE", default_value = lb_ha::control::SOCKET)]
+    pub heartbeat: PathBuf,
     /// Directory for hostname, hosts and resolv.conf
     #[arg(long, default_value = "/etc")]
     pub etc: PathBuf,
@@ -48,12 +57,22 @@ impl Args {
             state: self.state.clone(),
             log: self.log(),
             socket: self.socket.clone(),
+            run: self.run.clone(),
+            pair: self.pair(),
+            pair_listen: self.pair_listen,
+            heartbeat: self.heartbeat.clone(),
             unit: lbd::Unit {
                 services: self.services.clone().or_else(|| (!self.fake_kernel).then(|| "/etc/service".into())),
                 power: !self.fake_kernel,
             },
             reconcile_every: std::time::Duration::from_secs(self.reconcile_every.max(1)),
         }
+    }
+
+    /// `/data/pair` for the store at `/data/lb/store`.
+    fn pair(&self) -> PathBuf {
+        let beside = || self.state.parent()?.parent().map(|dir| dir.join("pair"));
+        self.pair.clone().or_else(beside).unwrap_or_else(|| "/data/pair".into())
     }
 
     fn log(&self) -> PathBuf {

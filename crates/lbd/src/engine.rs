@@ -10,6 +10,7 @@ mod commands;
 mod confirm;
 mod health;
 mod opening;
+pub mod pair;
 mod reconcile;
 pub(crate) mod record;
 mod reply;
@@ -20,6 +21,7 @@ pub use reconcile::chain;
 pub use reply::Reply;
 pub use status::Snapshot;
 
+use crate::ha::HaFile;
 use lb_api::{
     ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, Pending, PlanRequest, PutCandidate, RevisionView,
     RollbackRequest, StateRequest,
@@ -36,7 +38,7 @@ use std::{
     },
     time::{Duration, Instant, SystemTime},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Everything that can happen to lbd.
 pub enum Event {
@@ -46,6 +48,17 @@ pub enum Event {
     },
     /// Somebody shows what the engine knows beside what the kernel has.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Something of the pair is otherwise than before.
+    Pair(pair::Facts),
+    /// What the peer is told of the configuration.
+    Told(oneshot::Sender<pair::Told>),
+    /// The shared revision that runs; none before the pair's first.
+    Newest(oneshot::Sender<Option<pair::Newest>>),
+    /// The peer pushes a version.
+    Pushed {
+        pushed: Box<pair::Pushed>,
+        answer: oneshot::Sender<Result<(), pair::NotTaken>>,
+    },
     /// A probe that the engine started has its outcome.
     Probed {
         key: ProbeKey,
@@ -64,10 +77,17 @@ pub enum Command {
     Plan(Box<PlanRequest>),
     Apply(Box<ApplyRequest>),
     Confirm(ConfirmRequest),
-    History { limit: usize },
+    History {
+        limit: usize,
+    },
     Revision(u64),
     Rollback(RollbackRequest),
     Summary,
+    /// Goes on alone: with what the pair shared, or with nothing to balance.
+    EndPair {
+        author: String,
+        serve: bool,
+    },
     SetState(StateRequest),
     Reconcile,
 }
@@ -94,6 +114,14 @@ impl Clock {
     pub fn unix(&self) -> u64 {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
     }
+}
+
+/// The pair at the start, and who is told of changes.
+#[derive(Debug, Default)]
+pub struct Pairing {
+    pub facts: pair::Facts,
+    pub file: Option<HaFile>,
+    pub changed: watch::Sender<u64>,
 }
 
 /// The state of lbd.
@@ -123,6 +151,12 @@ pub struct Engine<K> {
     next_reconcile: Duration,
     /// Reconciles in a row that left something pending.
     failures: u32,
+    pair: pair::Facts,
+    /// `None`: nobody reads one.
+    ha_file: Option<HaFile>,
+    ha_alarm: Option<String>,
+    /// Told after every change: the revision's number.
+    changed: watch::Sender<u64>,
     /// When an unconfirmed revision is undone, on the clock that nobody can set.
     revert_at: Option<Duration>,
 }
@@ -132,6 +166,7 @@ impl<K: Kernel> Engine<K> {
     pub fn new(
         opening: Opening,
         kernel: K,
+        pair: Pairing,
         reconcile_every: Duration,
         start_probe: Box<dyn Fn(Probe) + Send>,
         now: Now,
@@ -160,8 +195,13 @@ impl<K: Kernel> Engine<K> {
             reconcile_every,
             next_reconcile: now.since_start,
             failures: 0,
+            pair: pair.facts,
+            ha_file: pair.file,
+            ha_alarm: None,
+            changed: pair.changed,
             revert_at: None,
         };
+        engine.write_ha();
         engine.resume_confirm(now);
         engine.observe();
         engine.adopt_health();
@@ -193,6 +233,11 @@ impl<K: Kernel> Engine<K> {
                     Event::Snapshot(answer) => {
                         let _ = answer.send(self.snapshot(clock.now()));
                     }
+                    // Whoever asked may be gone.
+                    Event::Pair(facts) => self.pair_facts(facts),
+                    Event::Told(answer) => drop(answer.send(self.told())),
+                    Event::Newest(answer) => drop(answer.send(self.newest())),
+                    Event::Pushed { pushed, answer } => drop(answer.send(self.take_push(*pushed, clock.now()))),
                     Event::Probed { key, outcome } => self.probed(key, outcome, clock.now()),
                 }
             }
@@ -236,6 +281,7 @@ impl<K: Kernel> Engine<K> {
             Command::Revision(number) => self.revision(number).map(Reply::Running),
             Command::Rollback(request) => self.rollback(request, now).map(Reply::Applied),
             Command::Summary => Ok(Reply::Summary(Box::new(self.summary(now)))),
+            Command::EndPair { author, serve } => self.end_pair(author, serve, now).map(Reply::Applied),
             Command::SetState(request) => self.set_state(request, now).map(Reply::Applied),
             Command::Reconcile => Ok(Reply::Reconcile(self.reconcile(now))),
         }

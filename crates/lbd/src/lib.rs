@@ -9,10 +9,12 @@
 
 mod api;
 pub mod engine;
+mod ha;
 pub mod logs;
-pub mod peer;
+mod peer;
 mod probes;
 mod serve;
+mod shelf;
 mod unit;
 
 pub use serve::{Settings, serve};

@@ -2,13 +2,17 @@
 
 use crate::{
     api::{self, Places, Served},
-    engine::{Clock, Engine, Event, Now, Opening},
+    engine::{Clock, Engine, Event, Now, Opening, Pairing, pair},
+    ha::{HaFile, Heartbeat},
+    peer::{self, Handle},
     probes,
+    shelf::{self, EngineShelf},
     unit::Unit,
 };
 use anyhow::{Context, anyhow};
 use lb_kernel::{Kernel, KernelError};
 use std::{
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
@@ -18,7 +22,7 @@ use std::{
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 
 /// Probes under way at once; each holds one file descriptor.
@@ -29,6 +33,14 @@ pub struct Settings {
     pub state: PathBuf,
     pub log: PathBuf,
     pub socket: PathBuf,
+    /// What lasts until the next boot: `ha.json`.
+    pub run: PathBuf,
+    /// The pair's keys and who the peer is.
+    pub pair: PathBuf,
+    /// Where this unit waits for the other one; the other one waits at the same port.
+    pub pair_listen: SocketAddr,
+    /// heartbeat's status socket.
+    pub heartbeat: PathBuf,
     pub unit: Unit,
     pub reconcile_every: Duration,
 }
@@ -40,6 +52,10 @@ impl Settings {
             state: dir.join("store"),
             log: dir.join("log"),
             socket: dir.join("lbd.sock"),
+            run: dir.to_owned(),
+            pair: dir.join("pair"),
+            pair_listen: ([127, 0, 0, 1], 0).into(),
+            heartbeat: dir.join("heartbeat.sock"),
             unit: Unit { services: None, power: false },
             reconcile_every: Duration::from_secs(3600),
         }
@@ -57,12 +73,17 @@ pub fn serve<K: Kernel + 'static>(
     let start_probe = prober(&runtime, events.clone());
     let state = settings.state.clone();
     let every = settings.reconcile_every;
+    let (changed, engine_changes) = watch::channel(0);
+    // What is wrong with the file, the peer's tasks say.
+    let unit = lb_pair::Peer::open(&settings.pair).ok().flatten().map(|peer| peer.unit);
+    let facts = pair::Facts { unit, ..pair::Facts::default() };
+    let pairing = Pairing { facts: facts.clone(), file: Some(HaFile::below(&settings.run)), changed };
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     let engine = thread::Builder::new().name("engine".into()).spawn(move || -> anyhow::Result<()> {
         let opening = Opening::open(&state, clock.now());
         let kernel = open_kernel().context("opening the kernel's interfaces")?;
         let inspector = kernel.inspector();
-        let mut engine = Engine::new(opening, kernel, every, start_probe, clock.now());
+        let mut engine = Engine::new(opening, kernel, pairing, every, start_probe, clock.now());
         let _ = ready.send(inspector);
         engine.run(&inbox, &clock);
         Ok(())
@@ -81,6 +102,8 @@ pub fn serve<K: Kernel + 'static>(
             places,
             unit: Arc::new(settings.unit.clone()),
             started: Instant::now(),
+            peer: peer_tasks(&settings, events.clone(), engine_changes, facts),
+            heartbeat: Heartbeat::at(&settings.heartbeat),
         };
         let server = api::serve(listener, served);
         let mut term = signal(SignalKind::terminate())?;
@@ -96,6 +119,35 @@ pub fn serve<K: Kernel + 'static>(
     let _ = std::fs::remove_file(&settings.socket);
     tracing::info!("stopped; traffic goes on as programmed");
     ended.and(served)
+}
+
+/// Starts what deals with the other unit; its tasks end with the runtime.
+fn peer_tasks(
+    settings: &Settings,
+    events: mpsc::Sender<Event>,
+    engine: watch::Receiver<u64>,
+    facts: pair::Facts,
+) -> Handle {
+    let (seen, reports) = watch::channel(None);
+    tokio::spawn(Heartbeat::at(&settings.heartbeat).watch(seen));
+    let (moves, changes) = watch::channel(0);
+    tokio::spawn(shelf::changes(engine, reports.clone(), moves));
+    let (tables, _words) = tokio::sync::mpsc::channel(4);
+    let shelf = Arc::new(EngineShelf::new(events, reports, changes, facts, tables));
+    let handle = peer::start(
+        peer::Settings {
+            dir: settings.pair.clone(),
+            listen: settings.pair_listen,
+            port: settings.pair_listen.port(),
+            serial: lb_model::heartbeat::SERIAL_DEVICE.into(),
+            baud: lb_model::heartbeat::SERIAL_BAUD,
+            times: peer::Times::USUAL,
+            limits: peer::Limits::USUAL,
+        },
+        shelf.clone(),
+    );
+    tokio::spawn(shelf.keep_told(handle.clone()));
+    handle
 }
 
 fn listen(socket: &Path) -> anyhow::Result<UnixListener> {

@@ -2,13 +2,13 @@
 
 use super::{
     Engine, Now,
-    commands::{changed_since, read, write},
+    commands::{all_problems, changed_since, read, write},
     record,
     reply::CandidateView,
 };
 use lb_api::{ApiError, DiscardRequest, ErrorCode, PutCandidate};
 use lb_kernel::Kernel;
-use lb_model::{Change, Config, Problem, changes, problems};
+use lb_model::{Change, Config, Problem, changes};
 use lb_store::{NewCandidate, Store};
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl<K: Kernel> Engine<K> {
             (Some(stored), None) => {
                 let mut config = read(&stored.document)?;
                 config.assign_marks();
-                let problems = problems(&config);
+                let problems = all_problems(&config);
                 (Arc::new(config), problems, false)
             }
         };
@@ -81,6 +81,7 @@ impl<K: Kernel> Engine<K> {
             let message = format!("revision {base} does not exist; the running one is {number}");
             return Err(ApiError::new(ErrorCode::NotFound, message));
         }
+        self.edited_here(&config)?;
         let store = self.store(now)?;
         let there = store.candidate();
         let etag = there.as_ref().map_or(0, |c| c.etag);
@@ -92,7 +93,7 @@ impl<K: Kernel> Engine<K> {
         } else {
             let new = NewCandidate { base, author: request.author, document: write(&config)? };
             let stored = store.set_candidate(new, Some(etag), now.unix).map_err(|e| self.commit_error(e))?;
-            let problems = problems(&config);
+            let problems = all_problems(&config);
             self.keep(stored.etag, Arc::new(config), problems, true);
         }
         self.touch();

@@ -5,23 +5,26 @@ use lb_api::{
     ApiError, Applied, ApplyRequest, ErrorCode, PlanRequest, PlanView, RevisionView, RollbackRequest, StateRequest,
 };
 use lb_kernel::Kernel;
-use lb_model::{Config, RequestedState, changes, factory, migrate, problems};
+use lb_model::{Config, Problem, RequestedState, changes, factory, migrate, problems};
+use lb_pair::SharedVersion;
 use lb_plan::{Drift, desired, plan};
 use lb_store::{CommitError, Confirm, NewCandidate, NewRevision, Store};
 use std::{sync::Arc, time::Duration};
 
 /// What goes into one commit, besides the configuration.
 #[derive(Default)]
-struct Note {
+pub(super) struct Note {
     /// For the log: `applied`, `rolled back with`, …
-    did: &'static str,
-    author: String,
-    comment: String,
-    confirm_within: Option<u64>,
-    clear_candidate: bool,
-    may_use_reserve: bool,
+    pub(super) did: &'static str,
+    pub(super) author: String,
+    pub(super) comment: String,
+    pub(super) confirm_within: Option<u64>,
+    pub(super) clear_candidate: bool,
+    pub(super) may_use_reserve: bool,
+    /// Of the shared configuration, where the peer has named it.
+    pub(super) version: Option<SharedVersion>,
     /// The configuration's text, where it stands in the store already; it has no problems then.
-    document: Option<String>,
+    pub(super) document: Option<String>,
 }
 
 impl<K: Kernel> Engine<K> {
@@ -83,6 +86,7 @@ impl<K: Kernel> Engine<K> {
                 judged.applicable()?
             }
         };
+        self.may_change(&config)?;
         self.commit(config, note, now)
     }
 
@@ -101,6 +105,7 @@ impl<K: Kernel> Engine<K> {
             may_use_reserve: true,
             ..Note::default()
         };
+        self.may_change(&config)?;
         self.commit(config, note, now)
     }
 
@@ -131,8 +136,9 @@ impl<K: Kernel> Engine<K> {
             RequestedState::Drain => format!("Drain {real_server} in {virtual_server}"),
             RequestedState::Offline => format!("Take {real_server} in {virtual_server} offline"),
         };
-        let applied =
-            self.commit(prepared(config)?, Note { did: "applied", author, comment, ..Note::default() }, now)?;
+        let config = prepared(config)?;
+        self.may_change(&config)?;
+        let applied = self.commit(config, Note { did: "applied", author, comment, ..Note::default() }, now)?;
         if let Some(candidate) = candidate.filter(|_| self.revision.number != base) {
             let mut config = read(&candidate.document)?;
             set_state(&mut config, virtual_server.as_str(), real_server.as_str(), state);
@@ -161,9 +167,14 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Store and execute what was [`prepared`]; the one way by which the running configuration changes.
-    fn commit(&mut self, config: Arc<Config>, note: Note, now: Now) -> Result<Applied, ApiError> {
+    pub(super) fn commit(&mut self, config: Arc<Config>, note: Note, now: Now) -> Result<Applied, ApiError> {
         let changes = changes(&self.running, &config);
-        if changes.is_empty() {
+        let version = match note.version {
+            Some(version) => Some(version),
+            None => self.version_for(&config)?,
+        };
+        // A name of the peer's is kept even for what runs already.
+        if changes.is_empty() && note.version.is_none() {
             if note.clear_candidate {
                 self.store(now)?.clear_candidate(None, now.unix).map_err(|e| self.commit_error(e))?;
                 self.touch();
@@ -174,6 +185,7 @@ impl<K: Kernel> Engine<K> {
         let new = NewRevision {
             author: note.author,
             comment: note.comment,
+            tag: version.as_ref().and_then(|version| serde_json::to_string(version).ok()),
             document: note.document.map_or_else(|| write(&config), Ok)?,
             confirm,
             clear_candidate: note.clear_candidate,
@@ -192,6 +204,8 @@ impl<K: Kernel> Engine<K> {
         self.revert_at =
             confirm.map(|_| now.since_start + Duration::from_secs(note.confirm_within.unwrap_or_default()));
         self.configure_checks(now);
+        self.write_ha();
+        self.changed.send_replace(self.revision.number);
         // Interfaces bring settings of their own along, which nobody has read yet; services do not.
         if network || self.observed.is_none() {
             self.observe();
@@ -221,6 +235,7 @@ impl<K: Kernel> Engine<K> {
                 author: "lbd".into(),
                 comment: "Factory settings, to come back to".into(),
                 document: write(&self.running)?,
+                tag: None,
                 ..NewRevision::default()
             };
             let stored = self.store(now)?.commit(None, new, now.unix).map_err(|e| self.commit_error(e))?;
@@ -340,12 +355,18 @@ pub(super) fn changed_since(now: Option<&lb_store::Candidate>) -> ApiError {
 }
 
 /// With its marks and without problems.
-fn prepared(mut config: Config) -> Result<Arc<Config>, ApiError> {
+pub(super) fn prepared(mut config: Config) -> Result<Arc<Config>, ApiError> {
     config.assign_marks();
-    match problems(&config) {
+    match all_problems(&config) {
         none if none.is_empty() => Ok(Arc::new(config)),
         all => Err(ApiError::invalid(all)),
     }
+}
+
+/// Those of the document, and what the heartbeat would not obey; the latter only where the former are none.
+pub(super) fn all_problems(config: &Config) -> Vec<Problem> {
+    let found = problems(config);
+    if found.is_empty() { crate::ha::problems(config) } else { found }
 }
 
 pub(super) fn read(document: &str) -> Result<Config, ApiError> {

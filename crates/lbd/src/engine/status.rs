@@ -43,7 +43,7 @@ impl<K: Kernel> Engine<K> {
             revision: self.revision.number,
             candidate_etag: self.store.as_ref().and_then(Store::candidate).map_or(0, |c| c.etag),
             generation: self.generation,
-            alarms: self.alarms.clone(),
+            alarms: self.all_alarms(),
             converged: self.pending.is_empty(),
             confirm: self.awaiting_confirm(),
         }

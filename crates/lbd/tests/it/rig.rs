@@ -41,7 +41,8 @@ impl Rig {
             let start = Box::new(move |probe| started.lock().expect("the probes").push(probe));
             // Reconciles come from the tests' own changes alone.
             let every = Duration::from_secs(3600);
-            Engine::new(Opening::open(&state, clock.now()), fake, every, start, clock.now()).run(&inbox, &clock);
+            Engine::new(Opening::open(&state, clock.now()), fake, Default::default(), every, start, clock.now())
+                .run(&inbox, &clock);
         });
         Rig { kernel, events, probes, engine: Some(engine) }
     }

@@ -1,0 +1,264 @@
+//! The pair, as the engine sees it: which version of the shared configuration runs, who may change it, what a push does.
+//!
+//! Every revision of a unit that is one of a pair carries the name of its shared version as its tag; a revision without
+//! one ends the history that is told to the peer, so what a unit was in an earlier pair counts no more.
+
+use super::{
+    Engine, Now,
+    commands::{Note, prepared},
+};
+use crate::ha;
+use lb_api::{ApiError, Applied, ErrorCode};
+use lb_kernel::Kernel;
+use lb_model::{Config, NodeId, Problem, Shared, factory};
+use lb_pair::{Id, SharedVersion, lineage::MOST_TOLD};
+use lb_store::RevisionMeta;
+
+/// What the engine is told of the pair.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Which of a pair this unit is, by `peer.json`.
+    pub unit: Option<NodeId>,
+    /// The peer serves and can be reached: there is where one edits.
+    pub editor: Option<Editor>,
+    /// For people, while something is wrong with the pair.
+    pub alarms: Vec<String>,
+}
+
+/// The unit on which the shared configuration is edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Editor {
+    pub hostname: String,
+    /// Of its web interface.
+    pub web: Option<String>,
+}
+
+/// The configuration's side of what is told to the peer.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub config: std::sync::Arc<Config>,
+    /// Oldest first.
+    pub history: Vec<Id>,
+    /// What the pair shares is changed here.
+    pub edits: bool,
+    pub alarms: Vec<String>,
+}
+
+/// The shared revision that runs.
+#[derive(Debug, Clone)]
+pub struct Newest {
+    pub version: SharedVersion,
+    pub author: String,
+    pub comment: String,
+    /// Unix seconds.
+    pub at: u64,
+    pub config: std::sync::Arc<Config>,
+}
+
+/// A version that the peer pushed.
+#[derive(Debug)]
+pub struct Pushed {
+    pub version: SharedVersion,
+    /// The newest here must be this one.
+    pub ground: Option<Id>,
+    pub author: String,
+    pub comment: String,
+    /// JSON.
+    pub document: std::sync::Arc<str>,
+}
+
+/// Why it was not taken; then nothing is changed.
+#[derive(Debug)]
+pub enum NotTaken {
+    Stale(Option<Id>),
+    Problems(Vec<Problem>),
+}
+
+impl<K: Kernel> Engine<K> {
+    pub(super) fn pair_facts(&mut self, facts: Facts) {
+        if facts != self.pair {
+            self.pair = facts;
+            self.touch();
+        }
+        self.write_ha();
+    }
+
+    /// Names of the shared versions since the pair was made.
+    fn versions(&self) -> Vec<Id> {
+        let Some(store) = &self.store else { return Vec::new() };
+        let tagged = store.history(usize::MAX);
+        let mut ids: Vec<Id> = tagged.iter().map_while(version_of).map(|version| version.id).collect();
+        ids.dedup();
+        ids.truncate(MOST_TOLD);
+        ids.reverse();
+        ids
+    }
+
+    pub(super) fn told(&self) -> Told {
+        Told {
+            config: self.running.clone(),
+            history: self.versions(),
+            edits: self.pair.editor.is_none(),
+            alarms: self.all_alarms(),
+        }
+    }
+
+    fn version(&self) -> Option<SharedVersion> {
+        version_of(self.store.as_ref()?.history(1).first()?)
+    }
+
+    pub(super) fn newest(&self) -> Option<Newest> {
+        let version = self.version()?;
+        // The revision that brought the version, not one that came after it and changed only this unit's own part.
+        let history = self.store.as_ref()?.history(usize::MAX);
+        let first = history.iter().take_while(|meta| version_of(meta) == Some(version)).last()?;
+        Some(Newest {
+            version,
+            author: first.author.clone(),
+            comment: first.comment.clone(),
+            at: first.time,
+            config: self.running.clone(),
+        })
+    }
+
+    /// Under which name a configuration is stored that is about to run.
+    pub(super) fn version_for(&self, config: &Config) -> Result<Option<SharedVersion>, ApiError> {
+        if config.pair().is_none() {
+            return Ok(None);
+        }
+        let previous = self.version().filter(|_| self.running.pair().is_some());
+        match previous {
+            Some(version) if config.same_shared(&self.running) => Ok(Some(version)),
+            previous => {
+                let text = serde_json::to_string(&config.shared())
+                    .map_err(|e| ApiError::new(ErrorCode::Internal, format!("writing what the pair shares: {e}")))?;
+                Ok(Some(lb_pair::next(previous, &text)))
+            }
+        }
+    }
+
+    /// What a pair shares is changed on the unit that serves.
+    pub(super) fn edited_here(&self, config: &Config) -> Result<(), ApiError> {
+        let Some(editor) = self.pair.editor.as_ref().filter(|_| !config.same_shared(&self.running)) else {
+            return Ok(());
+        };
+        let message = format!("{} serves, and what the pair shares is changed there", editor.hostname);
+        let hint = match &editor.web {
+            Some(web) => format!("go to {web}, or take over first (lbctl ha takeover)"),
+            None => "use that unit's console or web interface, or take over first (lbctl ha takeover)".into(),
+        };
+        Err(ApiError::new(ErrorCode::Conflict, message).hint(hint))
+    }
+
+    /// Whether a person may make this the configuration, here.
+    pub(super) fn may_change(&self, config: &Config) -> Result<(), ApiError> {
+        self.edited_here(config)?;
+        let problem = match (config.node.unit, self.pair.unit) {
+            (None, None) if config.heartbeat.is_none() => return Ok(()),
+            (None, None) => Problem {
+                path: "/heartbeat".into(),
+                value: "set".into(),
+                reason: "this unit is not paired, so nobody would bring its floating IPs up".into(),
+                hint: Some("pair it first (lbwizard, lbctl ha pair, or the High availability page)".into()),
+            },
+            (Some(unit), Some(paired)) if unit == paired => return Ok(()),
+            // Paired, and not set up as a pair yet: it goes on as it is.
+            (None, Some(_)) if config.heartbeat.is_none() && self.running.pair().is_none() => return Ok(()),
+            (unit, paired) => {
+                let word = |unit: Option<NodeId>| unit.map_or_else(|| "none".to_owned(), |unit| unit.to_string());
+                let hint = match paired {
+                    Some(paired) => format!("use {paired}; to end the pair use lbctl ha unpair"),
+                    None => "pair the units first, or leave node.unit, heartbeat and floating_ips out".into(),
+                };
+                Problem {
+                    path: "/node/unit".into(),
+                    value: word(unit),
+                    reason: format!("by its pairing this unit is {}", word(paired)),
+                    hint: Some(hint),
+                }
+            }
+        };
+        Err(ApiError::invalid(vec![problem]))
+    }
+
+    /// Runs what the peer pushed, with this unit's own part.
+    pub(super) fn take_push(&mut self, pushed: Pushed, now: Now) -> Result<(), NotTaken> {
+        let problem = |reason: String, hint: &str| {
+            let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+            NotTaken::Problems(vec![Problem { path: String::new(), value: "the configuration".into(), reason, hint }])
+        };
+        let mine = self.version().map(|version| version.id);
+        if mine != pushed.ground {
+            return Err(NotTaken::Stale(mine));
+        }
+        let shared: Shared = serde_json::from_str(&pushed.document)
+            .map_err(|e| problem(e.to_string(), "install the same software version on both units"))?;
+        let mut config = self.running.with_shared(shared);
+        config.node.unit = self.pair.unit;
+        let config = prepared(config).map_err(|error| match error.problems {
+            problems if problems.is_empty() => problem(error.message, ""),
+            problems => NotTaken::Problems(problems),
+        })?;
+        let comment = match pushed.comment.as_str() {
+            "" => "From the other unit".to_owned(),
+            comment => format!("From the other unit: {comment}"),
+        };
+        let note = Note {
+            did: "took over from the other unit",
+            author: pushed.author,
+            comment,
+            version: Some(pushed.version),
+            ..Note::default()
+        };
+        match self.commit(config, note, now) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(problem(error.message, &error.hint.unwrap_or_default())),
+        }
+    }
+
+    /// A single unit again: serving what the pair served, or nothing, where the other unit goes on.
+    pub(super) fn end_pair(&mut self, author: String, serve: bool, now: Now) -> Result<Applied, ApiError> {
+        let mut config = match serve {
+            true => Config::clone(&self.running),
+            false => self.running.with_shared(factory().shared()),
+        };
+        config.node.unit = None;
+        config.heartbeat = None;
+        config.floating_ips.clear();
+        let comment = "The pair has ended on this unit".to_owned();
+        let note = Note { did: "applied", author, comment, may_use_reserve: true, ..Note::default() };
+        self.commit(prepared(config)?, note, now)
+    }
+
+    /// heartbeat's document, equal to what runs. A failure stays an alarm until it is written.
+    pub(super) fn write_ha(&mut self) {
+        if let Some(file) = &mut self.ha_file {
+            let alarm = file.keep(ha::document(&self.running)).err();
+            if alarm != self.ha_alarm {
+                if let Some(alarm) = &alarm {
+                    tracing::error!("alarm: {alarm}");
+                }
+                self.ha_alarm = alarm;
+                self.touch();
+            }
+        }
+    }
+
+    /// Everything that people must know now.
+    pub(super) fn all_alarms(&self) -> Vec<String> {
+        let lost = match (self.running.pair(), self.pair.unit) {
+            (Some(_), None) => Some(
+                "this unit is one of a pair, but its pairing is lost, so nobody moves the floating IPs. hint: pair the \
+                 units again (lbctl ha pair), or end the pair here (lbctl ha unpair)"
+                    .to_owned(),
+            ),
+            _ => None,
+        };
+        let pair = self.pair.alarms.iter().cloned();
+        self.alarms.iter().cloned().chain(lost).chain(self.ha_alarm.clone()).chain(pair).collect()
+    }
+}
+
+fn version_of(meta: &RevisionMeta) -> Option<SharedVersion> {
+    serde_json::from_str(meta.tag.as_deref()?).ok()
+}

@@ -1,0 +1,215 @@
+//! The engine and the heartbeat, as the peer's tasks see them: [`Shelf`] over the engine's inbox.
+
+use crate::{
+    engine::{Event, pair},
+    peer::{Current, Handle, NotCommitted, Pushed, Revision, Shelf, Status, Table},
+};
+use lb_api::{HaRole, PeerView};
+use lb_ha::{State, control::Report};
+use lb_model::{Config, HeartbeatPath, NodeId};
+use lb_pair::UnitAddress;
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+};
+use tokio::sync::{oneshot, watch};
+
+/// lbadmin's port for HTTPS.
+const WEB_PORT: u16 = 9443;
+
+/// Asks the engine; every answer is a message away.
+pub struct EngineShelf {
+    events: mpsc::Sender<Event>,
+    heartbeat: watch::Receiver<Option<Report>>,
+    changes: watch::Receiver<u64>,
+    facts: Mutex<pair::Facts>,
+    /// Words on the connection table, for who brings them together.
+    tables: tokio::sync::mpsc::Sender<Table>,
+}
+
+impl EngineShelf {
+    /// `changes` moves whenever the engine has another revision or the heartbeat another role: see [`changes`].
+    pub fn new(
+        events: mpsc::Sender<Event>,
+        heartbeat: watch::Receiver<Option<Report>>,
+        changes: watch::Receiver<u64>,
+        facts: pair::Facts,
+        tables: tokio::sync::mpsc::Sender<Table>,
+    ) -> EngineShelf {
+        EngineShelf { events, heartbeat, changes, facts: Mutex::new(facts), tables }
+    }
+
+    async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.events.send(event(answer)).ok()?;
+        answered.await.ok()
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut pair::Facts)) {
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut facts);
+        let _ = self.events.send(Event::Pair(facts.clone()));
+    }
+
+    /// Tells the engine for ever who edits, and what is wrong with the pair.
+    pub async fn keep_told(self: Arc<Self>, peer: Handle) {
+        let mut status = peer.watch();
+        loop {
+            let (editor, alarms) = {
+                let status = status.borrow_and_update();
+                (editor(&status, peer.peer_edits()), status.alarm.iter().cloned().chain(diverged(&status)).collect())
+            };
+            self.tell(|facts| {
+                facts.editor = editor;
+                facts.alarms = alarms;
+            });
+            if status.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn editor(status: &Status, peer_edits: bool) -> Option<pair::Editor> {
+    let seen = status.seen.as_ref().filter(|_| peer_edits)?;
+    Some(pair::Editor { hostname: seen.hostname.clone(), web: seen.web.clone() })
+}
+
+/// What is not in order with the replication, where people must do something.
+fn diverged(status: &Status) -> Option<String> {
+    use lb_api::ReplicationState::{Behind, Diverged, InSync, Refused, Unreachable};
+    let replication = status.replication.as_ref()?;
+    match replication.state {
+        Diverged | Refused => Some(replication.detail.clone()),
+        InSync | Behind | Unreachable => None,
+    }
+}
+
+/// The other unit, as far as the configuration's channel knows it.
+pub fn peer_view(status: &Status) -> Option<PeerView> {
+    let peer = status.peer.as_ref()?;
+    let seen = status.seen.as_ref();
+    Some(PeerView {
+        hostname: seen.map_or_else(|| peer.card.hostname.to_string(), |seen| seen.hostname.clone()),
+        role: HaRole::Unknown,
+        web: seen.and_then(|seen| seen.web.clone()),
+        fingerprint: peer.card.certificate.fingerprint().to_string(),
+        ..PeerView::default()
+    })
+}
+
+fn active(report: Option<&Report>) -> bool {
+    report.is_some_and(|report| report.status.state == State::Active)
+}
+
+/// A number that moves with the engine's revisions and with this unit's role.
+pub async fn changes(
+    mut engine: watch::Receiver<u64>,
+    mut heartbeat: watch::Receiver<Option<Report>>,
+    told: watch::Sender<u64>,
+) {
+    let mut was = active(heartbeat.borrow().as_ref());
+    loop {
+        tokio::select! {
+            changed = engine.changed() => match changed {
+                Ok(()) => told.send_modify(|number| *number += 1),
+                Err(_) => return,
+            },
+            changed = heartbeat.changed() => {
+                let is = active(heartbeat.borrow_and_update().as_ref());
+                if changed.is_err() {
+                    return;
+                }
+                if is != was {
+                    told.send_modify(|number| *number += 1);
+                }
+                was = is;
+            }
+        }
+    }
+}
+
+/// The unit's own addresses, and where the peer can be reached.
+fn peer_addresses(config: &Config) -> Vec<IpAddr> {
+    let Some((unit, heartbeat)) = config.pair() else { return Vec::new() };
+    let udp = |path: &HeartbeatPath| match path {
+        HeartbeatPath::Udp(udp) => Some(udp.of(unit.other())),
+        HeartbeatPath::Serial(_) => None,
+    };
+    heartbeat.paths.iter().filter_map(udp).collect()
+}
+
+/// Where this unit's web interface answers: on the address of its first path, or on its first.
+fn web(config: &Config) -> Option<String> {
+    let path = config.pair().and_then(|(unit, heartbeat)| {
+        heartbeat.paths.iter().find_map(|path| match path {
+            HeartbeatPath::Udp(udp) => Some(udp.of(unit)),
+            HeartbeatPath::Serial(_) => None,
+        })
+    });
+    let first =
+        || config.node.interfaces.iter().flat_map(|interface| &interface.addresses).next().map(|net| net.addr());
+    let address = path.or_else(first)?;
+    Some(format!("https://{}", std::net::SocketAddr::new(address, WEB_PORT)))
+}
+
+impl Shelf for EngineShelf {
+    async fn current(&self) -> Option<Current> {
+        let told = self.ask(Event::Told).await?;
+        let config = &told.config;
+        let addresses = config.node.interfaces.iter().flat_map(|interface| {
+            let name = interface.name.to_string();
+            interface.addresses.iter().map(move |network| UnitAddress { interface: name.clone(), network: *network })
+        });
+        Some(Current {
+            hostname: config.node.hostname.clone(),
+            web: web(config),
+            addresses: addresses.collect(),
+            peer_addresses: peer_addresses(config),
+            active: active(self.heartbeat.borrow().as_ref()),
+            history: told.history,
+        })
+    }
+
+    async fn newest(&self) -> Option<Revision> {
+        let newest = self.ask(Event::Newest).await??;
+        // Written here, beside the engine: a large configuration takes its time.
+        let document = serde_json::to_string(&newest.config.shared()).ok()?;
+        Some(Revision {
+            version: newest.version,
+            author: newest.author,
+            comment: newest.comment,
+            at: newest.at,
+            document: document.into(),
+        })
+    }
+
+    async fn commit(&self, pushed: Pushed) -> Result<(), NotCommitted> {
+        let Pushed { revision, ground } = pushed;
+        let Revision { version, author, comment, at: _, document } = revision;
+        let pushed = Box::new(pair::Pushed { version, ground, author, comment, document });
+        match self.ask(|answer| Event::Pushed { pushed, answer }).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(pair::NotTaken::Stale(newest))) => Err(NotCommitted::Stale(newest)),
+            Some(Err(pair::NotTaken::Problems(problems))) => Err(NotCommitted::Problems(problems)),
+            None => Err(NotCommitted::Problems(Vec::new())),
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    async fn paired(&self, unit: NodeId) {
+        self.tell(|facts| facts.unit = Some(unit));
+    }
+
+    async fn unpaired(&self) {
+        self.tell(|facts| *facts = pair::Facts::default());
+    }
+
+    async fn table(&self, word: Table) {
+        // One that finds no room is asked for again.
+        let _ = self.tables.try_send(word);
+    }
+}
