@@ -1,7 +1,8 @@
 //! lbd as the pages see it: its client, with what is asked for on every page kept until it changes.
 
 use lb_api::{
-    ApplyRequest, CandidateView, Client, ClientError, ErrorCode, PutCandidate, Running, StateRequest, Status, Summary,
+    ApplyRequest, CandidateView, Client, ClientError, ErrorCode, HaRole, HaView, PairingView, PutCandidate, Running,
+    StateRequest, Status, Summary,
 };
 use lb_model::Config;
 use std::{
@@ -14,6 +15,9 @@ use tokio::sync::Mutex;
 /// A status younger than this is shown again.
 const FRESH: Duration = Duration::from_millis(1500);
 
+/// How long a page waits to learn of the pair; whether the heartbeat answers keeps no page from anybody.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How often an edit is repeated on top of somebody else's before giving up.
 const ATTEMPTS: usize = 5;
 
@@ -25,6 +29,7 @@ pub struct Backend {
     candidate: Mutex<Option<(Key, Arc<CandidateView>)>>,
     running: Mutex<Option<Arc<Running>>>,
     status: Mutex<Option<(Instant, Arc<Status>)>>,
+    ha: Mutex<Option<(Instant, Arc<HaView>)>>,
 }
 
 /// What became of an edit.
@@ -42,6 +47,7 @@ impl Backend {
             candidate: Mutex::default(),
             running: Mutex::default(),
             status: Mutex::default(),
+            ha: Mutex::default(),
         }
     }
 
@@ -100,6 +106,34 @@ impl Backend {
     /// After something was done, so that the next page shows it.
     pub async fn forget_status(&self) {
         *self.status.lock().await = None;
+        *self.ha.lock().await = None;
+    }
+
+    /// The pair, at most [`FRESH`] old. What cannot be learnt is the role `unknown`, with the reason.
+    pub async fn ha(&self) -> Arc<HaView> {
+        let mut kept = self.ha.lock().await;
+        if let Some((_, ha)) = kept.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return ha.clone();
+        }
+        let unknown = |why: String| HaView { role: HaRole::Unknown, why, ..HaView::default() };
+        let ha = match tokio::time::timeout(PATIENCE, self.client.ha()).await {
+            Ok(Ok(ha)) => ha,
+            // An lbd that knows of no pairs.
+            Ok(Err(ClientError::Refused(e))) if e.code == ErrorCode::NotFound => HaView::default(),
+            Ok(Err(error)) => unknown(error.to_string()),
+            Err(_) => unknown(format!("the state of the pair was not known within {} s", PATIENCE.as_secs())),
+        };
+        let ha = Arc::new(ha);
+        *kept = Some((Instant::now(), ha.clone()));
+        ha
+    }
+
+    /// How far the pairing is.
+    pub async fn pairing(&self) -> Result<PairingView, ClientError> {
+        match self.client.pairing().await {
+            Err(ClientError::Refused(e)) if e.code == ErrorCode::NotFound => Ok(PairingView::Idle),
+            other => other,
+        }
     }
 
     /// Takes the candidate through `change` and puts it back; once more on top of what somebody else put meanwhile.
@@ -108,8 +142,10 @@ impl Backend {
         author: &str,
         mut change: impl FnMut(&Config) -> Result<Config, E>,
     ) -> Result<Edit<E>, ClientError> {
+        let mut tried = None;
         for attempt in 1.. {
             let view = self.candidate().await?;
+            let key = (view.base, view.etag);
             let config = match change(&view.config) {
                 Ok(config) => config,
                 Err(refused) => return Ok(Edit::Refused(refused)),
@@ -117,7 +153,12 @@ impl Backend {
             let put = PutCandidate { config, base: Some(view.base), etag: Some(view.etag), author: author.to_owned() };
             match self.client.put_candidate(&put).await {
                 Ok(view) => return Ok(Edit::Pending(Arc::new(view))),
-                Err(ClientError::Refused(e)) if e.code == ErrorCode::Conflict && attempt < ATTEMPTS => {}
+                // A conflict over the same candidate as before is about something else, such as whose turn it is.
+                Err(ClientError::Refused(e))
+                    if e.code == ErrorCode::Conflict && attempt < ATTEMPTS && tried != Some(key) =>
+                {
+                    tried = Some(key);
+                }
                 Err(e) => return Err(e),
             }
         }

@@ -12,7 +12,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use lb_access::Permission;
-use lb_api::{CandidateView, Summary};
+use lb_api::{CandidateView, HaRole, HaView, PeerView, Summary};
 use lb_model::Change;
 use std::sync::Arc;
 
@@ -37,6 +37,10 @@ pub struct Frame {
     pub bar: Option<Bar>,
     pub confirm: Option<ConfirmBar>,
     pub alarms: Vec<String>,
+    /// What this unit of a pair is; none on a single unit.
+    pub pair: Option<Badge>,
+    /// On a page that edits what the other unit has a say in, and this one has none.
+    pub elsewhere: Option<Elsewhere>,
     pub flash: Option<Flash>,
     /// Where this page's live values come from; empty: it has none.
     pub live: String,
@@ -48,7 +52,58 @@ pub struct Frame {
     pub secure: bool,
     summary: Summary,
     candidate: Arc<CandidateView>,
+    ha: Arc<HaView>,
 }
+
+/// A role in the pair, as the header and the overview show it.
+pub struct Badge {
+    pub class: &'static str,
+    pub text: &'static str,
+    /// `unit one`, if it knows.
+    pub unit: String,
+}
+
+/// Where the configuration that both units share is edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Empty: it has not said.
+    pub hostname: String,
+    /// Of its web interface.
+    pub web: Option<String>,
+}
+
+impl Elsewhere {
+    /// The unit that edits, where this one of a pair does not.
+    pub fn of(ha: &HaView) -> Option<Elsewhere> {
+        if ha.edits || matches!(ha.role, HaRole::Single | HaRole::Unknown) {
+            return None;
+        }
+        let peer = ha.peer.as_ref();
+        Some(Elsewhere {
+            hostname: peer.map_or_else(String::new, |p| p.hostname.clone()),
+            web: peer.and_then(web).map(str::to_owned),
+        })
+    }
+}
+
+/// The peer's web interface, if what it said is a web address: anything else is no link.
+pub fn web(peer: &PeerView) -> Option<&str> {
+    peer.web.as_deref().filter(|w| w.starts_with("https://") || w.starts_with("http://"))
+}
+
+/// Pages that edit what both units of a pair share. The others are about this unit alone.
+const SHARED: [&str; 10] = [
+    "edit/wizard",
+    "edit/virtual-servers",
+    "edit/real-servers",
+    "edit/globals",
+    "edit/heartbeat",
+    "edit/floating-ips",
+    "maintenance/servers",
+    "maintenance/fallback-page",
+    "changes",
+    "history",
+];
 
 /// Changes that wait.
 pub struct Bar {
@@ -78,6 +133,7 @@ impl Frame {
         let summary = app.lbd.summary().await?;
         let candidate = app.lbd.candidate_of(&summary).await?;
         let role = seat.session.who.role;
+        let ha = app.lbd.ha().await;
         Ok(Frame {
             title: crumbs.last().copied().unwrap_or_default().to_owned(),
             crumbs: crumbs.iter().map(|c| c.to_uppercase()).collect(),
@@ -94,7 +150,12 @@ impl Frame {
                 seconds: c.before.saturating_sub(summary.time),
                 before: c.before,
             }),
-            alarms: summary.alarms.iter().cloned().chain(own_alarms(app)).collect(),
+            alarms: {
+                let of_the_pair = ha.alarms.iter().filter(|alarm| !summary.alarms.contains(alarm)).cloned();
+                summary.alarms.iter().cloned().chain(of_the_pair).chain(own_alarms(app)).collect()
+            },
+            pair: badge(&ha),
+            elsewhere: Elsewhere::of(&ha).filter(|_| SHARED.contains(&here)),
             flash: app.told(&seat.session.id),
             live: String::new(),
             refresh: 0,
@@ -104,6 +165,7 @@ impl Frame {
             secure: seat.scheme == Scheme::Https,
             summary,
             candidate,
+            ha,
         })
     }
 
@@ -114,6 +176,10 @@ impl Frame {
 
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    pub fn ha(&self) -> &HaView {
+        &self.ha
     }
 
     /// What is being edited: the candidate, or what runs when there is none.
@@ -134,6 +200,29 @@ impl Frame {
     pub fn flash(mut self, flash: Flash) -> Self {
         self.flash = Some(flash);
         self
+    }
+}
+
+fn badge(ha: &HaView) -> Option<Badge> {
+    if ha.role == HaRole::Single {
+        return None;
+    }
+    let (class, text) = role(ha.role);
+    Some(Badge { class, text, unit: ha.unit.map_or_else(String::new, |unit| format!("unit {unit}")) })
+}
+
+/// A symbol and a word.
+pub fn role(role: HaRole) -> (&'static str, &'static str) {
+    match role {
+        HaRole::Single => ("state state-off", "○ single unit"),
+        HaRole::Active => ("state state-active", "● active"),
+        HaRole::Standby => ("state state-wait", "◌ stand-by"),
+        HaRole::Taking => ("state state-wait", "… taking over"),
+        HaRole::Releasing => ("state state-wait", "… handing over"),
+        HaRole::Starting => ("state state-wait", "… starting"),
+        HaRole::Maintenance => ("state state-drain", "◐ maintenance"),
+        HaRole::Stopped => ("state state-down", "✕ stopped"),
+        HaRole::Unknown => ("state state-down", "▲ unknown"),
     }
 }
 

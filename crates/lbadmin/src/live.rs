@@ -10,7 +10,7 @@ pub mod tail;
 
 use crate::{App, Shared, refusal::Refusal, seat::Seat};
 use axum::{
-    extract::{OriginalUri, Path, State},
+    extract::{self, OriginalUri, Path},
     http::StatusCode,
     response::{
         IntoResponse, Response,
@@ -18,7 +18,7 @@ use axum::{
     },
 };
 use futures_util::{Stream, StreamExt, future, stream};
-use lb_api::{Status, Summary};
+use lb_api::{ClientError, HaView, Status, Summary};
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -112,12 +112,22 @@ fn escape(text: &str, into: &mut String) {
     }
 }
 
+/// What the views show.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub status: Arc<Status>,
+    pub ha: Arc<HaView>,
+}
+
 /// The cells of a view, from the state of the unit and the page's query.
-pub type Render = fn(&Status, query: &str) -> Vec<Cell>;
+pub type Render = fn(&State, query: &str) -> Vec<Cell>;
 
 /// The views by name. A page that has one says so by [`crate::frame::Frame::live`].
-pub const VIEWS: &[(&str, Render)] =
-    &[("overview", crate::pages::overview::cells), ("servers", crate::pages::servers::cells)];
+pub const VIEWS: &[(&str, Render)] = &[
+    ("overview", crate::pages::overview::cells),
+    ("servers", crate::pages::servers::cells),
+    ("ha", crate::pages::ha::cells),
+];
 
 #[derive(Default)]
 pub struct Hub(Mutex<HashMap<String, View>>);
@@ -132,8 +142,8 @@ struct View {
 
 impl View {
     /// Renders again; the spans that changed.
-    fn update(&mut self, status: &Status, seen: &str) -> String {
-        let mut cells = (self.render)(status, &self.query);
+    fn update(&mut self, state: &State, seen: &str) -> String {
+        let mut cells = (self.render)(state, &self.query);
         cells.push(Cell::new(NEWS, if asked(&self.query, "seen").is_some_and(|s| s != seen) { STALE } else { "" }));
         let mut changed = String::new();
         let mut all = String::new();
@@ -163,7 +173,7 @@ impl Hub {
         name: &str,
         render: Render,
         query: &str,
-        status: &Status,
+        state: &State,
         seen: &str,
     ) -> Option<(Arc<str>, broadcast::Receiver<Arc<str>>)> {
         let mut views = self.lock();
@@ -177,17 +187,17 @@ impl Hub {
             }
             let (streams, _) = broadcast::channel(8);
             let mut view = View { render, query: query.to_owned(), last: HashMap::new(), all: Arc::from(""), streams };
-            view.update(status, seen);
+            view.update(state, seen);
             views.insert(key.clone(), view);
         }
         views.get(&key).map(|v| (v.all.clone(), v.streams.subscribe()))
     }
 
-    fn update(&self, status: &Status, seen: &str) {
+    fn update(&self, state: &State, seen: &str) {
         let mut views = self.lock();
         views.retain(|_, v| v.streams.receiver_count() > 0);
         for view in views.values_mut() {
-            let changed = view.update(status, seen);
+            let changed = view.update(state, seen);
             if !changed.is_empty() {
                 // Nobody left to hear it: the view goes at the next round.
                 let _ = view.streams.send(changed.into());
@@ -209,6 +219,11 @@ fn asked<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').filter_map(|pair| pair.split_once('=')).find(|(n, _)| *n == name).map(|(_, v)| v)
 }
 
+async fn state(app: &App) -> Result<(State, Summary), ClientError> {
+    let (status, summary, ha) = tokio::join!(app.lbd.status(), app.lbd.summary(), app.lbd.ha());
+    Ok((State { status: status?, ha }, summary?))
+}
+
 /// Polls lbd for as long as somebody looks.
 pub async fn run(app: Arc<App>) {
     let mut tick = tokio::time::interval(Duration::from_secs(PERIOD.into()));
@@ -218,8 +233,8 @@ pub async fn run(app: Arc<App>) {
         if !app.live.is_watched() {
             continue;
         }
-        match tokio::try_join!(app.lbd.status(), app.lbd.summary()) {
-            Ok((status, summary)) => app.live.update(&status, &seen(&summary)),
+        match state(&app).await {
+            Ok((state, summary)) => app.live.update(&state, &seen(&summary)),
             Err(error) => tracing::warn!("live values: {error}"),
         }
     }
@@ -227,7 +242,7 @@ pub async fn run(app: Arc<App>) {
 
 /// GET `/lbadmin/live/{view}?query`: the view's cells, then what changes. Ends when the session does.
 pub async fn stream(
-    State(app): State<Shared>,
+    extract::State(app): extract::State<Shared>,
     seat: Seat,
     Path(name): Path<String>,
     OriginalUri(uri): OriginalUri,
@@ -239,8 +254,8 @@ pub async fn stream(
     if query.len() > 500 {
         return Err(Refusal::Unreadable("the query is longer than 500 characters".into()));
     }
-    let (status, summary) = tokio::try_join!(app.lbd.status(), app.lbd.summary())?;
-    let Some((all, changes)) = app.live.join(name, *render, query, &status, &seen(&summary)) else {
+    let (state, summary) = state(&app).await?;
+    let Some((all, changes)) = app.live.join(name, *render, query, &state, &seen(&summary)) else {
         return Ok((StatusCode::SERVICE_UNAVAILABLE, "Too many live views.\n").into_response());
     };
     let stream = events(all, changes);

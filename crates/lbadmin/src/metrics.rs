@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lb_access::{AuditEntry, Permission};
-use lb_api::{ActualState, Counters, RealServerStatus, Status, Summary, SystemView};
+use lb_api::{ActualState, Counters, HaRole, HaView, RealServerStatus, ReplicationState, Status, Summary, SystemView};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, text::encode},
@@ -41,8 +41,9 @@ pub fn routes() -> OpenApiRouter<Shared> {
 #[utoipa::path(get, path = "/metrics", tag = "reports", security(("token" = ["look"]), ()),
     responses((status = 200, body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")))]
 async fn metrics(_: Scraper, State(app): State<Shared>, headers: HeaderMap) -> Result<Response, Problem> {
-    let (summary, status, system) = tokio::join!(app.lbd.summary(), app.lbd.status(), app.lbd.client.system());
-    let scrape = Scrape { summary: summary.ok(), status: status.ok(), system: system.ok() };
+    let (summary, status, system, ha) =
+        tokio::join!(app.lbd.summary(), app.lbd.status(), app.lbd.client.system(), app.lbd.ha());
+    let scrape = Scrape { summary: summary.ok(), status: status.ok(), system: system.ok(), ha: Some(ha) };
     let text = scrape.text().map_err(Problem::internal)?;
     let old = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).is_some_and(|accept| {
         accept.contains("text/plain") && !accept.contains("openmetrics") && !accept.contains("*/*")
@@ -83,6 +84,7 @@ pub struct Scrape {
     pub summary: Option<Summary>,
     pub status: Option<Arc<Status>>,
     pub system: Option<SystemView>,
+    pub ha: Option<Arc<HaView>>,
 }
 
 impl Scrape {
@@ -152,6 +154,9 @@ impl Collector for Scrape {
         if let Some(summary) = &self.summary {
             unit(summary, &mut writer)?;
         }
+        if let Some(ha) = &self.ha {
+            pair(ha, &mut writer)?;
+        }
         if let Some(status) = &self.status {
             servers(status, &mut writer)?;
         }
@@ -170,6 +175,57 @@ fn unit(summary: &Summary, w: &mut Writer) -> fmt::Result {
     w.flag("candidate_pending", "Changes wait in the candidate.", summary.candidate_etag != 0)?;
     w.flag("awaiting_confirm", "A revision undoes itself unless it is confirmed.", summary.confirm.is_some())?;
     w.gauge("alarms", "What an administrator must know.", None, summary.alarms.len() as f64)
+}
+
+const ROLES: [(HaRole, &str); 9] = [
+    (HaRole::Single, "single"),
+    (HaRole::Active, "active"),
+    (HaRole::Standby, "standby"),
+    (HaRole::Taking, "taking"),
+    (HaRole::Releasing, "releasing"),
+    (HaRole::Starting, "starting"),
+    (HaRole::Maintenance, "maintenance"),
+    (HaRole::Stopped, "stopped"),
+    (HaRole::Unknown, "unknown"),
+];
+
+const REPLICATION: [(ReplicationState, &str); 5] = [
+    (ReplicationState::InSync, "in-sync"),
+    (ReplicationState::Behind, "behind"),
+    (ReplicationState::Refused, "refused"),
+    (ReplicationState::Diverged, "diverged"),
+    (ReplicationState::Unreachable, "unreachable"),
+];
+
+/// Of a single unit only that it is one.
+fn pair(ha: &HaView, w: &mut Writer) -> fmt::Result {
+    let flag = |b: bool| f64::from(u8::from(b));
+    let roles = ROLES.iter().map(|(role, word)| (vec![("role", *word)], flag(ha.role == *role)));
+    w.gauges("ha_role", "1 for what the unit is: serving, standing by, or not one of a pair.", None, roles)?;
+    if matches!(ha.role, HaRole::Single | HaRole::Unknown) {
+        return Ok(());
+    }
+    w.flag("ha_fit", "This unit can serve.", ha.unfit.is_empty())?;
+    w.flag("ha_hot", "This unit has the connections of the one that serves.", ha.hot)?;
+    if let Some(since) = ha.since {
+        w.gauge("ha_role_since", "When the unit got its role, since 1970.", Some(&Unit::Seconds), since as f64)?;
+    }
+    w.flag("ha_peer_heard", "The other unit's heartbeat is heard.", ha.peer.as_ref().is_some_and(|p| p.heard))?;
+    w.flag("ha_peer_fit", "The other unit can serve.", ha.peer.as_ref().is_some_and(|p| p.heard && p.fit))?;
+    let paths = || ha.paths.iter().map(|p| (vec![("path", p.name.as_str())], p));
+    w.gauges("ha_path_up", "The other unit is heard on the path.", None, paths().map(|(l, p)| (l, flag(p.up))))?;
+    let loss = paths().filter_map(|(l, p)| Some((l, f64::from(p.loss_percent?) / 100.0)));
+    w.gauges("ha_path_loss", "Heartbeats that were lost.", Some(&Unit::Ratios), loss)?;
+    let latency = paths().filter_map(|(l, p)| Some((l, p.latency_us? as f64 / 1e6)));
+    w.gauges("ha_path_latency", "Round trip of a heartbeat.", Some(&Unit::Seconds), latency)?;
+    let addresses: Vec<(String, bool)> = ha.floating.iter().map(|f| (f.address.to_string(), f.here)).collect();
+    let here = addresses.iter().map(|(address, here)| (vec![("address", address.as_str())], flag(*here)));
+    w.gauges("ha_floating_ip_here", "The floating IP is on this unit.", None, here)?;
+    if let Some(replication) = &ha.replication {
+        let states = REPLICATION.iter().map(|(s, word)| (vec![("state", *word)], flag(replication.state == *s)));
+        w.gauges("ha_replication_state", "1 for how the configurations of both units stand.", None, states)?;
+    }
+    w.gauge("ha_alarms", "What an administrator must know of the pair.", None, ha.alarms.len() as f64)
 }
 
 const STATES: [(ActualState, &str); 4] = [

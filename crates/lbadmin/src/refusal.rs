@@ -1,12 +1,13 @@
 //! Why a page was not given, and how that looks.
 
+use crate::{App, frame::Elsewhere};
 use askama::Template;
 use axum::{
     http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
 use lb_access::Role;
-use lb_api::ClientError;
+use lb_api::{ApiError, ClientError, ErrorCode};
 
 #[derive(Debug)]
 pub enum Refusal {
@@ -26,12 +27,27 @@ pub enum Refusal {
     NotFound(String),
     /// lbd said no, or nothing.
     Lbd(ClientError),
+    /// The other unit of the pair decides this.
+    Elsewhere(Box<ApiError>, Elsewhere),
     Internal(String),
 }
 
 impl From<ClientError> for Refusal {
     fn from(error: ClientError) -> Self {
         Refusal::Lbd(error)
+    }
+}
+
+impl Refusal {
+    /// Why an edit was not taken: on a unit that does not edit, with the way to the one that does.
+    pub async fn of_edit(app: &App, error: ClientError) -> Refusal {
+        match error {
+            ClientError::Refused(e) if e.code == ErrorCode::Conflict => match Elsewhere::of(&*app.lbd.ha().await) {
+                Some(other) => Refusal::Elsewhere(e.into(), other),
+                None => Refusal::Lbd(ClientError::Refused(e)),
+            },
+            other => Refusal::Lbd(other),
+        }
     }
 }
 
@@ -52,6 +68,8 @@ struct Page<'a> {
     title: &'a str,
     text: &'a str,
     hint: &'a str,
+    /// Somewhere to go instead: address and words.
+    instead: Option<(&'a str, &'a str)>,
 }
 
 impl IntoResponse for Refusal {
@@ -100,6 +118,19 @@ impl IntoResponse for Refusal {
                 };
                 page(status, title, &words(&error), "Traffic is served as before.")
             }
+            Refusal::Elsewhere(error, other) => {
+                let name = if other.hostname.is_empty() { "the other unit" } else { &other.hostname };
+                let web = other.web.map(|web| format!("{web}/lbadmin/"));
+                show(
+                    StatusCode::CONFLICT,
+                    &Page {
+                        title: "The other unit of the pair decides this",
+                        text: &error.message,
+                        hint: error.hint.as_deref().unwrap_or("Make this change on the unit that serves."),
+                        instead: web.as_deref().map(|web| (web, name)),
+                    },
+                )
+            }
             Refusal::Internal(why) => {
                 tracing::error!("{why}");
                 page(StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong with this page", &why, "The log says more.")
@@ -109,7 +140,11 @@ impl IntoResponse for Refusal {
 }
 
 fn page(status: StatusCode, title: &str, text: &str, hint: &str) -> Response {
-    match (Page { title, text, hint }).render() {
+    show(status, &Page { title, text, hint, instead: None })
+}
+
+fn show(status: StatusCode, page: &Page) -> Response {
+    match page.render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
     }

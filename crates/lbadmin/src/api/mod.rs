@@ -6,7 +6,7 @@
 //!                             404, 405 as problem details            handler --Backend--> lbd
 //! ```
 //! lbd's routes by the same paths and types ([`daemon`]); the parts of the candidate as objects with entity tags
-//! ([`servers`], [`node`]); what lbadmin itself keeps ([`people`], [`certificate`], [`series`]). Every refusal is problem details. No cookie counts, so there
+//! ([`servers`], [`node`], [`ha`]); what lbadmin itself keeps ([`people`], [`certificate`], [`series`]). Every refusal is problem details. No cookie counts, so there
 //! is nothing that another site could forge. [`openapi`] makes the document from the routes; what a body or query may
 //! be is checked against it. Tested by `tests/api`.
 
@@ -18,6 +18,7 @@ mod edit;
 pub mod etag;
 mod events;
 mod extract;
+mod ha;
 mod node;
 pub mod openapi;
 mod page;
@@ -55,6 +56,7 @@ fn described() -> OpenApiRouter<Shared> {
             .merge(daemon::routes())
             .merge(servers::routes())
             .merge(node::routes())
+            .merge(ha::routes())
             .merge(events::routes())
             .merge(people::routes())
             .merge(certificate::routes())

@@ -32,11 +32,12 @@ in a body is replaced.
 Every refusal is problem details (RFC 9457). With the code `invalid` each problem's path points into the \
 configuration, with `malformed` into the body that was sent.";
 
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     ("configuration", "The running configuration, the candidate, apply, history"),
     ("servers", "Virtual servers and real servers of the candidate"),
     ("settings", "Global settings, interfaces, DNS and routing of the candidate"),
     ("state", "How it goes, and what is done at once"),
+    ("pair", "High availability: who serves, and making a pair"),
     ("reports", "Connections, network, load, logs, graphs"),
     ("access", "Users, sessions, tokens, audit log"),
     ("unit", "The unit itself: services, certificate, backup, support"),

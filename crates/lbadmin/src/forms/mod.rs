@@ -14,9 +14,11 @@
 
 mod edit;
 mod fallback_page;
+mod floating_ip;
 mod form;
 mod globals;
 mod health_check;
+mod heartbeat;
 mod network;
 mod parse;
 mod places;
@@ -26,8 +28,10 @@ mod virtual_server;
 
 pub use edit::{Edit, Refused, Removal, Remove};
 pub use fallback_page::FallbackPageForm;
+pub use floating_ip::FloatingIpForm;
 pub use form::{Field, Form, Kind, Section};
 pub use globals::GlobalsForm;
+pub use heartbeat::{HeartbeatForm, Proposal};
 pub use network::{DnsForm, InterfaceForm, RoutingForm};
 pub use places::{new_problems, place};
 pub use posted::Posted;
@@ -44,6 +48,8 @@ pub fn help_anchors() -> Vec<&'static str> {
         RoutingForm.form(&config),
         GlobalsForm.form(&config),
         FallbackPageForm.form(&config),
+        FloatingIpForm::add().form(&config),
+        HeartbeatForm::of(Some(Proposal::default())).form(&config),
     ];
     if let (Ok(label), Ok(address)) = ("VIP".parse(), "192.168.2.21:80".parse()) {
         let address: std::net::SocketAddr = address;

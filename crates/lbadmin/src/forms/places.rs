@@ -36,6 +36,17 @@ pub fn place(config: &Config, pointer: &str) -> String {
             Some(route) => (vec!["Routing".into(), format!("route to {}", route.to)], &parts[3..]),
             None => return pointer.to_owned(),
         },
+        ["node", "unit"] => (vec!["Heartbeat Configuration".into(), "which unit this is".into()], &[]),
+        ["heartbeat", "paths", i, ..] => match number(i).and_then(|i| config.heartbeat.as_ref()?.paths.get(i)) {
+            Some(path) => (vec!["Heartbeat Configuration".into(), path.to_string()], &[]),
+            None => return pointer.to_owned(),
+        },
+        ["heartbeat", ..] => (vec!["Heartbeat Configuration".into()], &parts[1..]),
+        ["floating_ips", i] => match number(i).and_then(|i| config.floating_ips.get(i)) {
+            Some(address) => (vec![format!("Floating IP {address}")], &[]),
+            None => return pointer.to_owned(),
+        },
+        ["floating_ips"] => (vec!["Floating IPs".into()], &[]),
         ["node", ..] => (vec!["DNS & hostname".into()], &parts[1..]),
         ["fallback_page"] => (vec!["Fallback Page".into()], &[]),
         ["globals", ..] => (vec!["Global Settings".into()], &parts[1..]),

@@ -1,7 +1,7 @@
 use super::*;
 
-fn status(connections: u32) -> Status {
-    Status {
+fn status(connections: u32) -> State {
+    let status = Status {
         version: String::new(),
         hostname: connections.to_string(),
         revision: 1,
@@ -12,11 +12,12 @@ fn status(connections: u32) -> Status {
         confirm: None,
         pending_changes: 0,
         virtual_servers: Vec::new(),
-    }
+    };
+    State { status: status.into(), ha: Arc::default() }
 }
 
-fn cells(status: &Status, query: &str) -> Vec<Cell> {
-    vec![Cell::new("a", &status.hostname), Cell::new("b", query).class("good")]
+fn cells(state: &State, query: &str) -> Vec<Cell> {
+    vec![Cell::new("a", &state.status.hostname), Cell::new("b", query).class("good")]
 }
 
 #[test]

@@ -66,19 +66,69 @@ fn a_scrape() {
         interfaces,
         ..SystemView::default()
     };
-    let scrape = Scrape { summary: Some(summary), status: Some(status(1, 2).into()), system: Some(system) };
+    let scrape = Scrape {
+        summary: Some(summary),
+        status: Some(status(1, 2).into()),
+        system: Some(system),
+        ha: Some(Arc::default()),
+    };
+    insta::assert_snapshot!(scrape.text().expect("a text"));
+}
+
+#[test]
+fn a_scrape_of_one_of_a_pair() {
+    let ha = HaView {
+        role: HaRole::Standby,
+        since: Some(1_790_000_000),
+        floating: vec![lb_api::FloatingView {
+            address: [10, 0, 0, 100].into(),
+            interface: "eth0".parse().expect("a name"),
+            vip: true,
+            here: false,
+        }],
+        paths: vec![
+            lb_api::PathView {
+                name: "ttyS1".into(),
+                serial: true,
+                up: true,
+                loss_percent: Some(25),
+                latency_us: Some(1500),
+                error: None,
+            },
+            lb_api::PathView {
+                name: "10.0.0.22".into(),
+                serial: false,
+                up: false,
+                loss_percent: None,
+                latency_us: None,
+                error: Some("network unreachable".into()),
+            },
+        ],
+        peer: Some(lb_api::PeerView { heard: true, fit: true, ..Default::default() }),
+        unfit: vec!["eth1 has no cable".into()],
+        hot: true,
+        replication: Some(lb_api::ReplicationView {
+            state: ReplicationState::Diverged,
+            last: None,
+            detail: String::new(),
+        }),
+        alarms: vec!["both serve".into()],
+        ..HaView::default()
+    };
+    let scrape = Scrape { summary: None, status: None, system: None, ha: Some(ha.into()) };
     insta::assert_snapshot!(scrape.text().expect("a text"));
 }
 
 #[test]
 fn without_lbd_there_is_still_an_answer() {
-    let text = Scrape { summary: None, status: None, system: None }.text().expect("a text");
+    let text = Scrape { summary: None, status: None, system: None, ha: None }.text().expect("a text");
     assert!(text.contains("steelyard_lbd_up 0.0\n") && text.ends_with("# EOF\n"), "{text}");
 }
 
 #[test]
 fn what_does_not_fit_is_counted() {
-    let text = Scrape { summary: None, status: Some(status(900, 30).into()), system: None }.text().expect("a text");
+    let text =
+        Scrape { summary: None, status: Some(status(900, 30).into()), system: None, ha: None }.text().expect("a text");
     let kept = MOST / 31;
     assert!(text.contains(&format!("steelyard_servers_left_out {}.0\n", (900 - kept) * 31)), "{}", &text[..400]);
     assert_eq!(text.matches("steelyard_virtual_server_up{").count(), kept);

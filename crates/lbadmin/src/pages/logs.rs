@@ -38,7 +38,7 @@ struct Log {
     about: &'static str,
 }
 
-const LOGS: [Log; 3] = [
+const LOGS: [Log; 4] = [
     Log {
         name: LogName::LoadBalancer,
         path: "load-balancer",
@@ -52,6 +52,13 @@ const LOGS: [Log; 3] = [
         here: "logs/ldirectord",
         title: "Ldirectord",
         about: "Health checks: real servers that failed, and that came back.",
+    },
+    Log {
+        name: LogName::Heartbeat,
+        path: "heartbeat",
+        here: "logs/heartbeat",
+        title: "Heartbeat",
+        about: "The pair: which unit serves since when and why, and which paths work.",
     },
     Log {
         name: LogName::System,

@@ -7,6 +7,7 @@ pub mod changes;
 pub mod connections;
 pub mod edit;
 pub mod graphs;
+pub mod ha;
 pub mod help;
 pub mod history;
 pub mod list;
@@ -39,6 +40,7 @@ pub fn routes() -> Router<Shared> {
         .merge(connections::routes())
         .merge(traffic::routes())
         .merge(graphs::routes())
+        .merge(ha::routes())
         .merge(logs::routes())
         .merge(edit::routes())
         .merge(servers::routes())

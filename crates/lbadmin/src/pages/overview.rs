@@ -3,7 +3,7 @@
 use crate::{
     Shared,
     frame::{Frame, show},
-    live::{Cell, PERIOD, RELOAD, mark},
+    live::{self, Cell, PERIOD, RELOAD, mark},
     refusal::Refusal,
     seat::Seat,
 };
@@ -187,10 +187,10 @@ pub fn bytes(n: u64) -> String {
 }
 
 /// [`crate::live::Render`] of this page.
-pub fn cells(status: &Status, query: &str) -> Vec<Cell> {
+pub fn cells(state: &live::State, query: &str) -> Vec<Cell> {
     let part = Part::of(query);
     let mut cells: Vec<Cell> = Vec::new();
-    for (n, v) in part.select(status).0 {
+    for (n, v) in part.select(&state.status).0 {
         let row = vip_row(n, v);
         cells.extend([row.state, row.active, row.inactive, row.rate, row.bytes_in, row.bytes_out]);
         for r in row.rips {

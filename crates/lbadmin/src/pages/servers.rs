@@ -7,7 +7,7 @@ use crate::{
     Shared,
     app::Flash,
     frame::{Frame, go, show},
-    live::{Cell, PERIOD, RELOAD, mark},
+    live::{self, Cell, PERIOD, RELOAD, mark},
     pages::{
         edit::{Listing, Wanted, within},
         list::Paging,
@@ -94,8 +94,8 @@ fn logs(address: &str) -> String {
 }
 
 /// [`crate::live::Render`] of this page.
-pub fn cells(status: &Status, query: &str) -> Vec<Cell> {
-    let (part, ..) = select(&Wanted::of(query), status);
+pub fn cells(state: &live::State, query: &str) -> Vec<Cell> {
+    let (part, ..) = select(&Wanted::of(query), &state.status);
     let rips =
         part.into_iter().flat_map(|(_, v)| v.real_servers.iter().enumerate().map(move |(m, r)| rip(m, &v.label, r)));
     rips.flat_map(|r| [r.active, r.requested, r.actual]).collect()

@@ -57,7 +57,7 @@ const QUICK: Duration = Duration::from_secs(3);
 const MEMORY: u64 = 128 << 10;
 
 /// What pages about one thing are told about it; the others do not mind.
-const QUERY: &str = "?name=eth0&vip=HTTP_Cluster&rip=WebServer1&user=loadbalancer&id=1";
+const QUERY: &str = "?name=eth0&vip=HTTP_Cluster&rip=WebServer1&user=loadbalancer&id=1&address=10.0.0.21";
 
 fn refusals(rig: &Rig, action: &str) -> usize {
     let log = rig.app.access.audit(None, None, 1000);

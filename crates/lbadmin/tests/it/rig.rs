@@ -1,5 +1,6 @@
 //! An lbd with a fake kernel, an lbadmin before it, and a browser without JavaScript.
 
+use crate::pair::Pair;
 use axum_server::Handle;
 use lb_kernel::Fake;
 use lb_model::Config;
@@ -35,8 +36,25 @@ impl Rig {
 
     /// The same with this kernel under it.
     pub fn over(kernel: Fake) -> Rig {
+        Rig::with_lbd(kernel, |socket, _, _| socket)
+    }
+
+    /// A unit whose lbd answers as one of a pair.
+    pub fn one_of_a_pair() -> (Rig, Pair) {
+        let mut made = None;
+        let rig = Rig::with_lbd(Fake::new(&["eth0", "eth1"]), |socket, dir, runtime| {
+            let (pair, socket) = Pair::before(&socket, dir, runtime);
+            made = Some(pair);
+            socket
+        });
+        (rig, made.expect("a pair"))
+    }
+
+    /// `before` gives the socket that lbadmin uses in place of lbd's own.
+    fn with_lbd(kernel: Fake, before: impl FnOnce(PathBuf, &Path, &tokio::runtime::Runtime) -> PathBuf) -> Rig {
         let dir = tempfile::tempdir().expect("a directory");
-        let socket = start_lbd(dir.path(), &kernel);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let socket = before(start_lbd(dir.path(), &kernel), dir.path(), &runtime);
         let args = Args {
             state: dir.path().join("web"),
             socket: socket.clone(),
@@ -48,7 +66,6 @@ impl Rig {
         let listener = TcpListener::bind(args.http).expect("a port");
         let address = listener.local_addr().expect("its address");
         listener.set_nonblocking(true).expect("a socket");
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let router = server::router(&app).layer(axum::Extension(Scheme::Http));
         let shared = app.clone();
         runtime.spawn(async move {
@@ -67,6 +84,11 @@ impl Rig {
         rig.apply(config);
         let browser = rig.logged_in();
         (rig, browser)
+    }
+
+    /// What lbadmin keeps of lbd's state for a moment is old now.
+    pub fn forget(&self) {
+        self._runtime.block_on(self.app.lbd.forget_status());
     }
 
     pub fn apply(&self, config: &Config) {

@@ -8,6 +8,8 @@
 //! its own summary. A removal is confirmed on a page that says what it does.
 
 mod fallback_page;
+mod floating_ips;
+mod heartbeat;
 mod interfaces;
 mod listing;
 mod object;
@@ -51,6 +53,8 @@ pub fn routes() -> Router<Shared> {
         .merge(real_servers::routes())
         .merge(interfaces::routes())
         .merge(fallback_page::routes())
+        .merge(floating_ips::routes())
+        .merge(heartbeat::routes())
         .merge(wizard::routes())
         .route("/lbadmin/edit/dns", get(show_dns).post(take_dns))
         .route("/lbadmin/edit/routing", get(show_routing).post(take_routing))
@@ -149,7 +153,11 @@ pub(super) async fn take(app: &Shared, sent: Sent, editor: &impl Edit, place: Pl
         made = changes(config, &new);
         if new == *config { Err(Stop::Nothing) } else { Ok(new) }
     };
-    match app.lbd.edit(&seat.author(), change).await? {
+    let edited = match app.lbd.edit(&seat.author(), change).await {
+        Ok(edited) => edited,
+        Err(error) => return Err(Refusal::of_edit(app, error).await),
+    };
+    match edited {
         Edited::Pending(view) => Ok(staged(app, &seat, &place.then, &editor.name(), &made, view.changes.len())),
         Edited::Refused(Stop::Nothing) => {
             Ok(go(app, &seat, &place.then, Flash::good("Nothing was changed: it is like that already.")))
@@ -266,7 +274,11 @@ pub(super) async fn take_removal(
         made = changes(config, &removal.config);
         Ok(removal.config)
     };
-    match app.lbd.edit(&seat.author(), change).await? {
+    let edited = match app.lbd.edit(&seat.author(), change).await {
+        Ok(edited) => edited,
+        Err(error) => return Err(Refusal::of_edit(app, error).await),
+    };
+    match edited {
         Edited::Pending(view) => Ok(staged(app, seat, &place.then, &editor.name(), &made, view.changes.len())),
         Edited::Refused(NotRemoved::Gone) => {
             let text = format!("{} is not there any more: somebody else removed or renamed it.", editor.name());

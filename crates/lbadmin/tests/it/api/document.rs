@@ -67,6 +67,13 @@ fn lbds_routes_are_all_there() {
         route::SERVICES,
         route::RESTART_SERVICE,
         route::UNIT,
+        route::HA,
+        route::TAKEOVER,
+        route::STANDBY,
+        route::MAINTENANCE,
+        route::PAIRING,
+        route::UNPAIR,
+        route::RESOLVE,
     ] {
         assert!(document["paths"].get(format!("/api{path}")).is_some(), "{path} is not served");
     }
