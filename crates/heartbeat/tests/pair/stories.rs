@@ -1,12 +1,6 @@
-//! Two real daemons in two network namespaces: two networks between them, a null-modem cable of two pseudo terminals,
-//! and a client beside them. Needs root; says so and passes without.
-//!
-//! After every step, and continuously between them, an audit asks both kernels who has the floating addresses: never
-//! two while any path works. Steps wait for states, at most [`rig::LIMIT`]. What the client saw is printed, not judged.
+//! What a pair does, story by story.
 
-mod rig;
-
-use rig::{Pair, in_pair, in_pair_with};
+use crate::rig::{self, Pair, in_pair, in_pair_with};
 use std::time::Duration;
 
 #[test]
@@ -213,25 +207,6 @@ fn settings_are_read_anew_without_a_gap() {
     });
 }
 
-/// Random bytes, true frames played again, and true frames with a bit changed: refused, counted, nothing moves.
-#[test]
-fn what_strangers_send_moves_nothing() {
-    in_pair("forged", |pair| {
-        pair.start_both();
-        let active = pair.active();
-        let sent = pair.forge(active, 20_000);
-        pair.until("they are counted", |pair| {
-            let status = pair.status(active);
-            status.refused + status.old >= sent / 4
-        });
-        let status = pair.status(active);
-        println!("forged: {sent} sent, {} refused, {} played back", status.refused, status.old);
-        assert!(status.old > 0 && status.refused > 0);
-        assert_eq!((pair.active(), pair.moves()), (active, 0));
-        assert!(pair.status(1 - active).state == "standby");
-    });
-}
-
 /// What an administrator removes by hand is noticed, and the other node serves.
 #[test]
 fn an_address_removed_by_hand_moves_to_the_peer() {
@@ -361,7 +336,8 @@ fn an_unplugged_serial_device_comes_back() {
 /// Every processor busy with ordinary work, and the kernel's network lock fought for: nothing moves.
 #[test]
 fn a_loaded_machine_fails_over_nothing() {
-    in_pair("load", |pair| {
+    // With the default lease: where the kernel's network lock is fought for, renewals were seen to wait for 760 ms.
+    in_pair_with("load", r#""lease_ms":2000,"#, |pair| {
         pair.start_both();
         let active = pair.active();
         println!(

@@ -12,11 +12,13 @@ mod audit;
 mod cable;
 mod client;
 mod lan;
+mod lbd;
 
 use audit::Audit;
 use cable::Cable;
 use client::Client;
 use lan::Lan;
+use lbd::Lbd;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::{
@@ -49,8 +51,20 @@ pub const NEW_KEY_FIRST: KeyLines = (2, NEW, Some((1, OLD)));
 pub const NEW_KEY: KeyLines = (2, NEW, None);
 
 struct Daemon {
+    /// The daemon, or the shell that starts it again.
     child: Option<Child>,
+    supervised: bool,
     dir: PathBuf,
+    lbd: Option<Lbd>,
+}
+
+impl Daemon {
+    fn pid(&self) -> Option<i32> {
+        if self.supervised {
+            return fs::read_to_string(self.dir.join("pid")).ok()?.trim().parse().ok();
+        }
+        Some(self.child.as_ref()?.id() as i32)
+    }
 }
 
 pub struct Pair {
@@ -102,7 +116,7 @@ pub fn in_pair_with(name: &'static str, settings: &str, story: impl FnOnce(&mut 
         let dir = dir.path().join(format!("node{node}"));
         fs::create_dir(&dir).expect("made");
         fs::write(dir.join("ha.json"), document(node, &cable, settings)).expect("written");
-        Daemon { child: None, dir }
+        Daemon { child: None, supervised: false, dir, lbd: None }
     });
     let audit = Audit::start(lan.nodes());
     let client = Client::start(lan.client());
@@ -125,9 +139,10 @@ fn document(node: usize, cable: &Cable, settings: &str) -> String {
     let me = ["one", "two"][node];
     let (here, there) = (node + 1, 2 - node);
     let device = cable.device(node);
+    let lease = if settings.contains("lease_ms") { "" } else { r#""lease_ms":1000,"# };
     format!(
         r#"{{"version":1,"me":"{me}","settings":{{{settings}"keepalive_ms":100,"warntime_ms":200,"deadtime_ms":400,
-"initdead_ms":1600,"lease_ms":1000,"paths":[{{"name":"cable"}},{{"name":"hb"}},{{"name":"lan"}}]}},
+"initdead_ms":1600,{lease}"paths":[{{"name":"cable"}},{{"name":"hb"}},{{"name":"lan"}}]}},
 "floating":[{{"interface":"lan","net":"{FLOATING4}/24"}},{{"interface":"lan","net":"{FLOATING6}/64"}}],
 "transports":[{{"serial":{{"device":"{device}"}}}},
 {{"udp":{{"local":"[fd0a::{here}]:694","peer":"[fd0a::{there}]:694","interface":"hb"}}}},
@@ -168,11 +183,32 @@ impl Pair {
     }
 
     pub fn start(&mut self, node: usize) {
+        self.start_as(node, &["exec \"$@\""]);
+        self.daemons[node].supervised = false;
+    }
+
+    /// Started again whenever it ends, as the supervisor does, with its exit hook.
+    pub fn start_supervised(&mut self, node: usize) {
+        let pid = self.daemons[node].dir.join("pid");
+        let keep = format!("while :; do \"$@\" & echo $! >{}; wait $!; \"$1\" --release; done", pid.display());
+        let _ = fs::remove_file(&pid);
+        self.start_as(node, &[&keep]);
+        self.daemons[node].supervised = true;
+        self.until("it is started", |pair| pair.daemons[node].pid().is_some());
+    }
+
+    fn start_as(&mut self, node: usize, how: &[&str]) {
         let daemon = &mut self.daemons[node];
         let dir = &daemon.dir;
         let log = File::options().create(true).append(true).open(dir.join("log")).expect("a log");
-        let child = Command::new("/usr/bin/nsenter")
-            .args(["-t", &self.lan.nodes()[node].to_string(), "-n", env!("CARGO_BIN_EXE_heartbeat"), "--no-lbd"])
+        let program = std::env::var("HEARTBEAT").unwrap_or_else(|_| env!("CARGO_BIN_EXE_heartbeat").into());
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.lan.nodes()[node].to_string(), "-n", "sh", "-c"]).args(how).args(["sh", &program]);
+        match &daemon.lbd {
+            Some(lbd) => command.arg("--lbd").arg(lbd.socket()),
+            None => command.arg("--no-lbd"),
+        };
+        let child = command
             .arg("--config")
             .arg(dir.join("ha.json"))
             .arg("--keys")
@@ -191,12 +227,16 @@ impl Pair {
     }
 
     pub fn signal(&self, node: usize, signal: Signal) {
-        let child = self.daemons[node].child.as_ref().expect("it runs");
-        kill(Pid::from_raw(child.id() as i32), signal).expect("signalled");
+        kill(Pid::from_raw(self.daemons[node].pid().expect("it runs")), signal).expect("signalled");
     }
 
+    /// And whoever would start it again.
     pub fn kill(&mut self, node: usize) {
         let mut child = self.daemons[node].child.take().expect("it runs");
+        if self.daemons[node].supervised {
+            child.kill().expect("killed");
+            self.signal(node, Signal::SIGKILL);
+        }
         child.kill().expect("killed");
         child.wait().expect("reaped");
     }
@@ -208,11 +248,12 @@ impl Pair {
         assert!(ended.success(), "{ended}");
     }
 
-    /// The machine is gone at once: cables first, then the daemon, then what its kernel held.
+    /// The machine is gone at once: the daemon first, lest it sees its links go; then the cables, then what its kernel
+    /// held.
     pub fn power_off(&mut self, node: usize) {
+        self.kill(node);
         self.cable.cut(true);
         self.lan.unplug(node, true);
-        self.kill(node);
         self.lan.remove_floating(node);
     }
 
@@ -282,7 +323,7 @@ impl Pair {
 
     /// The policy and priority of a daemon's threads, as the kernel has them.
     pub fn scheduling(&self, node: usize) -> Vec<(String, u64)> {
-        let pid = self.daemons[node].child.as_ref().expect("it runs").id();
+        let pid = self.daemons[node].pid().expect("it runs");
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
         let mut found: Vec<(String, u64)> = tasks
             .flatten()
@@ -299,13 +340,23 @@ impl Pair {
 
     /// Kilobytes that a daemon has locked, and all that it has.
     pub fn memory(&self, node: usize) -> (u64, u64) {
-        let pid = self.daemons[node].child.as_ref().expect("it runs").id();
+        let pid = self.daemons[node].pid().expect("it runs");
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("read");
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("there");
             line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number")
         };
         (field("VmLck:"), field("VmRSS:"))
+    }
+
+    /// Something that answers as lbd does, told that this node has all connections.
+    pub fn with_lbd(&mut self, node: usize) {
+        self.daemons[node].lbd = Some(Lbd::start(&self.daemons[node].dir));
+    }
+
+    /// lbd answers, or keeps silent.
+    pub fn lbd_answers(&self, node: usize, answers: bool) {
+        self.daemons[node].lbd.as_ref().expect("there is one").answer(answers);
     }
 
     pub fn link(&self, node: usize, state: &str) {
@@ -375,6 +426,37 @@ impl Pair {
         });
     }
 
+    /// Exactly one node has them, and the same one has all.
+    pub fn one_owner_of_each(&self) {
+        let owners: Vec<[bool; 2]> =
+            [FLOATING4, FLOATING6].iter().map(|address| [0, 1].map(|node| self.has(node, address))).collect();
+        assert!(owners == [[true, false]; 2] || owners == [[false, true]; 2], "{}: {owners:?}", self.name);
+    }
+
+    pub fn runs(&self, node: usize) -> bool {
+        self.daemons[node].child.is_some()
+    }
+
+    /// SIGTERM, and until it has ended.
+    pub fn stop(&mut self, node: usize) {
+        self.signal(node, Signal::SIGTERM);
+        self.until_ended(node);
+    }
+
+    /// What the node has sent on each of its networks, bytes, with Ethernet's headers: lan, hb.
+    pub fn sent(&self, node: usize) -> [u64; 2] {
+        let text = fs::read_to_string(format!("/proc/{}/net/dev", self.lan.nodes()[node])).expect("read");
+        ["lan:", "hb:"].map(|name| {
+            let line = text.lines().find_map(|line| line.trim_start().strip_prefix(name)).expect("there");
+            line.split_whitespace().nth(8).and_then(|bytes| bytes.parse().ok()).expect("a number")
+        })
+    }
+
+    /// The client's neighbour table has this node's address for the floating one.
+    pub fn client_knows(&self, node: usize) -> bool {
+        self.lan.client_knows(FLOATING4, node)
+    }
+
     /// The node that has the addresses.
     pub fn active(&self) -> usize {
         match self.owners() {
@@ -417,6 +499,10 @@ impl Pair {
         let mut line = String::new();
         BufReader::new(socket).read_line(&mut line)?;
         Ok(line.trim_end().to_owned())
+    }
+
+    pub fn answers(&self, node: usize) -> bool {
+        self.try_status(node).is_some()
     }
 
     pub fn status(&self, node: usize) -> Status {
@@ -472,6 +558,7 @@ impl Pair {
         self.until("frames to record", |pair| pair.cable.recorded(1 - node).len() >= 32);
         let frames = self.cable.recorded(1 - node);
         let client = self.lan.client();
+        let (lan, receiver) = (self.lan.clone(), self.lan.nodes()[node]);
         let sender = thread::spawn(move || {
             lan::enter(client);
             let socket = UdpSocket::bind("10.9.0.9:0").expect("a socket");
@@ -484,7 +571,8 @@ impl Pair {
             };
             for number in 0..count {
                 let mut bytes = frames[next(frames.len())].clone();
-                match number % 3 {
+                match number % 4 {
+                    3 => bytes.truncate(next(bytes.len())),
                     0 => bytes = (0..next(300)).map(|_| next(256) as u8).collect(),
                     1 => {
                         let at = next(bytes.len());
@@ -493,14 +581,24 @@ impl Pair {
                     _ => {}
                 }
                 socket.send_to(&bytes, format!("10.9.0.{}:694", node + 1)).expect("sent");
-                if number % 64 == 0 {
-                    // Room in the receiver's queue.
+                // Room in the receiver's queue.
+                while number % 64 == 0 && lan.udp_queue(receiver).0 > 64 * 1024 {
                     thread::sleep(Duration::from_millis(1));
                 }
             }
         });
         sender.join().expect("sent");
         count
+    }
+
+    /// Bytes that wait in the sockets for heartbeats.
+    pub fn unread(&self, node: usize) -> u64 {
+        self.lan.udp_queue(self.lan.nodes()[node]).0
+    }
+
+    /// Datagrams for which a socket had no room.
+    pub fn dropped(&self, node: usize) -> u64 {
+        self.lan.udp_queue(self.lan.nodes()[node]).1
     }
 
     /// The lines about states that the record gives when it is played again.
@@ -518,9 +616,15 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        for child in self.daemons.iter_mut().filter_map(|daemon| daemon.child.as_mut()) {
+        for daemon in &mut self.daemons {
+            let pid = daemon.pid();
+            let Some(child) = daemon.child.as_mut() else { continue };
             let _ = child.kill();
             let _ = child.wait();
+            // The shell first, lest it starts another.
+            if let Some(pid) = pid.filter(|_| daemon.supervised) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
         }
     }
 }

@@ -95,7 +95,7 @@ impl Lan {
             } else {
                 "delete table inet block"
             };
-            let done = self.within(node, "/usr/sbin/nft").arg(arguments).status().expect("it runs");
+            let done = self.within(node, "nft").arg(arguments).status().expect("it runs");
             assert!(done.success());
         }
     }
@@ -129,22 +129,41 @@ impl Lan {
         hands.join().expect("added");
     }
 
+    /// Of the sockets on port 694 (proc(5), net/udp): bytes in their queues, and datagrams that found no room.
+    pub fn udp_queue(&self, namespace: u32) -> (u64, u64) {
+        let text = fs::read_to_string(format!("/proc/{namespace}/net/udp")).expect("read");
+        let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let ours = lines.filter(|words| words.get(1).is_some_and(|local| local.ends_with(":02B6")));
+        let one = |words: Vec<&str>| {
+            let queue = words[4].split_once(':').and_then(|(_, bytes)| u64::from_str_radix(bytes, 16).ok());
+            (queue.expect("a number"), words.last().and_then(|drops| drops.parse::<u64>().ok()).expect("a number"))
+        };
+        ours.map(one).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    }
+
+    pub fn client_knows(&self, address: &str, node: usize) -> bool {
+        let own = self.within(node, "ip").args(["-o", "link", "show", "lan"]).output().expect("it runs").stdout;
+        let own = String::from_utf8_lossy(&own).into_owned();
+        let mac = own.split("link/ether ").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
+        let table = self.within(CLIENT, "ip").args(["neigh", "show", address]).output().expect("it runs").stdout;
+        String::from_utf8_lossy(&table).contains(mac)
+    }
+
     pub fn remove_floating(&self, node: usize) {
         for address in [format!("{}/32", super::FLOATING4), format!("{}/128", super::FLOATING6)] {
             // It may have gone meanwhile.
-            let _ = self.within(node, "/usr/sbin/ip").args(["addr", "del", &address, "dev", "lan"]).output();
+            let _ = self.within(node, "ip").args(["addr", "del", &address, "dev", "lan"]).output();
         }
     }
 
     fn within(&self, at: usize, program: &str) -> Command {
-        let mut command = Command::new("/usr/bin/nsenter");
+        let mut command = Command::new("nsenter");
         command.args(["-t", &self.holders[at].id().to_string(), "-n", program]);
         command
     }
 
     fn ip(&self, at: usize, lines: &[String]) {
-        let mut child =
-            self.within(at, "/usr/sbin/ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("it runs");
+        let mut child = self.within(at, "ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("it runs");
         let mut input = child.stdin.take().expect("piped");
         input.write_all((lines.join("\n") + "\n").as_bytes()).expect("written");
         drop(input);
@@ -162,7 +181,7 @@ impl Drop for Lan {
 }
 
 fn holder() -> Child {
-    let mut command = Command::new("/usr/bin/unshare");
+    let mut command = Command::new("unshare");
     command.args(["-n", "sleep", "600"]).stdin(Stdio::piped());
     command.spawn().expect("unshare runs")
 }
