@@ -54,6 +54,25 @@ pub fn yes_or_no(text: &str) -> Result<bool, Refusal> {
     }
 }
 
+/// True: the master.
+pub fn master_or_slave(text: &str) -> Result<bool, Refusal> {
+    match text.to_ascii_lowercase().as_str() {
+        "m" | "master" => Ok(true),
+        "s" | "slave" => Ok(false),
+        "" => Err(Refusal::new("this question has no default", "answer m or s; the slave is configured first")),
+        _ => Err(Refusal::new(format!("\"{text}\" is neither master nor slave"), "answer m or s")),
+    }
+}
+
+/// The slave's pairing code: its digits alone.
+pub fn code(text: &str) -> Result<String, Refusal> {
+    let digits: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
+    match digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit()) {
+        true => Ok(digits),
+        false => Err(Refusal::new("this is not a pairing code", "eight digits, for example 1234 5678")),
+    }
+}
+
 const FOUR_NUMBERS: &str = "four numbers of 0 to 255 with dots, for example 192.168.2.21";
 
 /// An IPv4 address that a host can have.

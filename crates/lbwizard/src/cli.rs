@@ -13,8 +13,8 @@ use std::{
 };
 
 const LONG_HELP: &str = "\
-Exit status: 0 set up, or nothing to do; 1 it could not be done, or the input
-ended; 2 wrong options; 129, 130, 143 left by hang-up, Ctrl-C, SIGTERM. Except
+Exit status: 0 set up, or nothing to do; 1 it could not be done, or not wholly,
+or the input ended; 2 wrong options; 129, 130, 143 left by hang-up, Ctrl-C, SIGTERM. Except
 after 0, nothing was changed unless the message says otherwise.
 
 The answers file holds one answer a line, in the order of the questions. An
@@ -33,13 +33,29 @@ two-arm NAT example:
   80              # port for first virtual server
   192.168.2.50    # first real server
 
-One arm leaves out the two lines for eth1.
+One arm leaves out the two lines for eth1. The units of a pair, the slave first:
+
+  y               # part of an HA-Pair?     y               # part of an HA-Pair?
+  s               # the slave               m               # the master
+  y               # one-armed?              y               # the slave is set up
+  10.0.0.22       # eth0                    y               # one-armed?
+  255.255.255.0                             10.0.0.21       # eth0
+  10.0.0.31       # default gateway         255.255.255.0
+  10.0.0.31       # nameserver              10.0.0.31       # default gateway
+                                            10.0.0.31       # nameserver
+                                            10.0.0.22       # the slave
+                                            10.0.0.20       # floating IP
+                                            80              # port
+                                            10.0.0.50       # real server
+
+Two arms have a second floating IP after the first. Without a null-modem cable
+the code that the slave shows is a line after the slave's address.
 
   lbwizard                                  ask, and set this unit up
   lbwizard --answers two-arm.txt --dry-run  only show what would be done
   lbwizard --answers two-arm.txt            set this unit up, unattended";
 
-/// Sets up a load balancer in ten questions: network, first virtual server, first real server.
+/// Sets up a load balancer in a few questions: network, first virtual server, first real server.
 ///
 /// Enter takes the [default]; ? explains a question; Ctrl-C leaves at any time, and nothing was
 /// changed. All is made permanent at once, after the last Enter.

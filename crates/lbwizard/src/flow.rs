@@ -1,87 +1,47 @@
 //! What to ask next, with which default, and whether an answer can be taken. Pure.
 //!
 //! ```text
-//! HA-Pair? --y--> refused: not in this version yet, asked again
-//!    | n
-//! one arm? --y--> eth0, netmask ----------------------+
-//!    | n                                              v
-//!    +----------> eth0, netmask, eth1, netmask --> gateway, nameserver, port, real server --> confirm
+//! HA-Pair? --y--> master or slave? --slave-------------------------+
+//!    | n                 | master                                  |
+//!    |          slave set up? --n--> refused: the slave first      |
+//!    |                   | y                                       |
+//!    +-------------------+-----------------------------------------+
+//!    v
+//! one arm? --y--> eth0, netmask ---------------------+
+//!    | n                                             v
+//!    +----------> eth0, netmask, eth1, netmask --> gateway, nameserver --slave--> confirm, wait for the master
+//!                                                    |          | master
+//!                                                    |          v
+//!                                                    |    slave's address, pairing, floating IP (two arms: two)
+//!                                                    v          v
+//!                                                  port, real server --> confirm
 //! ```
 //! A refused answer changes nothing and the question comes again. A default is one that would be
 //! taken: the same judgement chooses it.
 
+mod defaults;
+mod judge;
+mod question;
+
+pub use judge::common;
+pub use question::Question;
+
 use crate::{
     check::{self, Refusal},
-    settings::Settings,
+    settings::{First, Network, Pair, Role, Settings},
 };
-use ipnet::{IpNet, Ipv4Net};
-use lb_model::{Config, FACTORY_ADDRESS, problems};
-use std::net::{IpAddr, Ipv4Addr};
-
-/// The questions, in the order of the quick start guide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Question {
-    HaPair,
-    OneArm,
-    Eth0Address,
-    Eth0Netmask,
-    Eth1Address,
-    Eth1Netmask,
-    Gateway,
-    Nameserver,
-    Port,
-    RealServer,
-}
-
-impl Question {
-    /// As printed, without default and colon; at most 65 columns, so that the answer fits on the line.
-    pub fn text(self) -> &'static str {
-        match self {
-            Question::HaPair => "Is this unit part of an HA-Pair? (y/n)",
-            Question::OneArm => "Is this a one-armed set-up (i.e. same subnet as servers)? (y/n)",
-            Question::Eth0Address => "IP address for interface eth0",
-            Question::Eth0Netmask => "Netmask for interface eth0",
-            Question::Eth1Address => "IP address for interface eth1",
-            Question::Eth1Netmask => "Netmask for interface eth1",
-            Question::Gateway => "IP address of the default gateway",
-            Question::Nameserver => "IP address of the nameserver",
-            Question::Port => "Port for first virtual server",
-            Question::RealServer => "IP address of the first real server (backend)",
-        }
-    }
-
-    /// What `?` shows; lines of at most 78 columns.
-    pub fn help(self) -> &'static str {
-        match self {
-            Question::HaPair => "Two units that stand in for each other are a pair. n: a single unit.",
-            Question::OneArm => {
-                "One arm: load balancer and real servers in one subnet, on one card; DR.\n\
-                 Two arms: eth0 to the clients, eth1 to the real servers; NAT."
-            }
-            Question::Eth0Address => {
-                "The address of the card towards the clients (Gb1). The first virtual server\n\
-                 gets this address too."
-            }
-            Question::Eth0Netmask | Question::Eth1Netmask => "How large the card's subnet is: 255.255.255.0, or /24.",
-            Question::Eth1Address => {
-                "The address of the card towards the real servers (Gb2), in its own subnet.\n\
-                 The real servers use it as their default gateway."
-            }
-            Question::Gateway => "The router of eth0's subnet, through which clients are reached.",
-            Question::Nameserver => "The DNS server that this unit asks.",
-            Question::Port => "The TCP port that clients connect to: 80 for HTTP.",
-            Question::RealServer => {
-                "The machine that serves the clients. One arm: in eth0's subnet. Two arms: in\n\
-                 eth1's. More can be added afterwards with lbctl."
-            }
-        }
-    }
-}
+use ipnet::Ipv4Net;
+use lb_api::PairedView;
+use lb_model::{Config, Heartbeat, HeartbeatPath, NodeId, problems};
+use std::net::Ipv4Addr;
 
 /// What has been answered so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers {
     pub ha_pair: Option<bool>,
+    /// In a pair: this unit is its master.
+    pub master: Option<bool>,
+    pub slave_ready: Option<bool>,
     pub one_arm: Option<bool>,
     pub eth0_address: Option<Ipv4Addr>,
     pub eth0_prefix: Option<u8>,
@@ -89,6 +49,18 @@ pub struct Answers {
     pub eth1_prefix: Option<u8>,
     pub gateway: Option<Ipv4Addr>,
     pub nameserver: Option<Ipv4Addr>,
+    /// The slave's own address; only this unit's master asks for it, to pair with it.
+    pub slave: Option<Ipv4Addr>,
+    /// The same as it was typed last, offered again after a pairing that failed.
+    pub slave_typed: Option<Ipv4Addr>,
+    /// The other unit, once it is known.
+    pub paired: Option<PairedView>,
+    /// A null-modem cable connects the two units.
+    pub cable: Option<bool>,
+    /// Of a new pair; see [`lb_model::Heartbeat::sync_id`].
+    pub sync_id: u8,
+    pub floating: Option<Ipv4Addr>,
+    pub internal: Option<Ipv4Addr>,
     pub port: Option<u16>,
     pub real_server: Option<Ipv4Addr>,
 }
@@ -106,11 +78,26 @@ impl Answers {
         self.one_arm == Some(false)
     }
 
-    /// The first question without an answer; `None` when all are answered.
+    /// This unit is a pair's master.
+    pub fn master(&self) -> bool {
+        self.ha_pair == Some(true) && self.master == Some(true)
+    }
+
+    /// This unit is a pair's slave.
+    pub fn slave_unit(&self) -> bool {
+        self.ha_pair == Some(true) && self.master == Some(false)
+    }
+
+    /// The first question without an answer; `None` when all are answered, or the pairing comes first.
     pub fn open(&self) -> Option<Question> {
         let two = self.two_arm();
-        [
+        let pair = self.ha_pair == Some(true);
+        let (master, slave) = (self.master(), self.slave_unit());
+        let call = master && self.paired.is_none();
+        let before = [
             (self.ha_pair.is_none(), Question::HaPair),
+            (pair && self.master.is_none(), Question::Role),
+            (call && self.slave_ready.is_none(), Question::SlaveReady),
             (self.one_arm.is_none(), Question::OneArm),
             (self.eth0_address.is_none(), Question::Eth0Address),
             (self.eth0_prefix.is_none(), Question::Eth0Netmask),
@@ -118,23 +105,44 @@ impl Answers {
             (two && self.eth1_prefix.is_none(), Question::Eth1Netmask),
             (self.gateway.is_none(), Question::Gateway),
             (self.nameserver.is_none(), Question::Nameserver),
-            (self.port.is_none(), Question::Port),
-            (self.real_server.is_none(), Question::RealServer),
-        ]
-        .into_iter()
-        .find_map(|(open, question)| open.then_some(question))
+            (call && self.slave.is_none(), Question::SlaveAddress),
+        ];
+        let after = [
+            (master && self.cable.is_none(), Question::Cable),
+            (master && self.floating.is_none(), Question::FloatingIp),
+            (master && two && self.internal.is_none(), Question::InternalFloatingIp),
+            (!slave && self.port.is_none(), Question::Port),
+            (!slave && self.real_server.is_none(), Question::RealServer),
+        ];
+        let first = |all: &[(bool, Question)]| all.iter().find_map(|(open, question)| open.then_some(*question));
+        first(&before).or_else(|| if call { None } else { first(&after) })
     }
 
-    /// All of them together, once there are all.
-    pub fn settings(&self) -> Option<Settings> {
-        Some(Settings {
+    /// This unit's own part, once it is all there.
+    pub fn network(&self) -> Option<Network> {
+        Some(Network {
             eth0: self.eth0()?,
             eth1: if self.two_arm() { Some(self.eth1()?) } else { None },
             gateway: self.gateway?,
             nameserver: self.nameserver?,
-            port: self.port?,
-            real_server: self.real_server?,
         })
+    }
+
+    /// All of them together, once there are all.
+    pub fn settings(&self) -> Option<Settings> {
+        let network = self.network()?;
+        let first = |vip| Some(First { vip, port: self.port?, real_server: self.real_server? });
+        let role = if self.ha_pair == Some(false) {
+            Role::Single(first(network.eth0.addr())?)
+        } else if self.slave_unit() {
+            Role::Slave
+        } else {
+            let internal = if self.two_arm() { Some(self.internal?) } else { None };
+            let peer = self.paired.clone()?;
+            let pair = Pair { peer, internal, cable: self.cable?, sync_id: self.sync_id };
+            Role::Master(first(self.floating?)?, pair)
+        };
+        Some(Settings { network, role })
     }
 }
 
@@ -142,6 +150,10 @@ impl Answers {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     Ask(Ask),
+    /// The slave is set up and its address known: now the units must become a pair, see [`paired`].
+    Pair {
+        slave: Ipv4Addr,
+    },
     /// All is answered; this is what would be applied.
     Confirm(Settings),
 }
@@ -156,9 +168,12 @@ pub struct Ask {
 /// The next step on a unit that runs `running`.
 pub fn next(running: &Config, answers: &Answers) -> Step {
     match (answers.open(), answers.settings()) {
-        (Some(question), _) => Step::Ask(Ask { question, default: default(running, answers, question) }),
+        (Some(question), _) => Step::Ask(Ask { question, default: defaults::default(running, answers, question) }),
         (None, Some(settings)) => Step::Confirm(settings),
-        (None, None) => unreachable!("every question is answered, and yet a setting is missing"),
+        (None, None) => match answers.slave {
+            Some(slave) if answers.paired.is_none() => Step::Pair { slave },
+            _ => unreachable!("every question is answered, and yet a setting is missing"),
+        },
     }
 }
 
@@ -167,9 +182,17 @@ pub fn answered(running: &Config, answers: &Answers, question: Question, text: &
     let text = check::line(text)?;
     let mut new = answers.clone();
     match question {
-        Question::HaPair => new.ha_pair = Some(single(text)?),
+        Question::HaPair => new.ha_pair = Some(pair(running, answers, check::yes_or_no(text)?)?),
+        Question::Role => new.master = Some(role(running, answers, check::master_or_slave(text)?)?),
+        Question::SlaveReady => match check::yes_or_no(text)? {
+            true => new.slave_ready = Some(true),
+            false => {
+                let hint = "type lbwizard at the slave, answer s, and come back when it waits for the master";
+                return Err(Refusal::new("configure the slave first", hint));
+            }
+        },
         Question::OneArm => new.one_arm = Some(check::yes_or_no(text)?),
-        Question::Eth0Address => new.eth0_address = Some(card(running, answers, "eth0", check::address(text)?)?),
+        Question::Eth0Address => new.eth0_address = Some(judge::card(running, answers, "eth0", check::address(text)?)?),
         Question::Eth0Netmask => {
             let prefix = check::netmask(text)?;
             if answers.one_arm == Some(true) && prefix > 29 {
@@ -177,249 +200,84 @@ pub fn answered(running: &Config, answers: &Answers, question: Question, text: &
                 return Err(Refusal::new(reason, "at most 255.255.255.248 (/29)"));
             }
             new.eth0_prefix = Some(prefix);
-            fits(running, answers, "eth0", new.eth0())?;
+            judge::fits(running, answers, "eth0", new.eth0())?;
+            judge::near_the_peer(&new)?;
         }
-        Question::Eth1Address => new.eth1_address = Some(card(running, answers, "eth1", check::address(text)?)?),
+        Question::Eth1Address => new.eth1_address = Some(judge::card(running, answers, "eth1", check::address(text)?)?),
         Question::Eth1Netmask => {
             new.eth1_prefix = Some(check::netmask(text)?);
-            fits(running, answers, "eth1", new.eth1())?;
+            judge::fits(running, answers, "eth1", new.eth1())?;
+            judge::near_the_peer(&new)?;
         }
-        Question::Gateway => new.gateway = Some(gateway(answers, check::address(text)?)?),
+        Question::Gateway => new.gateway = Some(judge::gateway(answers, check::address(text)?)?),
         Question::Nameserver => {
             let address = check::address(text)?;
-            if let Some(name) = owner(answers, address) {
+            if let Some(name) = judge::owner(answers, address) {
                 let reason = format!("{address} is this unit's own address ({name}), and it is no nameserver");
                 return Err(Refusal::new(reason, "enter the address of your DNS server"));
             }
             new.nameserver = Some(address);
         }
         Question::Port => new.port = Some(check::port(text)?),
-        Question::RealServer => {
-            new.real_server = Some(real_server(answers, check::address(text)?)?);
-            // The judgement of lb-model comes last and is the one that counts.
-            if let Some(problem) = new.settings().and_then(|s| problems(&s.configure(running)).into_iter().next()) {
-                return Err(Refusal::new(problem.reason, problem.hint.unwrap_or(problem.path)));
-            }
+        Question::SlaveAddress => {
+            new.slave = Some(judge::slave(answers, check::address(text)?)?);
+            new.slave_typed = new.slave;
         }
+        Question::Cable => new.cable = Some(check::yes_or_no(text)?),
+        Question::FloatingIp => {
+            new.floating = Some(judge::floating(answers, answers.eth0(), "eth0", check::address(text)?)?);
+        }
+        Question::InternalFloatingIp => {
+            new.internal = Some(judge::floating(answers, answers.eth1(), "eth1", check::address(text)?)?);
+        }
+        Question::RealServer => new.real_server = Some(judge::real_server(answers, check::address(text)?)?),
+    }
+    // The judgement of lb-model comes last and is the one that counts.
+    if let Some(problem) = new.settings().and_then(|s| problems(&s.configure(running)).into_iter().next()) {
+        return Err(Refusal::new(problem.reason, problem.hint.unwrap_or(problem.path)));
     }
     Ok(new)
 }
 
-fn single(text: &str) -> Result<bool, Refusal> {
-    match check::yes_or_no(text)? {
-        false => Ok(false),
-        true => Err(Refusal::new(
-            "clustered pairs are not in this version yet; nothing was changed",
-            "answer n to set this unit up by itself, or press Ctrl-C to leave",
-        )),
-    }
+/// A unit that is one of a pair cannot be set up as a single one.
+fn pair(running: &Config, answers: &Answers, pair: bool) -> Result<bool, Refusal> {
+    let Some(unit) = running.node.unit.filter(|_| !pair) else { return Ok(pair) };
+    let with = answers.paired.as_ref().map_or_else(String::new, |p| format!(" with {}", p.hostname));
+    let reason = format!("this unit is one of a pair{with}: unit {unit}");
+    Err(Refusal::new(reason, "answer y; or take the pair apart with lbctl ha unpair, and come back"))
 }
 
-/// Networks that a card cannot overlap: the other cards', under their names.
-fn taken(running: &Config, answers: &Answers, name: &str) -> Vec<(String, Ipv4Net)> {
-    let others = running.node.interfaces.iter().filter(|i| !["eth0", "eth1"].contains(&i.name.as_str()));
-    let mut taken: Vec<(String, Ipv4Net)> = others
-        .flat_map(|i| i.addresses.iter().map(move |a| (i.name.to_string(), *a)))
-        .filter_map(|(name, net)| match net {
-            IpNet::V4(net) => Some((name, net)),
-            IpNet::V6(_) => None,
-        })
-        .collect();
-    if name == "eth1" {
-        taken.extend(answers.eth0().map(|net| ("eth0".to_owned(), net)));
-    }
-    taken
-}
-
-const OWN_NETWORK: &str = "give each card an address of its own, in a network of its own";
-
-/// An address that card `name` can have, with some netmask.
-fn card(running: &Config, answers: &Answers, name: &str, address: Ipv4Addr) -> Result<Ipv4Addr, Refusal> {
-    for (other, net) in taken(running, answers, name) {
-        if net.addr() == address {
-            return Err(Refusal::new(format!("{address} is the address of {other} already"), OWN_NETWORK));
+/// The roles were given out when the units were paired.
+fn role(running: &Config, answers: &Answers, master: bool) -> Result<bool, Refusal> {
+    let Some(paired) = &answers.paired else { return Ok(master) };
+    let peer = &paired.hostname;
+    let apart = "lbctl ha unpair, at both units, takes the pair apart; lbctl ha shows it";
+    match (paired.unit, master) {
+        (NodeId::One, false) => {
+            Err(Refusal::new(format!("this unit is paired already, as the master; {peer} is the slave"), apart))
         }
-        if net.contains(&address) {
-            return Err(Refusal::new(format!("{address} is in the network {} of {other}", net.trunc()), OWN_NETWORK));
+        (NodeId::Two, true) => {
+            Err(Refusal::new(format!("this unit is paired already, as the slave; {peer} is the master"), apart))
         }
-    }
-    // With a shorter netmask it might be a host's, but who types it has nearly always meant the network.
-    let edge = match address.octets()[3] {
-        0 => "a network's own address",
-        255 => "a network's broadcast address",
-        _ => "",
-    };
-    let possible =
-        |prefix| Ipv4Net::new(address, prefix).is_ok_and(|net| fits(running, answers, name, Some(net)).is_ok());
-    let widest = if answers.one_arm == Some(true) { 29 } else { 30 };
-    if !edge.is_empty() {
-        Err(Refusal::new(format!("{address} is {edge}, not a host's"), "the last number of a host is 1 to 254"))
-    } else if !(8..=widest).any(possible) {
-        Err(Refusal::new(
-            format!("there is no netmask with which {address} would not overlap another card's network"),
-            OWN_NETWORK,
-        ))
-    } else {
-        Ok(address)
-    }
-}
-
-/// Whether card `name` can have address and netmask `net`.
-fn fits(running: &Config, answers: &Answers, name: &str, net: Option<Ipv4Net>) -> Result<(), Refusal> {
-    let Some(net) = net else { return Ok(()) };
-    let mask = check::dotted(net.prefix_len());
-    if net.addr() == net.network() || net.addr() == net.broadcast() {
-        let what = if net.addr() == net.network() { "own" } else { "broadcast" };
-        let reason = format!("with the netmask {mask}, {} is the network's {what} address", net.addr());
-        return Err(Refusal::new(reason, "use a shorter netmask, for example 255.255.255.0"));
-    }
-    match taken(running, answers, name)
-        .into_iter()
-        .find(|(_, t)| t.contains(&net.network()) || net.contains(&t.network()))
-    {
-        Some((other, t)) => {
-            let reason =
-                format!("with the netmask {mask}, {name}'s network {} overlaps {} of {other}", net.trunc(), t.trunc());
-            Err(Refusal::new(reason, "use a longer netmask; two cards cannot be in one network"))
+        (NodeId::Two, false) if running.pair().is_some() => {
+            let reason = format!("this unit is the slave of {peer} already, and has its configuration");
+            Err(Refusal::new(reason, apart))
         }
-        None => Ok(()),
+        _ => Ok(master),
     }
 }
 
-/// The card that has `address`.
-fn owner(answers: &Answers, address: Ipv4Addr) -> Option<&'static str> {
-    let eth1 = answers.eth1_address.filter(|_| answers.two_arm());
-    if answers.eth0_address == Some(address) {
-        Some("eth0")
-    } else if eth1 == Some(address) {
-        Some("eth1")
-    } else {
-        None
+/// `answers` when the other unit is known: paired just now, over the `cable` or not, or long ago (`None`).
+/// An error: these two cannot be a pair as they are.
+pub fn paired(running: &Config, answers: &Answers, view: PairedView, cable: Option<bool>) -> Result<Answers, Refusal> {
+    let mut new = answers.clone();
+    let serial = |h: &Heartbeat| h.paths.iter().any(|p| matches!(p, HeartbeatPath::Serial(_)));
+    new.cable = cable.or_else(|| running.heartbeat.as_ref().map(serial));
+    if new.master() && view.unit != NodeId::One {
+        let reason = format!("{} takes itself for the master", view.hostname);
+        return Err(Refusal::new(reason, "lbctl ha unpair, at both units, takes the pair apart"));
     }
-}
-
-/// A host of `net`, which is card `name`'s network.
-fn host_of(net: Ipv4Net, name: &str, address: Ipv4Addr, hint: &str) -> Result<(), Refusal> {
-    if !net.contains(&address) {
-        Err(Refusal::new(format!("{address} is outside {name}'s subnet {}", net.trunc()), hint))
-    } else if address == net.network() || address == net.broadcast() {
-        Err(Refusal::new(format!("{address} is not a host's address in {}", net.trunc()), hint))
-    } else {
-        Ok(())
-    }
-}
-
-fn gateway(answers: &Answers, address: Ipv4Addr) -> Result<Ipv4Addr, Refusal> {
-    const HINT: &str = "enter the address of the router in eth0's subnet";
-    if let Some(name) = owner(answers, address) {
-        return Err(Refusal::new(format!("{address} is this unit's own address ({name})"), HINT));
-    }
-    if let Some(net) = answers.eth0() {
-        host_of(net, "eth0", address, HINT)?;
-    }
-    Ok(address)
-}
-
-fn real_server(answers: &Answers, address: Ipv4Addr) -> Result<Ipv4Addr, Refusal> {
-    let (net, name, hint) = match answers.two_arm() {
-        true => (answers.eth1(), "eth1", "with two arms the real server must be on the internal subnet"),
-        false => (answers.eth0(), "eth0", "with one arm the real server must be in this unit's subnet"),
-    };
-    if answers.eth0_address == Some(address) {
-        let reason = format!("{address} is the virtual server's own address");
-        return Err(Refusal::new(reason, "enter the address of the machine that serves the clients"));
-    }
-    if let Some(name) = owner(answers, address) {
-        return Err(Refusal::new(
-            format!("{address} is this unit's own address ({name})"),
-            "enter the address of the real server",
-        ));
-    }
-    if answers.gateway == Some(address) {
-        return Err(Refusal::new(
-            format!("{address} is the default gateway's address"),
-            "enter the address of the real server",
-        ));
-    }
-    if let Some(net) = net {
-        host_of(net, name, address, hint)?;
-    }
-    Ok(address)
-}
-
-/// The first of the candidates that would be taken as an answer.
-fn default(running: &Config, answers: &Answers, question: Question) -> Option<String> {
-    candidates(running, answers, question).into_iter().find(|c| answered(running, answers, question, c).is_ok())
-}
-
-/// eth0's address on a unit, if it has one.
-fn address_of(running: &Config, name: &str) -> Option<Ipv4Net> {
-    let interface = running.node.interfaces.iter().find(|i| i.name.as_str() == name)?;
-    interface.addresses.iter().find_map(|a| match a {
-        IpNet::V4(net) => Some(*net),
-        IpNet::V6(_) => None,
-    })
-}
-
-/// What might be offered: what runs, then what the guide prints, then what can be derived.
-fn candidates(running: &Config, answers: &Answers, question: Question) -> Vec<String> {
-    match question {
-        Question::HaPair | Question::OneArm => Vec::new(),
-        Question::Eth0Address => {
-            let runs = address_of(running, "eth0").map(|n| n.addr());
-            runs.into_iter().chain([FACTORY_ADDRESS]).map(|a| a.to_string()).collect()
-        }
-        Question::Eth0Netmask => netmasks(address_of(running, "eth0")),
-        Question::Eth1Address => eth1_addresses(running, answers),
-        Question::Eth1Netmask => netmasks(address_of(running, "eth1")),
-        Question::Gateway => {
-            let runs = running.node.gateway;
-            runs.into_iter()
-                .chain(answers.eth0().into_iter().flat_map(|n| hosts(n, 1)))
-                .map(|a| a.to_string())
-                .collect()
-        }
-        Question::Nameserver => {
-            let runs = running.node.nameservers.first().and_then(|a| match a {
-                IpAddr::V4(a) => Some(*a),
-                IpAddr::V6(_) => None,
-            });
-            let guide = Ipv4Addr::new(192, 168, 2, 1);
-            runs.into_iter().chain([guide]).chain(answers.gateway).map(|a| a.to_string()).collect()
-        }
-        Question::Port => {
-            let runs = running.virtual_servers.first().and_then(|v| v.service.single_port());
-            runs.into_iter().chain([80]).map(|p| p.to_string()).collect()
-        }
-        Question::RealServer => {
-            let runs = running.virtual_servers.first().and_then(|v| v.real_servers.first()).map(|r| r.address);
-            let guide = Ipv4Addr::new(10, 0, 0, 100);
-            let net = if answers.two_arm() { answers.eth1() } else { answers.eth0() };
-            let derived = net.into_iter().flat_map(|n| hosts(n, 100)).map(|a| a.to_string());
-            runs.map(|a| a.to_string()).into_iter().chain([guide.to_string()]).chain(derived).collect()
-        }
-    }
-}
-
-fn netmasks(runs: Option<Ipv4Net>) -> Vec<String> {
-    let runs = runs.map(|n| n.prefix_len());
-    runs.into_iter().chain([24]).chain(25..=30).chain((8..24).rev()).map(check::dotted).collect()
-}
-
-/// The guide prints 10.0.0.21, which is eth0's on its own path: then the factory's address, free by
-/// then, and after that private networks that are seldom in use.
-fn eth1_addresses(running: &Config, answers: &Answers) -> Vec<String> {
-    let runs = address_of(running, "eth1").map(|n| n.addr());
-    let guide = Ipv4Addr::new(10, 0, 0, 21);
-    let others = [[192, 168, 1, 21], [172, 16, 0, 21], [10, 1, 0, 21], [192, 168, 100, 21]].map(Ipv4Addr::from);
-    let usual = [guide, FACTORY_ADDRESS].into_iter().chain(others).filter(|a| {
-        let net = Ipv4Net::new(*a, 24).ok();
-        fits(running, answers, "eth1", net).is_ok()
-    });
-    runs.into_iter().chain(usual).map(|a| a.to_string()).collect()
-}
-
-/// Some hosts of a network, from the `n`-th on if it is that large; enough that one is free.
-fn hosts(net: Ipv4Net, n: usize) -> impl Iterator<Item = Ipv4Addr> {
-    net.hosts().skip(n - 1).take(4).chain(net.hosts().take(8))
+    new.paired = Some(view);
+    judge::near_the_peer(&new)?;
+    Ok(new)
 }

@@ -42,6 +42,8 @@ pub trait Prompter {
     fn refuse(&mut self, refusal: &Refusal) -> Result<(), PromptError>;
     /// Waits for Enter.
     fn pause(&mut self, text: &str) -> Result<(), PromptError>;
+    /// Somebody is there who can be asked again.
+    fn attended(&self) -> bool;
     /// There is no further question.
     fn all_answered(&mut self) -> Result<(), PromptError>;
 }
@@ -106,8 +108,12 @@ impl<R: BufRead, W: Write> Prompter for Lines<R, W> {
             if self.line()?.trim().is_empty() {
                 return Ok(());
             }
-            self.say("error: only Enter goes on\nhint: Ctrl-C leaves, and nothing is changed")?;
+            self.say("error: only Enter goes on\nhint: Ctrl-C leaves instead")?;
         }
+    }
+
+    fn attended(&self) -> bool {
+        true
     }
 
     fn all_answered(&mut self) -> Result<(), PromptError> {
@@ -167,6 +173,10 @@ impl<W: Write> Prompter for AnswersFile<W> {
 
     fn pause(&mut self, _: &str) -> Result<(), PromptError> {
         Ok(())
+    }
+
+    fn attended(&self) -> bool {
+        false
     }
 
     fn all_answered(&mut self) -> Result<(), PromptError> {

@@ -1,11 +1,13 @@
-//! Ctrl-C, SIGTERM and SIGHUP: leave, and say that nothing was changed.
+//! Ctrl-C, SIGTERM and SIGHUP: leave, and say that nothing was changed, or undo what was.
 //!
 //! ```text
 //!   Asking --begin()--> Committing --end()--> Done
+//!     ^  \--on_leave(undo)--v  ^--on_leave(stop)--/
+//!     |                   Leaving
 //!     | signal            | signal               | signal
 //!     v                   v                      v
-//!   "Nothing was        "wait", and on         leave
-//!    changed.", leave
+//!   "Nothing was        Committing: "wait",    leave
+//!    changed.", leave    and on. Leaving: does what was left to do, says it, leave
 //! ```
 //! The signals are blocked everywhere and awaited by one thread; the stage's lock is held while it
 //! leaves, so "Nothing was changed." and a commit exclude each other.
@@ -17,11 +19,26 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Asking,
     Committing,
     Done,
+    /// Something is to be undone, or to be stopped, before leaving.
+    Leaving(OnLeave),
+}
+
+/// What leaving by a signal does, or by an error (`None`); and what it says then.
+pub type OnLeave = Box<dyn FnOnce(Option<Signal>) -> String + Send>;
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Stage::Asking => "Asking",
+            Stage::Committing => "Committing",
+            Stage::Done => "Done",
+            Stage::Leaving(_) => "Leaving",
+        })
+    }
 }
 
 /// Knows whether leaving now would leave anything behind.
@@ -58,10 +75,23 @@ impl Guard {
         *self.stage() = Stage::Done;
     }
 
+    /// From here on leaving does this, until [`Guard::begin`] or [`Guard::end`].
+    pub fn on_leave(&self, what: OnLeave) {
+        *self.stage() = Stage::Leaving(what);
+    }
+
     /// Prints why the wizard ends without having done its work. `error` says itself what became of a commit.
     pub fn failed(&self, error: &dyn Display) {
-        let nothing = if *self.stage() == Stage::Asking { "\nNothing was changed." } else { "" };
-        let _ = writeln!(std::io::stderr(), "\n{error}{nothing}");
+        let _ = writeln!(std::io::stderr(), "\n{}", self.parting(error));
+    }
+
+    /// The same as text; does what was left to do.
+    pub fn parting(&self, error: &dyn Display) -> String {
+        match std::mem::replace(&mut *self.stage(), Stage::Done) {
+            Stage::Asking => format!("{error}\nNothing was changed."),
+            Stage::Leaving(what) => format!("{error}\n{}", what(None)),
+            Stage::Committing | Stage::Done => error.to_string(),
+        }
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
@@ -69,15 +99,19 @@ impl Guard {
     }
 
     fn handle(&self, signal: Signal) {
-        let stage = self.stage();
+        let mut stage = self.stage();
         // The terminal may be gone (SIGHUP): a failed write must not keep us from leaving.
-        match *stage {
+        match std::mem::replace(&mut *stage, Stage::Done) {
             Stage::Asking => {
                 let _ = writeln!(std::io::stderr(), "\nNothing was changed.");
             }
             Stage::Committing => {
+                *stage = Stage::Committing;
                 let _ = writeln!(std::io::stderr(), "\nThe changes are being made; wait a moment.");
                 return;
+            }
+            Stage::Leaving(what) => {
+                let _ = writeln!(std::io::stderr(), "\n{}", what(Some(signal)));
             }
             Stage::Done => {}
         }

@@ -1,6 +1,8 @@
 //! What the wizard prints beside its questions. Lines of at most 78 columns, for 80x24.
 
-use crate::settings::Settings;
+pub mod pair;
+
+use crate::settings::{First, Network, Role, Settings};
 use ipnet::Ipv4Net;
 use lb_api::{Applied, PlanView};
 use lb_model::Config;
@@ -10,8 +12,9 @@ pub const WIDTH: usize = 78;
 
 pub const WELCOME: &str = "\
 *****
-Welcome to the Steelyard Setup Wizard. After at most ten questions this load
-balancer has its first virtual server with one real server behind it.
+Welcome to the Steelyard Setup Wizard. After a few questions this load
+balancer has its first virtual server with one real server behind it. If it is
+part of a clustered pair, configure the slave first.
 
 Values within square brackets are defaults: Enter takes them. A ? explains the
 question. Ctrl-C exits at any time, and undoes all changes.
@@ -87,21 +90,35 @@ fn changes(plan: &PlanView, most: usize) -> String {
 
 /// The answers as a set-up.
 pub fn summary(settings: &Settings, config: &Config) -> String {
-    let Settings { eth0, eth1, gateway, nameserver, port, real_server } = settings;
-    let label = config.virtual_servers.first().map_or("", |v| v.label.as_str());
+    let Settings { network: Network { eth0, eth1, gateway, nameserver }, role } = settings;
     let card = |net: &Ipv4Net| format!("{} netmask {}", net.addr(), net.netmask());
-    let mut rows = vec![match eth1 {
-        None => ("Method", "one arm, layer 4 DR".to_owned()),
-        Some(_) => ("Method", "two arms, layer 4 NAT, MASQUERADE on".to_owned()),
-    }];
+    let mut rows = match role {
+        Role::Single(_) => Vec::new(),
+        Role::Slave => vec![("Role", format!("slave of a pair, hostname {}", config.node.hostname))],
+        Role::Master(_, pair) => vec![("Role", format!("master of a pair; the slave is {}", pair.peer.hostname))],
+    };
+    match (role, eth1) {
+        (Role::Slave, _) => {}
+        (_, None) => rows.push(("Method", "one arm, layer 4 DR".to_owned())),
+        (_, Some(_)) => rows.push(("Method", "two arms, layer 4 NAT, MASQUERADE on".to_owned())),
+    }
     match eth1 {
         None => rows.push(("eth0", card(eth0))),
         Some(eth1) => rows.extend([("eth0 (external)", card(eth0)), ("eth1 (internal)", card(eth1))]),
     }
     rows.push(("Default gateway", gateway.to_string()));
     rows.push(("Nameserver", nameserver.to_string()));
-    rows.push(("Virtual Server", format!("{label}, tcp {}:{port}, scheduler wrr", eth0.addr())));
-    rows.push(("Real Server", format!("WebServer1, {real_server}:{port}, checked by connecting")));
+    if let Role::Master(first, pair) = role {
+        rows.push(("Floating IP", format!("{}, for the clients", first.vip)));
+        rows.extend(pair.internal.map(|a| ("Floating IP", format!("{a}, the real servers' gateway"))));
+        let paths = config.heartbeat.iter().flat_map(|h| &h.paths);
+        rows.extend(paths.map(|path| ("Heartbeat", path.to_string())));
+    }
+    if let Some(First { vip, port, real_server }) = settings.first() {
+        let label = config.virtual_servers.first().map_or("", |v| v.label.as_str());
+        rows.push(("Virtual Server", format!("{label}, tcp {vip}:{port}, scheduler wrr")));
+        rows.push(("Real Server", format!("WebServer1, {real_server}:{port}, checked by connecting")));
+    }
     let kept = config.virtual_servers.len().saturating_sub(1);
     if kept > 0 {
         rows.push(("Kept", format!("{kept} more virtual server{}", if kept == 1 { "" } else { "s" })));
@@ -123,26 +140,29 @@ pub fn report(settings: &Settings, applied: &Applied) -> String {
         let pending: Vec<String> = applied.pending.iter().map(|p| format!("{}: {}", p.action, p.error)).collect();
         parts.push(list("Not done yet, and tried again by itself:", &pending, 10, ""));
     }
-    parts.push(real_server_needs(settings));
-    let Settings { eth0, port, .. } = settings;
-    let url = match port {
-        80 => format!("http://{}/", eth0.addr()),
-        443 => format!("-k https://{}/", eth0.addr()),
-        _ => format!("http://{}:{port}/", eth0.addr()),
-    };
-    let from = if settings.eth1.is_some() {
-        "a machine on the external network"
-    } else {
-        "another machine, not the real server"
-    };
-    parts.push(format!("Test it from {from}:\n  curl {url}"));
-    parts.push(where_next(settings));
+    if let Some(first) = settings.first() {
+        parts.push(real_server_needs(settings, first));
+        let First { vip, port, .. } = first;
+        let url = match port {
+            80 => format!("http://{vip}/"),
+            443 => format!("-k https://{vip}/"),
+            _ => format!("http://{vip}:{port}/"),
+        };
+        let from = if settings.network.eth1.is_some() {
+            "a machine on the external network"
+        } else {
+            "another machine, not the real server"
+        };
+        parts.push(format!("Test it from {from}:\n  curl {url}"));
+        parts.push(where_next(settings));
+    }
     parts.join("\n\n")
 }
 
 /// The one place that names where to go on. The web interface answers on every address; eth0's is the one just typed.
 fn where_next(settings: &Settings) -> String {
-    let eth0 = settings.eth0.addr();
+    let eth0 = settings.network.eth0.addr();
+    let pair = if matches!(settings.role, Role::Master(..)) { "\n  lbctl ha" } else { "" };
     format!(
         "See what it does, and add more servers, in a browser (the factory user\n\
          loadbalancer, password loadbalancer, must choose a new password):\n\
@@ -150,28 +170,30 @@ fn where_next(settings: &Settings) -> String {
          \x20 https://{eth0}:9443/lbadmin/\n\
          or here:\n\
          \x20 links http://127.0.0.1:9080/lbadmin/\n\
-         \x20 lbctl status\n\
+         \x20 lbctl status{pair}\n\
          \x20 lbctl --help"
     )
 }
 
-fn real_server_needs(settings: &Settings) -> String {
-    let Settings { eth0, eth1, real_server, .. } = settings;
-    match eth1 {
-        Some(eth1) => format!(
-            "The real server {real_server} still needs this unit as its default\n\
+fn real_server_needs(settings: &Settings, first: &First) -> String {
+    let First { vip, real_server, .. } = first;
+    let gateway = match &settings.role {
+        Role::Master(_, pair) => pair.internal.map(|a| (a, "the floating IP")),
+        Role::Single(_) | Role::Slave => settings.network.eth1.map(|net| (net.addr(), "this unit")),
+    };
+    match gateway {
+        Some((gateway, whose)) => format!(
+            "The real server {real_server} still needs {whose} as its default\n\
              gateway. On Linux:\n\
-             \x20 ip route replace default via {}",
-            eth1.addr()
+             \x20 ip route replace default via {gateway}"
         ),
         None => format!(
             "The real server {real_server} still needs to take what comes for the\n\
              virtual server's address, without owning it. On Linux, with one of:\n\
-             \x20 iptables -t nat -A PREROUTING -d {0} -j REDIRECT\n\
+             \x20 iptables -t nat -A PREROUTING -d {vip} -j REDIRECT\n\
              \x20 nft add table ip vip\n\
              \x20 nft 'add chain ip vip in {{ type nat hook prerouting priority -100; }}'\n\
-             \x20 nft add rule ip vip in ip daddr {0} redirect",
-            eth0.addr()
+             \x20 nft add rule ip vip in ip daddr {vip} redirect"
         ),
     }
 }

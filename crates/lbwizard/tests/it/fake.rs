@@ -1,11 +1,12 @@
 //! Stand-ins for lbd: one to call, and one that listens on a socket.
 
 use lb_api::{
-    ApiError, Applied, ApplyRequest, ClientError, ErrorCode, PlanRequest, PlanView, RevisionView, Running, route,
+    ApiError, Applied, ApplyRequest, ClientError, ErrorCode, HaView, PairingRequest, PairingStep, PairingView,
+    PlanRequest, PlanView, RevisionView, RollbackRequest, Running, route,
 };
-use lb_model::{Config, changes, problems};
+use lb_model::{Config, changes, factory, problems};
 use lbwizard::session::Unit;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::net::{UnixListener, UnixStream},
@@ -22,6 +23,21 @@ pub struct State {
     pub applies: Vec<ApplyRequest>,
     /// Answers every apply with this.
     pub refuse: Option<ApiError>,
+    pub pair: Pair,
+    /// What was asked beside plans and applies.
+    pub calls: Vec<String>,
+}
+
+/// What this unit says of the pair, look by look; the last one stays.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pair {
+    pub pairing: Vec<PairingView>,
+    pub ha: Vec<HaView>,
+}
+
+fn next<T: Clone>(views: &mut Vec<T>) -> Option<T> {
+    if views.len() > 1 { Some(views.remove(0)) } else { views.first().cloned() }
 }
 
 impl FakeUnit {
@@ -31,11 +47,21 @@ impl FakeUnit {
             running: Running { revision, config },
             applies: Vec::new(),
             refuse: None,
+            pair: Pair::default(),
+            calls: Vec::new(),
         })))
     }
 
     pub fn applies(&self) -> Vec<ApplyRequest> {
         self.0.lock().expect("state").applies.clone()
+    }
+
+    fn call(&self, what: String) {
+        self.0.lock().expect("state").calls.push(what);
+    }
+
+    fn look_at_pairing(&self) -> PairingView {
+        next(&mut self.0.lock().expect("state").pair.pairing).unwrap_or(PairingView::Idle)
     }
 
     fn planned(&self, config: &Config) -> PlanView {
@@ -114,6 +140,20 @@ impl FakeUnit {
                 Ok(applied) => (200, json(&applied)),
                 Err(error) => (error.code.http_status(), json(&error)),
             },
+            route::PAIRING => {
+                if let Ok(request) = serde_json::from_slice::<PairingRequest>(&body) {
+                    self.call(format!("pair: {:?}", request.step));
+                }
+                (200, json(&self.look_at_pairing()))
+            }
+            route::ROLLBACK => {
+                let request: RollbackRequest = serde_json::from_slice(&body).expect("roll-back request");
+                self.call(format!("roll back to {}", request.revision));
+                match self.applied(&ApplyRequest { config: Some(factory()), ..ApplyRequest::default() }) {
+                    Ok(applied) => (200, json(&applied)),
+                    Err(error) => (error.code.http_status(), json(&error)),
+                }
+            }
             other => panic!("the wizard asked for {other}"),
         };
         let head = format!(
@@ -139,5 +179,43 @@ impl Unit for FakeUnit {
 
     fn apply(&self, request: &ApplyRequest) -> Result<Applied, ClientError> {
         self.applied(request).map_err(ClientError::Refused)
+    }
+
+    fn confirm(&self, revision: u64, _: &str) -> Result<(), ClientError> {
+        self.call(format!("confirm {revision}"));
+        Ok(())
+    }
+
+    fn rollback(&self, revision: u64, _: &str) -> Result<(), ClientError> {
+        self.call(format!("roll back to {revision}"));
+        Ok(())
+    }
+
+    fn pairing(&self) -> Result<PairingView, ClientError> {
+        Ok(self.look_at_pairing())
+    }
+
+    fn pair(&self, step: PairingStep, _: &str) -> Result<PairingView, ClientError> {
+        self.call(format!("pair: {step:?}"));
+        Ok(self.look_at_pairing())
+    }
+
+    fn ha(&self) -> Result<HaView, ClientError> {
+        let no_pair = || ClientError::Refused(ApiError::new(ErrorCode::NotFound, "no pair"));
+        next(&mut self.0.lock().expect("state").pair.ha).ok_or_else(no_pair)
+    }
+
+    fn again(&self) -> Box<dyn Unit + Send> {
+        Box::new(self.clone())
+    }
+
+    fn wait(&self) {}
+
+    fn now(&self) -> u64 {
+        1000
+    }
+
+    fn draw_sync_id(&self) -> u8 {
+        77
     }
 }

@@ -1,14 +1,20 @@
 //! Whatever is typed: no panic, and what is taken in the end is a configuration without problems.
 
-use lb_model::{Config, factory, migrate, problems};
-use lbwizard::flow::{Answers, Step, answered, next};
+use lb_api::PairedView;
+use lb_model::{Config, HeartbeatPath, NodeId, factory, migrate, problems};
+use lbwizard::flow::{self, Answers, Step, answered, next};
 use proptest::prelude::*;
+use std::net::Ipv4Addr;
 
 const PLAUSIBLE: &[&str] = &[
     "n",
     "y",
+    "m",
+    "s",
     "no",
     "yes",
+    "10.0.0.20",
+    "10.0.0.22",
     "10.0.0.21",
     "10.0.0.31",
     "10.0.0.100",
@@ -52,13 +58,68 @@ fn typed() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Whom the master finds at the other end.
+fn the_slave(address: Ipv4Addr) -> PairedView {
+    let addresses = [format!("{address}/24"), "192.168.77.22/24".into()].map(|a| a.parse().expect("network"));
+    let addresses = addresses.to_vec();
+    PairedView { unit: NodeId::One, hostname: "lbslave".into(), addresses, fingerprint: String::new() }
+}
+
+/// Whether some answer is taken at every question from here on, the default first of all; an end without a pair is
+/// an end too.
+fn way_on(running: &Config, mut answers: Answers) -> Result<(), String> {
+    loop {
+        let ask = match next(running, &answers) {
+            Step::Ask(ask) => ask,
+            Step::Confirm(_) => return Ok(()),
+            Step::Pair { slave } => match flow::paired(running, &answers, the_slave(slave), Some(false)) {
+                Ok(paired) => {
+                    answers = paired;
+                    continue;
+                }
+                Err(_) => return Ok(()),
+            },
+        };
+        let words = ["n", "y", "s"].map(str::to_owned);
+        let network = answers.network();
+        let hosts = network.iter().flat_map(|n| [Some(n.eth0), n.eth1]).flatten().flat_map(|net| net.hosts().take(40));
+        let mut typed = ask.default.clone().into_iter().chain(words).chain(hosts.map(|h| h.to_string()));
+        match typed.find_map(|t| answered(running, &answers, ask.question, &t).ok()) {
+            Some(taken) => answers = taken,
+            None => {
+                let why = answered(running, &answers, ask.question, "10.99.99.99").err();
+                return Err(format!("nothing answers \"{}\": {why:?}", ask.question.text()));
+            }
+        }
+    }
+}
+
+/// The answers so far, and what is to be confirmed, if it comes so far.
+fn so_far(running: &Config, lines: &[String]) -> Answers {
+    let mut answers = Answers { sync_id: 1, ..Answers::default() };
+    for line in lines {
+        match next(running, &answers) {
+            Step::Ask(ask) => {
+                let text = if line.is_empty() { ask.default.unwrap_or_default() } else { line.clone() };
+                answers = answered(running, &answers, ask.question, &text).unwrap_or(answers);
+            }
+            Step::Confirm(_) | Step::Pair { .. } => break,
+        }
+    }
+    answers
+}
+
 /// Types line after line; what is to be confirmed, if it comes so far.
 fn wizard(running: &Config, lines: &[String]) -> Option<Config> {
-    let mut answers = Answers::default();
+    let mut answers = Answers { sync_id: 1, ..Answers::default() };
     for line in lines {
         let ask = match next(running, &answers) {
             Step::Ask(ask) => ask,
             Step::Confirm(settings) => return Some(settings.configure(running)),
+            Step::Pair { slave } => {
+                answers = flow::paired(running, &answers, the_slave(slave), Some(true)).ok()?;
+                continue;
+            }
         };
         let text = match (line.as_str(), ask.default) {
             ("", Some(default)) => {
@@ -96,12 +157,23 @@ proptest! {
     /// No answer leads where no further answer is possible: from wherever one is, there is a way to the end.
     #[test]
     fn there_is_always_a_way_on(lines in proptest::collection::vec(typed(), 0..40)) {
-        let mut all = lines;
-        all.extend(["n", "n"].map(str::to_owned));
-        all.extend(std::iter::repeat_n(String::new(), 12));
-        // Enter and n alone must be enough, as every question has either a default or takes n.
         for running in [factory(), in_use()] {
-            prop_assert!(wizard(&running, &all).is_some(), "stuck after {:?}", all);
+            prop_assert_eq!(way_on(&running, so_far(&running, &lines)), Ok(()), "stuck after {:?}", lines);
+        }
+    }
+
+    /// A master's configuration names the other unit on a network of both, and no address twice.
+    #[test]
+    fn a_masters_configuration_is_a_pairs(lines in proptest::collection::vec(typed(), 20..60)) {
+        for running in [factory(), in_use()] {
+            let master: Vec<String> =
+                ["y", "m", "y"].into_iter().map(str::to_owned).chain(lines.clone()).collect();
+            let Some(config) = wizard(&running, &master) else { continue };
+            let (unit, heartbeat) = config.pair().expect("a pair");
+            prop_assert_eq!(unit, NodeId::One);
+            prop_assert!(heartbeat.paths.iter().any(|p| matches!(p, HeartbeatPath::Udp(_))));
+            let vips: Vec<_> = config.virtual_servers.iter().filter_map(|v| v.service.address()).collect();
+            prop_assert!(vips.iter().all(|vip| !config.node.owns(*vip)));
         }
     }
 }

@@ -52,6 +52,25 @@ fn name(question: Question) -> &'static str {
         Question::Nameserver => "nameserver",
         Question::Port => "port",
         Question::RealServer => "real_server",
+        // Of a pair: asked on the console only, see [`answered`].
+        Question::Role => "role",
+        Question::SlaveReady => "slave_ready",
+        Question::SlaveAddress => "slave_address",
+        Question::Cable => "cable",
+        Question::FloatingIp => "floating_ip",
+        Question::InternalFloatingIp => "internal_floating_ip",
+    }
+}
+
+/// The console's judgement. A pair is made on the consoles of both units, where the slave waits for the master.
+fn answered(running: &Config, answers: &Answers, question: Question, text: &str) -> Result<Answers, Judgement> {
+    let taken = flow::answered(running, answers, question, text)?;
+    match taken.ha_pair {
+        Some(true) => Err(Judgement::new(
+            "a pair is set up on the consoles of both units, the slave first: log in there and type lbwizard",
+            "answer no to set this unit up by itself",
+        )),
+        _ => Ok(taken),
     }
 }
 
@@ -78,7 +97,7 @@ fn so_far(running: &Config, answer: impl Fn(&str) -> Option<String>) -> So {
     let mut so = So::default();
     while let Some(question) = so.answers.open() {
         let Some(text) = answer(name(question)) else { break };
-        match flow::answered(running, &so.answers, question, &text) {
+        match answered(running, &so.answers, question, &text) {
             Ok(answers) => {
                 so.answers = answers;
                 so.given.push((question, text));
@@ -202,13 +221,13 @@ async fn step(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal
             let typed = sent.get("answer");
             let default = match flow::next(&running.config, &so.answers) {
                 Step::Ask(ask) => ask.default,
-                Step::Confirm(_) => None,
+                Step::Pair { .. } | Step::Confirm(_) => None,
             };
             let text = match (typed.trim(), default) {
                 ("", Some(default)) => default,
                 (text, _) => text.to_owned(),
             };
-            match flow::answered(&running.config, &so.answers, question, &text) {
+            match answered(&running.config, &so.answers, question, &text) {
                 Ok(answers) => {
                     so.answers = answers;
                     so.given.push((question, text));
@@ -246,7 +265,7 @@ async fn summary(app: &Shared, frame: Frame, so: &So, running: &lb_api::Running)
         }
         Err(error) => return Err(error.into()),
     };
-    let address = settings.eth0.addr();
+    let address = settings.network.eth0.addr();
     let stays = running.config.node.owns(address.into());
     let mut actions = plan.actions;
     let more_actions = actions.len().saturating_sub(SHOWN);
