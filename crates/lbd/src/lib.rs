@@ -17,5 +17,6 @@ mod serve;
 mod shelf;
 mod unit;
 
+pub use ha::HaFile;
 pub use serve::{Settings, serve};
 pub use unit::Unit;

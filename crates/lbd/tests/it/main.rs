@@ -4,5 +4,6 @@ mod checks;
 mod damage;
 mod kill;
 mod life;
+mod pair;
 mod rig;
 mod socket;

@@ -3,7 +3,7 @@
 use lb_api::{ApiError, Applied, ApplyRequest, CandidateView, PutCandidate, Running, Status, Summary};
 use lb_kernel::{Fake, Kernel};
 use lb_model::Config;
-use lbd::engine::{Clock, Command, Engine, Event, Opening};
+use lbd::engine::{Clock, Command, Engine, Event, Opening, Pairing, pair};
 use serde::de::DeserializeOwned;
 use std::{
     path::Path,
@@ -35,13 +35,14 @@ impl Rig {
     pub fn with_kernel(dir: &Path, kernel: Fake) -> Rig {
         let (events, inbox) = channel();
         let probes = Arc::new(Mutex::new(Vec::new()));
+        let pairing = Pairing { file: Some(lbd::HaFile::below(dir)), ..Pairing::default() };
         let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
         let engine = std::thread::spawn(move || {
             let clock = Clock::start();
             let start = Box::new(move |probe| started.lock().expect("the probes").push(probe));
             // Reconciles come from the tests' own changes alone.
             let every = Duration::from_secs(3600);
-            Engine::new(Opening::open(&state, clock.now()), fake, Default::default(), every, start, clock.now())
+            Engine::new(Opening::open(&state, clock.now()), fake, pairing, every, start, clock.now())
                 .run(&inbox, &clock);
         });
         Rig { kernel, events, probes, engine: Some(engine) }
@@ -69,6 +70,29 @@ impl Rig {
             etag: None,
             author: "test".into(),
         })))
+    }
+
+    /// Tells the engine of the pair.
+    pub fn pair(&self, facts: pair::Facts) {
+        assert!(self.events.send(Event::Pair(facts)).is_ok(), "the engine is gone");
+    }
+
+    fn event<T>(&self, event: impl FnOnce(tokio::sync::oneshot::Sender<T>) -> Event) -> T {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        assert!(self.events.send(event(answer)).is_ok(), "the engine is gone");
+        answered.blocking_recv().expect("the engine answers")
+    }
+
+    pub fn told(&self) -> pair::Told {
+        self.event(Event::Told)
+    }
+
+    pub fn newest(&self) -> Option<pair::Newest> {
+        self.event(Event::Newest)
+    }
+
+    pub fn push(&self, pushed: pair::Pushed) -> Result<(), pair::NotTaken> {
+        self.event(|answer| Event::Pushed { pushed: Box::new(pushed), answer })
     }
 
     pub fn running(&self) -> Running {
