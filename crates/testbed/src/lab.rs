@@ -10,14 +10,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::console::Console;
 use crate::guest;
 use crate::host;
 use crate::image::{self, GuestBase};
-use crate::limits;
-use crate::qemu::{Machine, Wire};
+use crate::limits::{self, wait_until};
+use crate::qemu::{Machine, Nic, Wire};
 
 /// How client and real servers are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Topology {
     Nat,
     /// One-arm DR: client 10.0.0.30, rs1 10.0.0.50, rs2 10.0.0.51 on one network; both hold 10.0.0.21 on `lo`, ARP mute.
     Dr,
+    /// As NAT, beside two appliances, whose floating 192.168.2.20 is the servers' gateway.
+    Pair,
     /// As DR, with 10.0.0.21 on `tunl0` (IP-in-IP).
     Tun,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Topology::Nat => "nat",
+            Topology::Pair => "pair",
             Topology::Dr => "dr",
             Topology::Tun => "tun",
         })
@@ -51,10 +54,14 @@ pub struct Lab {
 impl Lab {
     /// Starts the lab at the right ends of the wires of the appliance's eth0 and eth1.
     pub fn start(base: &GuestBase, external: &Wire, internal: &Wire) -> Result<Lab> {
+        Lab::start_with(base, vec![external.right("52:54:00:10:00:01"), internal.right("52:54:00:20:00:01")])
+    }
+
+    /// Starts it with these cards, eth0, eth1, …; for a pair outside and inside of unit one, then of unit two.
+    pub fn start_with(base: &GuestBase, nics: Vec<Nic>) -> Result<Lab> {
         let disk = host::target().join("vm/lab-job.squashfs");
         std::fs::create_dir_all(host::target().join("vm")).context("making target/vm")?;
         guest::job_disk(&[], Some(&host::target().join("release")), &disk)?;
-        let nics = vec![external.right("52:54:00:10:00:01"), internal.right("52:54:00:20:00:01")];
         let builder = guest::builder("lab", base, "shell").memory(384).disk(crate::qemu::Disk::readonly(&disk));
         let machine = guest::add_nics(builder, nics).start()?;
         let mut shell = machine.console("ttyS0")?;
@@ -84,6 +91,21 @@ impl Lab {
     /// Runs `command` in the namespace of `who` (client, rs1, rs2).
     pub fn on(&mut self, who: &str, command: &str) -> Result<String> {
         self.shell.ok(&format!("/sbin/ip netns exec {who} {command}"))
+    }
+
+    /// A download through the VIP that takes `seconds`, in the background; [`Lab::downloaded`] waits for its end.
+    pub fn download(&mut self, to: &str, seconds: u32) -> Result<()> {
+        let get = format!("/sbin/ip netns exec client lab download --to {to} --seconds {seconds}");
+        self.shell.ok(&format!("({get}; echo end $?) >/run/lab/download.log 2>&1 </dev/null &")).map(drop)
+    }
+
+    /// What the download said; it must have got every byte as it should be.
+    pub fn downloaded(&mut self, limit: Duration) -> Result<String> {
+        wait_until("the download to end", limit, || {
+            let text = self.shell.ok("cat /run/lab/download.log")?;
+            Ok(text.contains("end ").then_some(text))
+        })
+        .and_then(|text| if text.contains("end 0") { Ok(text) } else { bail!("the download failed: {text}") })
     }
 
     /// Stops the HTTP server of a real server, as a crash would.

@@ -5,6 +5,7 @@
 //! * [`qemu`] runs a machine and takes it away again, whatever happens to the test.
 //! * [`console`] types on a serial line as a person would and reads what comes back.
 //! * [`lab`] is a second guest: a client and two real servers on two networks wired to the appliance.
+//! * [`null_modem`] is the cable between two appliances' serial ports, which can be pulled.
 //! * [`guest`] runs one job program in one guest and brings its exit code and files out.
 //! * [`powercut`] is a disk that forgets, and the driver that cuts it.
 //! * `cases` and `measure` (feature `cases`) run inside a guest: what must hold with the real kernel, and how fast.
@@ -24,5 +25,6 @@ pub mod limits;
 pub mod links;
 #[cfg(feature = "cases")]
 pub mod measure;
+pub mod null_modem;
 pub mod powercut;
 pub mod qemu;

@@ -138,6 +138,7 @@ pub struct Builder {
     disks: Vec<Disk>,
     nics: Vec<Nic>,
     serials: Vec<String>,
+    cable: Option<PathBuf>,
     on_stdio: bool,
     screen: bool,
     limit: Option<Duration>,
@@ -164,6 +165,7 @@ impl Builder {
             disks: Vec::new(),
             nics: Vec::new(),
             serials: Vec::new(),
+            cable: None,
             on_stdio: false,
             screen: false,
             limit: None,
@@ -204,6 +206,12 @@ impl Builder {
     /// Adds a serial port (ttyS0, ttyS1, … in this order) whose log is `LOGS/MACHINE-NAME.log`.
     pub fn serial(mut self, name: &str) -> Builder {
         self.serials.push(name.to_string());
+        self
+    }
+
+    /// Makes the next serial port one end of a [`crate::null_modem::NullModem`], on this socket; nothing is logged.
+    pub fn cable(mut self, socket: &Path) -> Builder {
+        self.cable = Some(socket.to_path_buf());
         self
     }
 
@@ -292,6 +300,10 @@ impl Builder {
             };
             command.arg("-chardev").arg(format!("{backend},id=c{index},logfile={},logappend=off", log.display()));
             command.arg("-serial").arg(format!("chardev:c{index}"));
+        }
+        if let Some(socket) = &self.cable {
+            command.arg("-chardev").arg(format!("socket,path={},server=on,wait=off,id=cable", socket.display()));
+            command.args(["-serial", "chardev:cable"]);
         }
         if self.on_stdio {
             command.args(["-mon", "chardev=c0,mode=readline"]);

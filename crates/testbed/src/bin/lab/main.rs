@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod file;
 mod server;
 mod wiring;
 
@@ -68,6 +69,13 @@ enum Task {
         #[arg(long, default_value_t = 5.0)]
         timeout: f64,
     },
+    /// Fetch a file that takes this long, and compare every byte; status 1 when one is wrong or missing
+    Download {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long)]
+        seconds: u32,
+    },
     /// Answer every datagram with a name
     UdpServer {
         #[arg(long)]
@@ -115,6 +123,10 @@ fn work(task: Task) -> Result<bool> {
             print!("{tally}");
             Ok(tally.failures() == 0)
         }
+        Task::Download { to, seconds } => file::download(to, seconds).map(|text| {
+            println!("{text}");
+            true
+        }),
         Task::Udp { to, count, timeout } => {
             let tally = client::udp(to, count, seconds(timeout))?;
             print!("{tally}");

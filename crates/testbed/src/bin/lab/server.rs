@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::file;
 use anyhow::{Context, Result};
 
 /// A client that says nothing for this long is dropped.
@@ -38,6 +39,9 @@ fn serve(stream: &TcpStream, name: &str, body: &str) -> std::io::Result<()> {
         let mut first = String::new();
         if reader.read_line(&mut first)? == 0 {
             return Ok(());
+        }
+        if let Some(seconds) = file::asked_for(&first) {
+            return file::serve(stream, seconds);
         }
         let mut close = !first.contains("HTTP/1.1");
         loop {

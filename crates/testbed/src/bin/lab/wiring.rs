@@ -13,6 +13,8 @@ use anyhow::{Context, Result, bail};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Topology {
     Nat,
+    /// As nat, between two appliances: eth2 and eth3 lead to the other one, and the gateway floats.
+    Pair,
     Dr,
     Tun,
 }
@@ -21,6 +23,8 @@ pub enum Topology {
 const VIP: &str = "10.0.0.21";
 /// The appliance's internal address: gateway of the real servers under NAT.
 const INSIDE: &str = "192.168.2.21";
+/// The same of a pair, on the unit that serves.
+const FLOATING_INSIDE: &str = "192.168.2.20";
 const HOSTS: [&str; 3] = ["client", "rs1", "rs2"];
 
 /// Takes everything down and builds `topology`.
@@ -30,19 +34,23 @@ pub fn wire(topology: Topology) -> Result<()> {
         // Not there at the first wiring.
         let _ = ip(&["netns", "del", name]);
     }
-    for (bridge, card) in [("ext", "eth0"), ("int", "eth1")] {
+    for (bridge, card, other) in [("ext", "eth0", "eth2"), ("int", "eth1", "eth3")] {
         let _ = ip(&["link", "del", bridge]);
         ip(&["link", "add", bridge, "type", "bridge", "forward_delay", "0"])?;
         ip(&["link", "set", card, "master", bridge, "up"])?;
+        if topology == Topology::Pair {
+            ip(&["link", "set", other, "master", bridge, "up"])?;
+        }
         ip(&["link", "set", bridge, "up"])?;
     }
     host("client", "ext", &["10.0.0.30/24", "10.0.0.31/24"])?;
     match topology {
-        Topology::Nat => {
+        Topology::Nat | Topology::Pair => {
+            let gateway = if topology == Topology::Pair { FLOATING_INSIDE } else { INSIDE };
             host("rs1", "int", &["192.168.2.50/24"])?;
             host("rs2", "int", &["192.168.2.51/24"])?;
             for name in ["rs1", "rs2"] {
-                inside(name, &["route", "add", "default", "via", INSIDE])?;
+                inside(name, &["route", "add", "default", "via", gateway])?;
             }
         }
         Topology::Dr | Topology::Tun => {
