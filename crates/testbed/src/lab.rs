@@ -26,8 +26,6 @@ pub enum Topology {
     Nat,
     /// One-arm DR: client 10.0.0.30, rs1 10.0.0.50, rs2 10.0.0.51 on one network; both hold 10.0.0.21 on `lo`, ARP mute.
     Dr,
-    /// As NAT, beside two appliances, whose floating 192.168.2.20 is the servers' gateway.
-    Pair,
     /// As DR, with 10.0.0.21 on `tunl0` (IP-in-IP).
     Tun,
 }
@@ -36,7 +34,6 @@ impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Topology::Nat => "nat",
-            Topology::Pair => "pair",
             Topology::Dr => "dr",
             Topology::Tun => "tun",
         })
@@ -80,6 +77,11 @@ impl Lab {
     /// Takes the networks down and builds `topology`, with HTTP servers on port 80 of both real servers.
     pub fn wire(&mut self, topology: Topology) -> Result<()> {
         self.shell.ok(&format!("lab wire {topology}")).map(drop)
+    }
+
+    /// As NAT, between the two units of a pair, whose floating 192.168.2.20 is the servers' gateway.
+    pub fn wire_pair(&mut self) -> Result<()> {
+        self.shell.ok("lab wire pair").map(drop)
     }
 
     /// `count` requests from the client to `to` (`IP:PORT`); returns the table of answers per server.

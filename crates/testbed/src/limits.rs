@@ -15,6 +15,8 @@ pub const BOOT: Duration = Duration::from_secs(60);
 pub const COMMAND: Duration = Duration::from_secs(30);
 /// One question of the wizard, from the answer to the next question.
 pub const QUESTION: Duration = Duration::from_secs(15);
+/// A question of the wizard that comes after a pairing, which asks the cable first.
+pub const PAIRING: Duration = Duration::from_secs(90);
 /// From an accepted configuration to packets that flow.
 pub const CONVERGE: Duration = Duration::from_secs(30);
 /// A socket or file that a program just started makes.

@@ -19,7 +19,12 @@ pub const PASSWORD: &str = "loadbalancer";
 
 /// A machine that boots `appliance`, without cards.
 fn machine(appliance: &Appliance, disk: Disk) -> Builder {
-    Builder::new("appliance")
+    bare("appliance", appliance, disk)
+}
+
+/// The same under another name.
+pub fn bare(name: &str, appliance: &Appliance, disk: Disk) -> Builder {
+    Builder::new(name)
         .memory(MEMORY)
         .kernel(&appliance.vmlinux, &appliance.initrd, COMMAND_LINE)
         .disk(disk)
@@ -41,7 +46,7 @@ fn cabled(appliance: &Appliance, disk: Disk, external: &Wire, internal: &Wire) -
 }
 
 /// The console is connected at once: what a machine prints while nobody listens is in the log only.
-fn boot(machine: Builder) -> Result<(Machine, Console)> {
+pub fn boot(machine: Builder) -> Result<(Machine, Console)> {
     let mut machine = machine.screen().start()?;
     let console = machine.console("console");
     machine.check_alive()?;

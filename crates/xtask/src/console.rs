@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -13,30 +13,43 @@ use testbed::host;
 /// Ctrl-]: leaves, as telnet does.
 const LEAVE: u8 = 0x1d;
 
+/// The machines of a demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Appliance,
+    /// Unit two of a pair.
+    Second,
+    Lab,
+}
+
 /// Where the demo notes the sockets of its consoles.
-fn note(lab: bool) -> PathBuf {
-    host::target().join("vm").join(if lab { "demo-lab.console" } else { "demo-appliance.console" })
+fn note(which: Which) -> PathBuf {
+    host::target().join("vm").join(match which {
+        Which::Appliance => "demo-appliance.console",
+        Which::Second => "demo-second.console",
+        Which::Lab => "demo-lab.console",
+    })
 }
 
 /// Notes where the consoles of the running demo are.
-pub fn announce(appliance: &Path, lab: &Path) -> Result<()> {
-    for (is_lab, socket) in [(false, appliance), (true, lab)] {
-        fs::write(note(is_lab), socket.as_os_str().as_encoded_bytes()).context("noting a console's socket")?;
+pub fn announce(consoles: &[(Which, PathBuf)]) -> Result<()> {
+    for (which, socket) in consoles {
+        fs::write(note(*which), socket.as_os_str().as_encoded_bytes()).context("noting a console's socket")?;
     }
     Ok(())
 }
 
 /// Removes the notes.
 pub fn withdraw() {
-    for lab in [false, true] {
-        let _ = fs::remove_file(note(lab));
+    for which in [Which::Appliance, Which::Second, Which::Lab] {
+        let _ = fs::remove_file(note(which));
     }
 }
 
 /// Attaches until Ctrl-] or the machine's end.
-pub fn attach(lab: bool) -> Result<()> {
+pub fn attach(which: Which) -> Result<()> {
     let socket =
-        fs::read_to_string(note(lab)).context("no demo is running\nhint: cargo xtask demo, and leave it running")?;
+        fs::read_to_string(note(which)).context("no demo is running\nhint: cargo xtask demo, and leave it running")?;
     let mut line = UnixStream::connect(&socket).context("the demo's console does not answer; has it ended?")?;
     eprintln!("Attached. Enter shows the prompt, Ctrl-] leaves.");
     let stdin = std::io::stdin();

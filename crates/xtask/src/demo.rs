@@ -2,6 +2,7 @@
 //!
 //! What is typed on the appliance is in [`steps`]; this file boots, rewires, asks and prints.
 
+pub mod pair;
 pub mod steps;
 
 use std::os::fd::AsFd;
@@ -16,7 +17,7 @@ use testbed::host::{self, say};
 use testbed::image;
 use testbed::lab::{Lab, Topology};
 use testbed::limits::{self, wait_until};
-use testbed::qemu::{Machine, Wire};
+use testbed::qemu::Wire;
 
 use crate::appliance::{self, Web};
 use crate::console;
@@ -62,7 +63,7 @@ pub fn demo(exit: bool) -> Result<()> {
     let lab_console = lab.machine.socket("ttyS0");
     drop(shell);
     drop(lab.shell);
-    console::announce(&machine.socket("console"), &lab_console)?;
+    console::announce(&[(console::Which::Appliance, machine.socket("console")), (console::Which::Lab, lab_console)])?;
     say("\nThe machines stay until Ctrl-C. In a browser:");
     say(&format!("  {}    the web interface: loadbalancer / loadbalancer, then a password of your own", web.url()));
     say("In another terminal:");
@@ -70,7 +71,7 @@ pub fn demo(exit: bool) -> Result<()> {
         "  cargo xtask console          the appliance (you are root there; `exit` shows the login: root / loadbalancer)",
     );
     say("  cargo xtask console --lab    the lab; `ip netns exec client lab fetch --to 10.0.0.21:80` sends requests");
-    until_ctrl_c(&mut machine)?;
+    until_ctrl_c(|| machine.is_running())?;
     console::withdraw();
     let _ = std::fs::remove_dir_all(&cables);
     Ok(())
@@ -78,11 +79,11 @@ pub fn demo(exit: bool) -> Result<()> {
 
 /// Returns at Ctrl-C, or when the appliance has powered off. The signals are blocked in this thread and taken off the
 /// queue here, so that machines and folders are cleared away in order.
-fn until_ctrl_c(machine: &mut Machine) -> Result<()> {
+fn until_ctrl_c(mut runs: impl FnMut() -> Result<bool>) -> Result<()> {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
     signals.thread_block().context("taking over Ctrl-C")?;
     let inbox = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK).context("listening for Ctrl-C")?;
-    while machine.is_running()? {
+    while runs()? {
         let mut waiting = [PollFd::new(inbox.as_fd(), PollFlags::POLLIN)];
         if poll(&mut waiting, PollTimeout::from(1000_u16)).context("waiting for Ctrl-C")? > 0 {
             break;

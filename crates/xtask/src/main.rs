@@ -11,6 +11,7 @@ mod clicks;
 mod console;
 mod demo;
 mod image;
+mod pair;
 mod scan;
 mod suites;
 mod tidy;
@@ -34,6 +35,9 @@ struct Arguments {
 enum Task {
     /// Boot the appliance with a lab beside it, set it up, balance requests; stay until Ctrl-C
     Demo {
+        /// Two appliances with a null-modem cable between them, as a pair
+        #[arg(long)]
+        pair: bool,
         /// Leave when everything was shown
         #[arg(long)]
         exit: bool,
@@ -64,6 +68,9 @@ enum Task {
         /// The lab's console in place of the appliance's
         #[arg(long)]
         lab: bool,
+        /// That of a pair's unit two
+        #[arg(long, conflicts_with = "lab")]
+        second: bool,
     },
     /// Measure speed, boot and memory beside the peers, in guests, and the web interface
     Bench {
@@ -81,11 +88,16 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Task::Demo { exit } => demo::demo(exit),
+        Task::Demo { pair: true, exit } => demo::pair::demo(exit),
+        Task::Demo { pair: false, exit } => demo::demo(exit),
         Task::Test { fast, wanted } => suites::test(fast, &wanted),
         Task::Image { fresh } => image::image(fresh),
         Task::Run { disk } => appliance::run(disk.as_deref()),
-        Task::Console { lab } => console::attach(lab),
+        Task::Console { lab, second } => console::attach(match (lab, second) {
+            (true, _) => console::Which::Lab,
+            (_, true) => console::Which::Second,
+            _ => console::Which::Appliance,
+        }),
         Task::Bench { wanted } => bench::bench(&wanted),
         Task::Tidy => tidy::tidy(),
         Task::Bless => suites::bless(),

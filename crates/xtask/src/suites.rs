@@ -53,7 +53,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     }
     let of_cases: Vec<_> = wanted
         .iter()
-        .filter(|word| !["browser", "scan", "clicks", "machines", "powercut", "demo"].contains(&word.as_str()))
+        .filter(|word| !["browser", "scan", "clicks", "machines", "powercut", "demo", "pair"].contains(&word.as_str()))
         .cloned()
         .collect();
     if wanted.is_empty() || !of_cases.is_empty() {
@@ -74,6 +74,9 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     }
     if asked("demo") {
         suite("the whole image: demo", || crate::demo::demo(true))?;
+    }
+    if asked("pair") {
+        suite("two whole images: a pair", || crate::demo::pair::demo(true))?;
     }
     Ok(())
 }

@@ -1,0 +1,157 @@
+//! `cargo xtask demo --pair`: two appliances become one, before the reader's eyes; `cargo xtask test pair` is the same
+//! without a reader.
+//!
+//! The units are set up by their wizards, paired over the null-modem cable; cables are pulled, the one that serves is
+//! switched off in the middle of a download, and comes back as the slave. Exactly one owner of every floating IP after
+//! each step.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use testbed::host::{self, say};
+use testbed::image::{self, Appliance};
+use testbed::limits::{self, wait_until};
+
+use super::{steps, until_ctrl_c};
+use crate::pair::Pair;
+use crate::{appliance, console};
+
+const VIP: &str = "10.0.0.20:80";
+const FLOATING: &[&str] = &["10.0.0.20", "192.168.2.20"];
+const REQUESTS: u32 = 100;
+/// The file that is fetched while a unit dies, in seconds.
+const DOWNLOAD: u32 = 15;
+
+pub fn demo(exit: bool) -> Result<()> {
+    say("Steelyard demo: two appliances as a pair, a client and two real servers, in three QEMU machines.");
+    host::install_missing_tools()?;
+    say("Building (the first time takes some minutes):");
+    let built = image::build()?;
+    let guest = image::guest_base()?;
+    let folder = appliance::tempfolder()?;
+    say("Booting:");
+    let told = Pair::start(&built, &guest, &folder).and_then(|mut pair| {
+        story(&mut pair, &built)?;
+        if exit { Ok(()) } else { stay(pair) }
+    });
+    let _ = std::fs::remove_dir_all(&folder);
+    told
+}
+
+fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
+    say("\nTwo units out of the box");
+    steps::pair(pair.two.shell()?, pair.one.shell()?)?;
+    host::step("both have the same configuration", || pair.in_sync())?;
+    serves(pair, "unit one")?;
+    host::step("the slave has the master's connections", || hot(pair, false))?;
+    say(&pair.two.ok("lbctl ha")?);
+
+    say("\nOne cable at a time");
+    cable_by_cable(pair)?;
+
+    say("\nThe plug of the unit that serves");
+    pair.lab.download(VIP, DOWNLOAD)?;
+    host::step("unit one is switched off in the middle of a download", || {
+        std::thread::sleep(Duration::from_secs(2));
+        pair.one.power_off();
+        Ok(())
+    })?;
+    serves(pair, "unit two")?;
+    let said = host::step("the download goes on, and is what was sent", || {
+        pair.lab.downloaded(limits::CONVERGE + Duration::from_secs(DOWNLOAD.into()))
+    })?;
+    say(said.trim());
+    say(pair.two.ok("lbctl log heartbeat -n 8")?.trim());
+
+    say("\nIt comes back");
+    host::step("meanwhile a server is drained on unit two", || {
+        pair.two.ok("lbctl drain HTTP_Cluster WebServer2").map(drop)
+    })?;
+    host::step("unit one is switched on", || pair.one.power_on(built))?;
+    host::step("both have the same configuration", || pair.in_sync())?;
+    let state = pair.one.ok("lbctl config show virtual_servers.HTTP_Cluster.real_servers.WebServer2.state")?;
+    ensure!(state.contains("drain"), "unit one did not catch up: {state}");
+    ensure!(pair.one_owner(FLOATING)? == "unit two", "the floating IPs moved");
+    host::step("the server is online again", || pair.two.ok("lbctl online HTTP_Cluster WebServer2").map(drop))?;
+    serves(pair, "unit two")?;
+    host::step("unit one has the connections", || hot(pair, true))?;
+
+    say("\nBack, by order");
+    host::step("lbctl ha takeover on unit one", || pair.one.ok("lbctl ha takeover").map(drop))?;
+    serves(pair, "unit one")?;
+    say(&pair.one.ok("lbctl ha")?);
+    Ok(())
+}
+
+/// Exactly one owner, the right one, and nobody's request is lost.
+fn serves(pair: &mut Pair, name: &'static str) -> Result<()> {
+    host::step(&format!("{name} has every floating IP, the other none; {REQUESTS} requests"), || {
+        wait_until(&format!("{name} to serve"), limits::CONVERGE, || {
+            Ok((pair.one_owner(FLOATING)? == name).then_some(()))
+        })?;
+        let mut last = String::new();
+        wait_until("requests to both servers, none lost", limits::CONVERGE, || {
+            last = pair.lab.fetch(VIP, REQUESTS).unwrap_or_else(|error| format!("{error:#}"));
+            Ok((last.contains("rs1") && last.contains("rs2")).then_some(()))
+        })
+        .with_context(|| last)
+    })
+}
+
+fn hot(pair: &mut Pair, one: bool) -> Result<()> {
+    let unit = if one { &mut pair.one } else { &mut pair.two };
+    wait_until("the unit to be hot", limits::CONVERGE, || Ok((unit.ha("/hot")? == true).then_some(())))
+        .or_else(|error| Err(error).with_context(|| unit.ok("lbctl ha").unwrap_or_default()))
+}
+
+/// Nothing moves while a path works, and both units say which one does not.
+fn cable_by_cable(pair: &mut Pair) -> Result<()> {
+    host::step("the null-modem cable is pulled: nothing moves, both say so", || {
+        pair.cable.pull();
+        path_is(pair, "ttyS1", false)?;
+        ensure!(pair.one_owner(FLOATING)? == "unit one", "the floating IPs moved");
+        pair.cable.plug();
+        path_is(pair, "ttyS1", true)
+    })?;
+    host::step("the slave's network cables are pulled: nothing moves, both say so", || {
+        pair.two.networks(false)?;
+        path_is(pair, "eth0", false)?;
+        ensure!(pair.one_owner(FLOATING)? == "unit one", "the floating IPs moved");
+        pair.two.networks(true)?;
+        path_is(pair, "eth0", true)
+    })?;
+    serves(pair, "unit one")
+}
+
+/// Both units see that path so.
+fn path_is(pair: &mut Pair, path: &str, up: bool) -> Result<()> {
+    for unit in [&mut pair.one, &mut pair.two] {
+        let what = format!("{} to see {path} {}", unit.name, if up { "up" } else { "down" });
+        wait_until(&what, limits::CONVERGE, || {
+            let paths = unit.ha("/paths")?;
+            let seen = paths.as_array().into_iter().flatten().find(|seen| seen["name"] == path);
+            Ok(seen.is_some_and(|seen| seen["up"] == up).then_some(()))
+        })
+        .or_else(|error| Err(error).with_context(|| unit.ok("lbctl ha").unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+fn stay(pair: Pair) -> Result<()> {
+    let Pair { mut one, mut two, lab, cable: _cable } = pair;
+    console::announce(&[
+        (console::Which::Appliance, one.console_socket()?),
+        (console::Which::Second, two.console_socket()?),
+        (console::Which::Lab, lab.machine.socket("ttyS0")),
+    ])?;
+    one.hang_up();
+    two.hang_up();
+    drop(lab.shell);
+    say("\nThe machines stay until Ctrl-C. In another terminal:");
+    say("  cargo xtask console           unit one (you are root there): lbctl ha, lbctl ha standby");
+    say("  cargo xtask console --second  unit two");
+    say("  cargo xtask console --lab     the lab; `ip netns exec client lab fetch --to 10.0.0.20:80` sends requests");
+    until_ctrl_c(|| Ok(one.is_running()? && two.is_running()?))?;
+    console::withdraw();
+    Ok(())
+}
