@@ -15,6 +15,8 @@ const NOW: Time = Time(64 * STEP);
 const KEEPALIVE: u64 = 2;
 const DEADTIME: u64 = 6;
 const LEASE: u64 = 8;
+/// As [`Side::kernel`]: lbd added the addresses before there was a pair.
+const FOR_EVER: u8 = u8::MAX;
 /// Steps in which everything must have come in order after the last fault: a hand-over that fails, then a lease,
 /// then an election.
 const CALM: u8 = 60;
@@ -30,6 +32,8 @@ struct Side {
     orders: Vec<bool>,
     /// So many of them are from before a freeze: the daemon does not begin to acquire any more.
     stale: usize,
+    /// Its daemon has not let go of anything yet: at first lbd's addresses stay.
+    first: bool,
     /// The word under way to this side.
     word: Option<Word>,
     heard_boot: u32,
@@ -68,6 +72,8 @@ struct Pair {
     faults: u8,
     /// The network of the floating addresses works, so that probes see the other kernel.
     floating: bool,
+    /// This node served alone before there was a pair.
+    alone: Option<usize>,
     defect: Option<Defect>,
 }
 
@@ -117,7 +123,7 @@ impl Pair {
                     side.orders.push(true);
                 }
                 Act::Release => side.orders.push(false),
-                Act::Renew if side.kernel > 0 => side.kernel = LEASE as u8,
+                Act::Renew if side.kernel > 0 && side.kernel != FOR_EVER => side.kernel = LEASE as u8,
                 Act::Probe => probe = true,
                 Act::Exit => side.core = None,
                 Act::Speak => {
@@ -143,7 +149,9 @@ impl Pair {
             world.calm = 0;
         }
         for side in &mut world.sides {
-            side.kernel = side.kernel.saturating_sub(1);
+            if side.kernel != FOR_EVER {
+                side.kernel = side.kernel.saturating_sub(1);
+            }
             if let Some(core) = &mut side.core {
                 core.rebase(STEP);
             }
@@ -159,6 +167,7 @@ impl Pair {
         let side = &mut world.sides[node];
         (side.core, side.orders, side.word, side.frozen) = (Some(core), Vec::new(), None, false);
         side.stale = 0;
+        side.first = true;
         self.act(world, node, acts);
         let fit = world.sides[node].fit;
         self.tell(world, node, Input::Fit(fit));
@@ -177,6 +186,7 @@ impl Model for Pair {
             kernel: 0,
             orders: Vec::new(),
             stale: 0,
+            first: true,
             word: None,
             heard_boot: 0,
             word_boot: 0,
@@ -190,6 +200,9 @@ impl Model for Pair {
             unfit_acquired: false,
             took_from_frozen: false,
         };
+        if let Some(node) = self.alone {
+            world.sides[node].kernel = FOR_EVER;
+        }
         self.restart(&mut world, 0);
         self.restart(&mut world, 1);
         vec![world]
@@ -264,6 +277,11 @@ impl Model for Pair {
                 }
                 let other = &world.sides[1 - node];
                 world.took_from_frozen |= acquire && self.floating && other.frozen && other.kernel > 0;
+                let side = &mut world.sides[node];
+                if !acquire && std::mem::replace(&mut side.first, false) && side.kernel == FOR_EVER {
+                    self.tell(&mut world, node, Input::Inherits);
+                    return Some(world);
+                }
                 world.sides[node].kernel = if acquire { LEASE as u8 } else { 0 };
                 let done = if acquire { Hands::Acquired } else { Hands::Released };
                 self.tell(&mut world, node, Input::Hands(done));
@@ -324,6 +342,9 @@ impl Model for Pair {
             Property::<Self>::always("when all is calm exactly one serves", |_, world| {
                 world.calm < CALM || world.sides.iter().filter(|side| side.kernel > 0).count() == 1
             }),
+            Property::<Self>::always("who served alone goes on", |pair, world| {
+                pair.faults > 0 || pair.alone.is_none_or(|node| world.sides[node].kernel > 0)
+            }),
             Property::<Self>::sometimes("node two serves", |_, world| world.sides[1].kernel > 0),
             Property::<Self>::sometimes("both serve while they are cut apart", |pair, world| {
                 pair.faults == 0 || pair.floating || world.sides.iter().all(|side| side.kernel > 0)
@@ -333,14 +354,19 @@ impl Model for Pair {
 }
 
 fn walk(faults: u8, floating: bool, defect: Option<Defect>) -> impl Checker<Pair> {
-    let mut builder = Pair { faults, floating, defect }.checker();
+    walk_pair(Pair { faults, floating, alone: None, defect })
+}
+
+fn walk_pair(pair: Pair) -> impl Checker<Pair> {
+    let Pair { faults, floating, alone, .. } = pair;
+    let mut builder = pair.checker();
     if faults > 1 {
         // There are too many states to see them all; breadth first, the shortest stories come first.
         builder = builder.target_state_count(3_000_000);
     }
     let checker = builder.spawn_bfs().join();
     println!(
-        "{faults} faults, floating {floating}: {} states, depth {}",
+        "{faults} faults, floating {floating}, alone {alone:?}: {} states, depth {}",
         checker.unique_state_count(),
         checker.max_depth()
     );
@@ -353,13 +379,23 @@ fn check(checker: &impl Checker<Pair>) {
     checker.assert_no_discovery("who says that it holds nothing holds nothing");
     checker.assert_no_discovery("an unfit node never acquires");
     checker.assert_no_discovery("when all is calm exactly one serves");
-    assert!(checker.discovery("node two serves").is_some(), "the walk does not get far");
+    checker.assert_no_discovery("who served alone goes on");
 }
 
 #[test]
 fn one_fault_anywhere() {
     for floating in [true, false] {
-        check(&walk(1, floating, None));
+        let walked = walk(1, floating, None);
+        check(&walked);
+        assert!(walked.discovery("node two serves").is_some(), "the walk does not get far");
+    }
+}
+
+/// A pair is made of a unit that serves and a new one: without a fault nothing moves, and one fault breaks no promise.
+#[test]
+fn one_of_them_served_alone() {
+    for (faults, alone) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        check(&walk_pair(Pair { faults, floating: true, alone: Some(alone), defect: None }));
     }
 }
 

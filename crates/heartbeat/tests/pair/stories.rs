@@ -333,11 +333,14 @@ fn an_unplugged_serial_device_comes_back() {
     });
 }
 
-/// Every processor busy with ordinary work, and the kernel's network lock fought for: nothing moves.
+/// Every processor busy with ordinary work, and the kernel's network lock fought for: nothing moves. `LOAD_SECONDS` and
+/// `LOAD_SETTINGS` for more.
 #[test]
 fn a_loaded_machine_fails_over_nothing() {
+    let seconds = std::env::var("LOAD_SECONDS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
     // With the default lease: where the kernel's network lock is fought for, renewals were seen to wait for 760 ms.
-    in_pair_with("load", r#""lease_ms":2000,"#, |pair| {
+    let settings = std::env::var("LOAD_SETTINGS").unwrap_or_else(|_| r#""lease_ms":2000,"#.into());
+    in_pair_with("load", &settings, |pair| {
         pair.start_both();
         let active = pair.active();
         println!(
@@ -347,9 +350,9 @@ fn a_loaded_machine_fails_over_nothing() {
         );
         assert!(pair.scheduling(active).contains(&("heartbeat".to_owned(), 50)), "SCHED_FIFO");
         assert!(pair.memory(active).0 > 0, "memory is locked");
-        pair.step("four seconds of load", |pair| {
+        pair.step(&format!("{seconds} seconds of load"), |pair| {
             pair.under_load(|pair| {
-                pair.sleeps(Duration::from_secs(4));
+                pair.sleeps(Duration::from_secs(seconds));
             });
         });
         let late = (0..2).map(|node| pair.log(node).matches("late heartbeat").count()).sum::<usize>();

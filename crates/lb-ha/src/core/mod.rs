@@ -171,6 +171,8 @@ pub struct Core {
     holds: bool,
     /// Starting only: it served alone before there was a pair, and goes on as soon as it can.
     inherits: bool,
+    /// Starting only: an order to remove what is here has failed.
+    release_failed: bool,
     claim: u32,
     next_claim: u32,
     claim_asks: bool,
@@ -231,6 +233,7 @@ impl Core {
             rank: Rank::default(),
             holds: true,
             inherits: false,
+            release_failed: false,
             claim: 0,
             next_claim: (boot << 16) | 1,
             claim_asks: false,
@@ -269,7 +272,8 @@ impl Core {
             Input::Heard { word, confirmed, restarted } => self.heard(word, confirmed, restarted, now, acts),
             Input::Fit(fit) => self.fit = fit,
             Input::Hot(hot) => self.hot = hot,
-            Input::Inherits => self.inherits = self.state == State::Starting && self.holds,
+            Input::Inherits if self.state == State::Starting && self.holds => self.inherits = true,
+            Input::Inherits => acts.push(Act::Release),
             Input::Pings(reached) => self.pings = reached,
             Input::Command(command) => self.command(command, now, acts),
             Input::Hands(done) => self.hands(done, now, acts),
@@ -316,7 +320,10 @@ impl Core {
             }
             (Hands::Released, State::Releasing) => self.released(Reason::AddressesGone, now, acts),
             // Try again with the next beat, until the lease has ended.
-            (Hands::ReleaseFailed, State::Starting | State::Releasing) => acts.push(Act::Release),
+            (Hands::ReleaseFailed, State::Starting | State::Releasing) => {
+                self.release_failed = true;
+                acts.push(Act::Release);
+            }
             _ => {}
         }
     }
@@ -352,7 +359,7 @@ impl Core {
     fn enter(&mut self, state: State, reason: Reason, now: Time, acts: &mut Vec<Act>) {
         acts.push(Act::Note(Note::Moved { from: self.state, to: state, reason }));
         self.state = state;
-        self.inherits = false;
+        (self.inherits, self.release_failed) = (false, false);
         self.since = now;
         self.noticed = None;
         self.waits = None;

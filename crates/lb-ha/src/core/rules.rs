@@ -37,8 +37,8 @@ impl Core {
             }
             return None;
         }
-        if self.holds && now.since(self.started) >= self.t.lease_over() {
-            // The order to remove them failed, but nobody has renewed them since.
+        if self.holds && self.release_failed && now.since(self.started) >= self.t.lease_over() {
+            // Nobody has renewed them since. Without an answer they may be of before there was a pair, and have no end.
             self.holds = false;
         }
         if self.holds {

@@ -182,7 +182,7 @@ impl Drop for Lan {
 
 fn holder() -> Child {
     let mut command = Command::new("unshare");
-    command.args(["-n", "sleep", "600"]).stdin(Stdio::piped());
+    command.args(["-n", "sleep", "4000"]).stdin(Stdio::piped());
     command.spawn().expect("unshare runs")
 }
 

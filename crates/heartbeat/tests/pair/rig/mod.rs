@@ -139,10 +139,16 @@ fn document(node: usize, cable: &Cable, settings: &str) -> String {
     let me = ["one", "two"][node];
     let (here, there) = (node + 1, 2 - node);
     let device = cable.device(node);
-    let lease = if settings.contains("lease_ms") { "" } else { r#""lease_ms":1000,"# };
+    let usual =
+        [("keepalive_ms", 100), ("warntime_ms", 200), ("deadtime_ms", 400), ("initdead_ms", 1600), ("lease_ms", 1000)];
+    let times: String = usual
+        .iter()
+        .filter(|(name, _)| !settings.contains(name))
+        .map(|(name, value)| format!("\"{name}\":{value},"))
+        .collect();
     format!(
-        r#"{{"version":1,"me":"{me}","settings":{{{settings}"keepalive_ms":100,"warntime_ms":200,"deadtime_ms":400,
-"initdead_ms":1600,{lease}"paths":[{{"name":"cable"}},{{"name":"hb"}},{{"name":"lan"}}]}},
+        r#"{{"version":1,"me":"{me}","settings":{{{settings}{times}
+"paths":[{{"name":"cable"}},{{"name":"hb"}},{{"name":"lan"}}]}},
 "floating":[{{"interface":"lan","net":"{FLOATING4}/24"}},{{"interface":"lan","net":"{FLOATING6}/64"}}],
 "transports":[{{"serial":{{"device":"{device}"}}}},
 {{"udp":{{"local":"[fd0a::{here}]:694","peer":"[fd0a::{there}]:694","interface":"hb"}}}},
