@@ -194,18 +194,13 @@ pub fn answered(running: &Config, answers: &Answers, question: Question, text: &
         Question::OneArm => new.one_arm = Some(check::yes_or_no(text)?),
         Question::Eth0Address => new.eth0_address = Some(judge::card(running, answers, "eth0", check::address(text)?)?),
         Question::Eth0Netmask => {
-            let prefix = check::netmask(text)?;
-            if answers.one_arm == Some(true) && prefix > 29 {
-                let reason = "this netmask leaves no room for a gateway and a real server beside this unit";
-                return Err(Refusal::new(reason, "at most 255.255.255.248 (/29)"));
-            }
-            new.eth0_prefix = Some(prefix);
+            new.eth0_prefix = Some(judge::roomy(answers, check::netmask(text)?)?);
             judge::fits(running, answers, "eth0", new.eth0())?;
             judge::near_the_peer(&new)?;
         }
         Question::Eth1Address => new.eth1_address = Some(judge::card(running, answers, "eth1", check::address(text)?)?),
         Question::Eth1Netmask => {
-            new.eth1_prefix = Some(check::netmask(text)?);
+            new.eth1_prefix = Some(judge::roomy_behind(answers, check::netmask(text)?)?);
             judge::fits(running, answers, "eth1", new.eth1())?;
             judge::near_the_peer(&new)?;
         }

@@ -46,13 +46,14 @@ pub(super) fn card(running: &Config, answers: &Answers, name: &str, address: Ipv
     };
     let possible =
         |prefix: &u8| Ipv4Net::new(address, *prefix).is_ok_and(|net| fits(running, answers, name, Some(net)).is_ok());
-    let widest = if answers.one_arm == Some(true) { 29 } else { 30 };
+    let longest_prefix = longest(answers);
     if !edge.is_empty() {
         Err(Refusal::new(format!("{address} is {edge}, not a host's"), "the last number of a host is 1 to 254"))
-    } else if let Some(refusal) = (8..=widest).find(|p| possible(p)).and(far_from_peer(answers, name, address, widest))
+    } else if let Some(refusal) =
+        (8..=longest_prefix).find(|p| possible(p)).and(far_from_peer(answers, name, address, longest_prefix))
     {
         Err(refusal)
-    } else if !(8..=widest).any(|p| possible(&p)) {
+    } else if !(8..=longest_prefix).any(|p| possible(&p)) {
         Err(Refusal::new(
             format!("there is no netmask with which {address} would not overlap another card's network"),
             OWN_NETWORK,
@@ -63,16 +64,40 @@ pub(super) fn card(running: &Config, answers: &Answers, name: &str, address: Ipv
 }
 
 /// The last card decides whether any network is the other unit's too: an error with no netmask for that.
-fn far_from_peer(answers: &Answers, name: &str, address: Ipv4Addr, widest: u8) -> Option<Refusal> {
+fn far_from_peer(answers: &Answers, name: &str, address: Ipv4Addr, longest_prefix: u8) -> Option<Refusal> {
     let with = |prefix| match name {
         "eth0" => Answers { eth0_address: Some(address), eth0_prefix: Some(prefix), ..answers.clone() },
         _ => Answers { eth1_address: Some(address), eth1_prefix: Some(prefix), ..answers.clone() },
     };
     let mut last = None;
-    for prefix in 8..=widest {
+    for prefix in 8..=longest_prefix {
         last = Some(near_the_peer(&with(prefix)).err()?);
     }
     last
+}
+
+/// The longest netmask that leaves room: for the gateway and the real server on one arm, and for the other unit and
+/// the floating IP of a pair on every card.
+fn longest(answers: &Answers) -> u8 {
+    if answers.one_arm == Some(true) || answers.ha_pair == Some(true) { 29 } else { 30 }
+}
+
+/// A netmask for the card that has the gateway.
+pub(super) fn roomy(answers: &Answers, prefix: u8) -> Result<u8, Refusal> {
+    room(answers, prefix, "a gateway and a real server beside this unit")
+}
+
+/// A netmask for the card towards the real servers.
+pub(super) fn roomy_behind(answers: &Answers, prefix: u8) -> Result<u8, Refusal> {
+    room(answers, prefix, "a real server beside this unit")
+}
+
+fn room(answers: &Answers, prefix: u8, single: &str) -> Result<u8, Refusal> {
+    if prefix <= longest(answers) {
+        return Ok(prefix);
+    }
+    let whom = if answers.ha_pair == Some(true) { "the other unit and the floating IP of a pair" } else { single };
+    Err(Refusal::new(format!("this netmask leaves no room for {whom}"), "at most 255.255.255.248 (/29)"))
 }
 
 /// Whether card `name` can have address and netmask `net`.
