@@ -16,10 +16,9 @@ const FORMS = [
 ];
 
 // One page in all its looks; gives what is wrong with it.
-async function look(person, path) {
+export async function look(person, path, name = path || "overview") {
   const { page } = person;
   const wrong = [];
-  const name = path || "overview";
   await page.setViewportSize(wide);
   await page.emulateMedia({ colorScheme: "light" });
   const status = await person.open(path);

@@ -1,11 +1,12 @@
 // The browser suite: `cargo xtask test browser` starts it in a network namespace of its own. Tells the story with and
-// without scripts, each to a factory unit, then looks at every page. Ends with 0 when all of it held.
+// without scripts, each to a factory unit, then looks at every page, and at a pair's. Ends with 0 when all of it held.
 //
 // Environment: STEELYARD_BROWSER_MODULES folder of node_modules, into which screenshots go as well;
 // STEELYARD_PROGRAMS folder of lbd and lbadmin; STEELYARD_CHROMIUM; STEELYARD_SLOW (limits.mjs).
 
 import { launch } from "./browser.mjs";
 import { pages } from "./pages.mjs";
+import { OneOfAPair, pair } from "./pair.mjs";
 import { story } from "./story.mjs";
 import { seconds, tell } from "./tell.mjs";
 import { RealServer, Unit, network } from "./unit.mjs";
@@ -16,15 +17,19 @@ async function main() {
   const servers = ["192.168.2.50", "192.168.2.51"].map((address) => new RealServer(address));
   for (const server of servers) await server.start();
   const programs = process.env.STEELYARD_PROGRAMS;
-  const units = [new Unit("with scripts", "127.0.0.1", programs), new Unit("without scripts", "127.0.0.2", programs)];
+  const units = [
+    new Unit("with scripts", "127.0.0.1", programs), new Unit("without scripts", "127.0.0.2", programs),
+    new OneOfAPair("one of a pair", "127.0.0.3", programs),
+  ];
   let browser;
   try {
     [browser] = await Promise.all([launch(), ...units.map((unit) => unit.start())]);
-    console.log(`  ✓ Chromium ${browser.version()} and two factory units (${seconds(begin)})`);
-    const [scripts, none] = units;
+    console.log(`  ✓ Chromium ${browser.version()} and three factory units (${seconds(begin)})`);
+    const [scripts, none, half] = units;
     await tell(scripts.name, scripts, story(browser, scripts, servers, {}));
     await tell(none.name, none, story(browser, none, servers, { javaScriptEnabled: false }));
     await tell("pages", scripts, pages(browser, scripts));
+    await tell(half.name, half, pair(browser, half));
   } finally {
     await browser?.close();
     for (const unit of units) await unit.stop();

@@ -49,6 +49,8 @@ export class Unit {
 
   async start() {
     const socket = join(this.dir, "lbd.sock");
+    // Somebody else may stand before lbd.
+    const front = this.socket ?? socket;
     for (const folder of ["run", "etc"]) mkdirSync(join(this.dir, folder));
     this.spawn("lbd", [
       "--fake-kernel", "--fake-traffic", "--reconcile-every", "1",
@@ -56,7 +58,7 @@ export class Unit {
       "--socket", socket,
     ]);
     this.spawn("lbadmin", [
-      "--state", join(this.dir, "web"), "--socket", socket, "--unconfined",
+      "--state", join(this.dir, "web"), "--socket", front, "--unconfined",
       "--http", `${this.host}:9080`, "--https", `${this.host}:9443`,
     ]);
     await until(`${this.name} at ${this.url}`, limits.start, async () => {

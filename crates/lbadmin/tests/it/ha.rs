@@ -245,9 +245,11 @@ fn after_pairing_the_heartbeat_is_filled_in() {
 
 #[test]
 fn unpairing_says_what_it_means() {
-    let (_rig, pair, mut browser) = unit(active());
+    let (rig, pair, mut browser) = unit(active());
     browser.get("/lbadmin/maintenance/pairing").has("are a pair").has("/lbadmin/maintenance/unpair");
-    browser.get("/lbadmin/maintenance/unpair").has("two units answer for one address").has("lbslave");
+    browser.get("/lbadmin/maintenance/unpair").has("End the pair on lbslave first").has("goes on alone");
+    becomes(&rig, &pair, standby());
+    browser.get("/lbadmin/maintenance/unpair").has("balances nothing afterwards").lacks("first");
     let page = browser.post("/lbadmin/maintenance/unpair", &[]);
     browser.follow(&page).has("Done: unpair.");
     assert_eq!(pair.asked(), [("unpair".to_owned(), json!({"author": "loadbalancer (127.0.0.1)"}))]);

@@ -76,8 +76,16 @@ struct Question {
     force: Option<String>,
 }
 
-const MOVED: &str = "The floating IPs move within milliseconds and are announced to the network at once. Established \
-                     connections go on, and clients notice nothing";
+/// What clients notice, if the unit that is to serve has the connections or not.
+fn moved(hot: bool) -> &'static str {
+    match hot {
+        true => {
+            "The floating IPs move within milliseconds and are announced to the network at once. Established \
+             connections go on, and clients notice nothing."
+        }
+        false => "The floating IPs move within milliseconds and are announced to the network at once.",
+    }
+}
 
 fn peer_name(peer: Option<&PeerView>) -> &str {
     peer.map(|p| p.hostname.as_str()).filter(|h| !h.is_empty()).unwrap_or("the other unit")
@@ -87,6 +95,7 @@ fn question(kind: Kind, ha: &HaView) -> Question {
     let peer = ha.peer.as_ref();
     let name = peer_name(peer);
     let heard = peer.is_some_and(|p| p.heard);
+    let peer_hot = peer.is_some_and(|p| p.heard && p.hot);
     let addresses = match ha.floating.len() {
         1 => "1 floating IP".to_owned(),
         n => format!("{n} floating IPs"),
@@ -101,7 +110,7 @@ fn question(kind: Kind, ha: &HaView) -> Question {
     match kind {
         Kind::TakeOver => {
             let mut effects = vec![match heard {
-                true => format!("{name} hands {addresses} over to this unit and stands by. {MOVED}."),
+                true => format!("{name} hands {addresses} over to this unit and stands by. {}", moved(ha.hot)),
                 false => format!("{name} is not heard. This unit serves on {addresses} from now on."),
             }];
             let mut against = Vec::new();
@@ -120,7 +129,8 @@ fn question(kind: Kind, ha: &HaView) -> Question {
             Question { effects, force }
         }
         Kind::StandBy => {
-            let mut effects = vec![format!("This unit hands {addresses} over to {name} and stands by. {MOVED}.")];
+            let mut effects =
+                vec![format!("This unit hands {addresses} over to {name} and stands by. {}", moved(peer_hot))];
             if let Some(against) = other(peer) {
                 effects.push(format!("▲ {against} This unit refuses to stand by unless the other one takes over."));
             }
@@ -128,7 +138,7 @@ fn question(kind: Kind, ha: &HaView) -> Question {
         }
         Kind::Maintenance { on: true } if ha.role == HaRole::Active => Question {
             effects: vec![
-                format!("This unit hands {addresses} over to {name}. {MOVED}."),
+                format!("This unit hands {addresses} over to {name}. {}", moved(peer_hot)),
                 "Afterwards it does not take over by itself, whatever happens to the other unit, until maintenance is \
                  switched off. You can restart it, pull its cables, or replace it."
                     .to_owned(),

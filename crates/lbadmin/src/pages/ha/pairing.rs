@@ -165,21 +165,28 @@ async fn step(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal
 async fn ask_unpair(State(app): State<Shared>, seat: Seat) -> Result<Response, Refusal> {
     seat.must(&app, Permission::Administer, "unpair the unit")?;
     let frame = Frame::load(&app, &seat, HERE, &[CRUMBS[0], CRUMBS[1], "Unpair"]).await?;
-    let Some(peer) = &frame.ha().peer else {
+    let ha = frame.ha();
+    let Some(peer) = &ha.peer else {
         return Ok(go(&app, &seat, PAGE, Flash::bad("This unit is not paired.")));
     };
     let name = if peer.hostname.is_empty() { "the other unit" } else { &peer.hostname };
-    let effects = vec![
-        format!(
-            "This unit forgets {name} and the keys that both share. From then on neither takes over from the other, and \
-             the configuration does not travel any more."
-        ),
-        format!(
-            "▲ Both still have the same virtual servers. Switch {name} off, or give it others, before both serve: \
-             otherwise two units answer for one address."
-        ),
-        format!("Unpair {name} as well. To make a pair again, begin anew."),
-    ];
+    let waits = matches!(ha.role, HaRole::Standby | HaRole::Maintenance | HaRole::Starting);
+    let mut effects = vec![format!(
+        "This unit forgets {name} and the keys that both share. From then on neither takes over from the other, and the \
+         configuration does not travel any more. To make a pair again, begin anew."
+    )];
+    effects.push(match waits {
+        true => {
+            "This unit keeps its network settings and balances nothing afterwards; its history has the rest.".into()
+        }
+        false => "This unit goes on alone, with its virtual servers.".into(),
+    });
+    if !waits && peer.heard {
+        effects.push(format!(
+            "▲ {name} is there and has the same virtual servers. End the pair on {name} first: otherwise two units \
+             answer for one address, and this unit refuses."
+        ));
+    }
     show(&Sure { frame, effects, force: None, button: "Unpair", back: PAGE })
 }
 
