@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How long unpairing waits for the peer to have heard of it.
-const PARTING: Duration = Duration::from_secs(1);
+const PARTING: Duration = Duration::from_secs(2);
 
 /// Owns the pair on this unit: which peer it has, and what is done about it.
 pub struct Actor<S> {
@@ -37,6 +37,14 @@ enum Work {
 
 /// A task that ends when it is dropped.
 struct Task<T>(JoinHandle<T>);
+
+impl<T> Task<T> {
+    /// When this returns, what it held is free.
+    async fn end(&mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
+}
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
@@ -134,8 +142,7 @@ impl<S: Shelf> Actor<S> {
         // Whatever was under way ends before the port or the cable is used again.
         if let Work::Pairing { pairing, task, .. } = &mut self.work {
             let kept = pairing.close().await;
-            task.0.abort();
-            let _ = (&mut task.0).await;
+            task.end().await;
             self.work = Work::None;
             self.view.send_replace(PairingView::Idle);
             let Some(peer) = kept else { return Box::pin(self.step(step)).await };
@@ -253,11 +260,12 @@ impl<S: Shelf> Actor<S> {
         if known.peer.is_none() && known.alarm.is_none() {
             return Err(Refusal::new("this unit is not one of a pair", "nothing is to be done"));
         }
-        if let Work::Channel { orders, .. } = &self.work {
+        if let Work::Channel { orders, task } = &mut self.work {
             let (answer, answered) = oneshot::channel();
             if orders.try_send(Order::Bye("the pair was ended there".into(), answer)).is_ok() {
                 let _ = timeout(PARTING, answered).await;
             }
+            task.end().await;
         }
         self.work = Work::None;
         peer_file::forget(&self.settings.dir)

@@ -131,10 +131,20 @@ async fn answer<S: Shelf>(
         Ok(config) => Arc::new(config),
         Err(why) => return shared.unreachable(format!("this unit's identity cannot be used: {why}")),
     };
-    // Dropped with this task.
-    let mut acceptor = JoinSet::new();
-    let (proven, mut connections) = mpsc::channel(1);
-    acceptor.spawn(accept(shared.clone(), settings.listen, config, proven));
+    let (proven, connections) = mpsc::channel(1);
+    // In this very task: when it is gone, the port is free.
+    tokio::select! {
+        () = accept(shared.clone(), settings.listen, config, proven) => {}
+        () = serve(shared, peer, connections, orders) => {}
+    }
+}
+
+async fn serve<S: Shelf>(
+    shared: &Shared<S>,
+    peer: &Peer,
+    mut connections: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    orders: &mut mpsc::Receiver<Order>,
+) {
     let mut next = None;
     loop {
         let (stream, address) = match next.take() {

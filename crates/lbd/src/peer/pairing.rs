@@ -113,7 +113,7 @@ impl Pairing {
         self.over_serial(&line, cable, Machine::Call(call), Some(start)).await
     }
 
-    /// Waits on both ways until somebody has become the peer, or the offer is over.
+    /// Waits on both ways until somebody has become the peer, or the offer is over. The port is free when it returns.
     pub async fn wait(
         self: Arc<Self>,
         offer: Offer,
@@ -121,21 +121,26 @@ impl Pairing {
         serial_error: mpsc::Sender<Option<String>>,
     ) -> Result<Peer, Refusal> {
         let until = self.at(Some(offer.until()));
-        let network = Arc::new(Mutex::new(offer));
-        // Dropped, and with it every attempt, when this is done.
-        let mut ways = JoinSet::new();
-        ways.spawn(self.clone().wait_network(network.clone(), listener));
-        ways.spawn(self.clone().wait_serial(serial_error));
-        tokio::select! {
-            Some(ended) = ways.join_next() => ended.unwrap_or_else(|e| Err(Refusal::new(e.to_string(), "try again"))),
-            () = sleep_until(until) => self.finish(Failure::Expired).await,
-        }
-    }
-
-    /// The offer is over; but somebody may have been kept, and only still be told so on the other way.
-    async fn finish(self: &Arc<Self>, why: Failure) -> Result<Peer, Refusal> {
+        let network = self.clone().wait_network(Arc::new(Mutex::new(offer)), listener);
+        let serial = self.clone().wait_serial(serial_error);
+        tokio::pin!(network, serial);
+        let (why, expired) = tokio::select! {
+            ended = &mut network => match ended {
+                Ok(peer) => return Ok(peer),
+                Err(why) => (why, false),
+            },
+            ended = &mut serial => return ended,
+            () = sleep_until(until) => (Failure::Expired.into(), true),
+        };
+        // The offer is over; but somebody may have been kept, and only still be told so.
         let peer = self.close().await.ok_or(why)?;
-        sleep(self.settings.limits.linger).await;
+        let told = async {
+            tokio::select! {
+                _ = network, if expired => {}
+                _ = serial => {}
+            }
+        };
+        let _ = timeout(self.settings.limits.linger, told).await;
         Ok(peer)
     }
 
@@ -152,13 +157,17 @@ impl Pairing {
                             of_one.remove(&address);
                         }
                     }
-                    match result {
+                    let why = match result {
                         Ok(peer) => return Ok(peer),
-                        Err(why) => tracing::warn!("pairing: {address} was refused: {why}"),
-                    }
-                    let over = lock(&offer).over(self.now());
-                    if let Some(over) = over {
-                        return self.finish(over).await;
+                        Err(why) => why,
+                    };
+                    tracing::warn!("pairing: {address} was refused: {why}");
+                    match lock(&offer).over(self.now()) {
+                        // Another one has the code and is being kept: it ends this, well or not.
+                        Some(Failure::NotWaiting) if !attempts.is_empty() => {}
+                        Some(Failure::NotWaiting) => return Err(why),
+                        Some(over) => return Err(over.into()),
+                        None => {}
                     }
                 }
                 accepted = listener.accept() => {

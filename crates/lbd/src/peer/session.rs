@@ -37,6 +37,9 @@ use tokio::{
 /// Words that wait to be written; more means that the peer does not read.
 const MOST_WAITING: usize = 32;
 
+/// How long a good-bye waits for the peer to have heard it.
+const PARTING: Duration = Duration::from_secs(1);
+
 /// What this unit wants of the connection, whichever it is at the moment.
 pub enum Order {
     Resolve(Keep, oneshot::Sender<Result<(), NoChoice>>),
@@ -142,7 +145,6 @@ impl<'a, S: Shelf> Session<'a, S> {
                 }
                 if matches!(message, Message::Bye { .. }) {
                     let _ = write.shutdown().await;
-                    let _ = writer.send(Heard::End("this unit hung up".into())).await;
                     return;
                 }
             }
@@ -156,7 +158,6 @@ impl<'a, S: Shelf> Session<'a, S> {
     async fn run(mut self, orders: &mut mpsc::Receiver<Order>) -> String {
         let times = self.shared.times;
         let mut beat = tokio::time::interval(times.beat);
-        let mut parting: Option<oneshot::Sender<()>> = None;
         let mut orders_open = true;
         let why = loop {
             if let Err(why) = self.go_on().await {
@@ -186,8 +187,9 @@ impl<'a, S: Shelf> Session<'a, S> {
                     Some(Order::Table(Table::Digest(word))) => self.say(Message::Digest(word)),
                     Some(Order::Table(Table::Held(word))) => self.say(Message::Held(word)),
                     Some(Order::Bye(reason, answer)) => {
-                        parting = Some(answer);
-                        self.say(Message::Bye { reason })
+                        self.part(reason).await;
+                        let _ = answer.send(());
+                        Err("this unit hung up".into())
                     }
                 },
                 () = sleep_until(TokioInstant::from_std(overdue)) => self.overdue(),
@@ -197,10 +199,23 @@ impl<'a, S: Shelf> Session<'a, S> {
             }
         };
         self.tasks.abort_all();
-        if let Some(answer) = parting {
-            let _ = answer.send(());
-        }
         why
+    }
+
+    /// Says good-bye and waits for the peer to close: if this side closed first, what the peer had just said would
+    /// make the kernel take the good-bye back.
+    async fn part(&mut self, reason: String) {
+        if self.say(Message::Bye { reason }).is_err() {
+            return;
+        }
+        let closed = async {
+            while let Some(heard) = self.heard.recv().await {
+                if matches!(heard, Heard::End(_)) {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(PARTING, closed).await;
     }
 
     /// Says what the state of things asks for, and shows it.

@@ -87,6 +87,35 @@ fn a_cable_that_loses_bytes_will_do() {
     pairs_over(&cable(211));
 }
 
+/// The unit at the other end of the cable and one on the network at the same time.
+#[test]
+fn of_both_ways_one_brings_the_peer() {
+    run(async {
+        let cable = cable(u32::MAX);
+        let ((mut a, mut b), (mut c, _d)) = (two(), two());
+        (a.settings.serial, b.settings.serial) = (cable.ends[0].clone(), cable.ends[1].clone());
+        c.settings.port = b.settings.port;
+        a.boot();
+        b.boot();
+        c.boot();
+        let code = b.waits().await;
+        a.handle().step(PairingStep::CallSerial {}).await.unwrap();
+        // Pairing over the cable takes a tenth of a second: let both be under way.
+        until("calling", || matches!(a.handle().pairing(), PairingView::Working { .. }).then_some(())).await;
+        c.handle().step(PairingStep::CallNetwork { address: b.address(), code }).await.unwrap();
+        until("b has a peer", || matches!(b.handle().pairing(), PairingView::Done(_)).then_some(())).await;
+        let fingerprint = |unit: &super::rig::Unit| {
+            lb_pair::Identity::open(&unit.settings.dir).unwrap().certificate().fingerprint().to_string()
+        };
+        let PairingView::Done(peer) = b.handle().pairing() else { panic!() };
+        let (first, other) = if peer.fingerprint == fingerprint(&a) { (&a, &c) } else { (&c, &a) };
+        assert_eq!(peer.fingerprint, fingerprint(first));
+        connected(first, &b).await;
+        let over = lb_pair::Peer::open(&other.settings.dir).unwrap();
+        assert_eq!(over, None, "the other one is nobody's peer");
+    });
+}
+
 #[test]
 fn a_cable_without_anybody_says_so() {
     run(async {

@@ -191,6 +191,8 @@ fn an_ended_pair_is_forgotten_here_and_told_there() {
         assert!(said.ends_with("the peer hung up: the pair was ended there"), "{said}");
         // The other one ends it, too, and they can start over.
         b.handle().unpair().await.unwrap();
+        // Its port is free at once.
+        b.waits().await;
         make_pair(&b, &a).await;
         connected(&a, &b).await;
         assert_eq!(b.shelf.state.lock().unwrap().unit, Some(NodeId::One));

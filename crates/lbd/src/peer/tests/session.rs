@@ -148,7 +148,9 @@ fn a_push_for_another_ground_is_stale() {
         assert!(matches!(rig.hears().await, Message::Hello(_)));
         rig.say(push(10, Some(theirs))).await;
         match rig.hears().await {
-            Message::Stale { newest, .. } => assert_eq!(newest, Some(mine.id)),
+            Message::Stale { newest, .. } => {
+                assert_eq!((newest, rig.shelf.state.lock().unwrap().asked), (Some(mine.id), 0))
+            }
             other => panic!("{other:?}"),
         }
         rig.say(push(10, Some(mine.id))).await;
