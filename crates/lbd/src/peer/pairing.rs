@@ -62,7 +62,7 @@ impl Pairing {
     }
 
     /// Puts it on the disk. No peer but the first.
-    async fn keep(self: &Arc<Self>, paired: Paired) -> Result<Peer, Refusal> {
+    pub async fn keep(self: &Arc<Self>, paired: Paired) -> Result<Peer, Refusal> {
         let this = self.clone();
         let kept = tokio::task::spawn_blocking(move || {
             let mut kept = lock(&this.kept);

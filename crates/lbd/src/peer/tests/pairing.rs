@@ -1,10 +1,11 @@
 //! Becoming a pair over the network.
 
 use super::rig::{connected, make_pair, pair, run, two, until};
-use crate::peer::Refusal;
+use crate::peer::{Refusal, pairing::Pairing};
 use lb_api::{PairingStep, PairingView, ReplicationState};
 use lb_model::NodeId;
 use lb_pair::{Peer, peer_file};
+use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 
 fn call(address: std::net::IpAddr, code: &str) -> PairingStep {
@@ -159,6 +160,34 @@ fn of_two_callers_with_the_code_one_becomes_the_peer() {
         let peer = Peer::open(&b.settings.dir).unwrap().unwrap();
         assert_eq!(peer.card.hostname.to_string(), "lbmaster");
         connected(if of_a { &a } else { &c }, &b).await;
+    });
+}
+
+/// Whatever the order in which cable, network and the user's change of mind arrive.
+#[test]
+fn only_the_first_is_kept_and_nobody_after_the_end() {
+    run(async {
+        let (a, b) = two();
+        let card = |unit: &super::rig::Unit| lb_pair::Card {
+            certificate: lb_pair::Identity::open(&unit.settings.dir).unwrap().certificate().clone(),
+            hostname: "lbother".parse().unwrap(),
+            version: "0.1.0".into(),
+            addresses: Vec::new(),
+        };
+        let paired = || lb_pair::Paired {
+            unit: NodeId::Two,
+            peer: card(&b),
+            heartbeat: lb_ha::Key { id: 1, secret: [7; 32].into() },
+        };
+        let waiting = || Arc::new(Pairing::new(Arc::new(a.settings.clone()), card(&a)));
+        let closed = waiting();
+        assert_eq!(closed.close().await, None);
+        assert!(closed.keep(paired()).await.is_err());
+        assert_eq!(Peer::open(&a.settings.dir).unwrap(), None);
+        let open = waiting();
+        let kept = open.keep(paired()).await.unwrap();
+        assert_eq!(open.keep(paired()).await.unwrap_err().reason, "the other unit does not wait for a peer");
+        assert_eq!(open.close().await, Some(kept));
     });
 }
 
