@@ -70,7 +70,7 @@ fn nonsense_is_refused_at_the_question_and_back_keeps_the_answer() {
     let page = browser.get(PAGE);
     let refused = press(&mut browser, &page, "y", "next");
     assert_eq!(refused.status, 422);
-    refused.has("Clustered pairs are not in this version yet").has("HA-Pair").lacks("Ctrl-C");
+    refused.has("A pair is set up on the consoles of both units").has("HA-Pair").lacks("Ctrl-C");
     let arms = press(&mut browser, &refused, "n", "next");
     let eth0 = press(&mut browser, &arms, "y", "next");
     let refused = press(&mut browser, &eth0, "<b>10.0.0.256", "next");
