@@ -238,6 +238,32 @@ fn operators_are_told_why_not() {
     assert_eq!(told(&mut story, Command::Takeover { force: true }), Some(Refusal::AlreadyActive));
 }
 
+/// After a power cut of both, neither has the other's connections, because nobody serves that could send any.
+#[test]
+fn nobody_hot_is_no_reason_not_to_serve() {
+    let cold = Word { hot: false, ..standing_by() };
+    // Both are there: the claim does not ask who is hot.
+    let mut story = Story::new(None);
+    for _ in 0..20 {
+        story.hears(cold);
+        story.until(story.now.plus(100 * MS));
+    }
+    assert_eq!(story.core.state(), State::Claiming);
+    assert!(!story.core.word(story.now).hot);
+    // The other one does not come back.
+    let mut story = Story::new(None);
+    story.hears(cold);
+    story.until(story.now.plus(60_000 * MS));
+    assert!(story.core.holds(), "{}", story.core.state());
+    // One is hot and cannot serve: the other one does.
+    let mut story = Story::new(None);
+    for _ in 0..20 {
+        story.hears(Word { hot: true, fit: false, ..cold });
+        story.until(story.now.plus(100 * MS));
+    }
+    assert_eq!(story.core.state(), State::Claiming);
+}
+
 #[test]
 fn fail_back_waits_until_the_node_is_hot() {
     let settings =

@@ -4,6 +4,10 @@
 //! memory grows with what has arrived, not with what was announced. Fields that this version does not know are refused;
 //! a peer of another protocol is recognised by its hello before anything else of it is judged.
 
+mod table;
+
+pub use table::{Buckets, Bytes, Table};
+
 use crate::lineage::{Id, MOST_TOLD, SharedVersion};
 use lb_ha::NodeId;
 use lb_model::{Hostname, Problem};
@@ -50,9 +54,8 @@ pub enum Message {
     Ask {
         ground: Option<Id>,
     },
-    /// The connection table's messages, for the kernel's hands to read.
-    Digest(serde_json::Value),
-    Held(serde_json::Value),
+    /// About the connection table.
+    Table(Table),
     /// I hang up.
     Bye {
         reason: String,
@@ -85,6 +88,13 @@ pub struct Alive {
     pub web: Option<String>,
     /// The newest of the history.
     pub newest: Option<Id>,
+    /// My kernel takes connections, and I have your configuration. The number is another one whenever it may have
+    /// missed some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<u64>,
+    /// You have every connection of mine, if you are still ready by this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hot: Option<u64>,
 }
 
 /// A version of the shared configuration.

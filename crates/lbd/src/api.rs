@@ -13,6 +13,7 @@ mod unit;
 use crate::{
     engine::{Command, Event},
     ha::Heartbeat,
+    hot,
     peer::Handle,
     unit::Unit,
 };
@@ -49,6 +50,7 @@ pub struct Served {
     pub started: Instant,
     pub heartbeat: Heartbeat,
     pub peer: Handle,
+    pub hot: hot::Handle,
 }
 
 /// Directories that are shown something of.

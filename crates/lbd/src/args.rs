@@ -65,6 +65,10 @@ impl Args {
                 services: self.services.clone().or_else(|| (!self.fake_kernel).then(|| "/etc/service".into())),
                 power: !self.fake_kernel,
             },
+            table: match self.fake_kernel {
+                true => std::sync::Arc::new(lbd::NoTable),
+                false => std::sync::Arc::new(lbd::KernelTable),
+            },
             reconcile_every: std::time::Duration::from_secs(self.reconcile_every.max(1)),
         }
     }

@@ -122,6 +122,7 @@ pub struct Pairing {
     pub facts: pair::Facts,
     pub file: Option<HaFile>,
     pub changed: watch::Sender<u64>,
+    pub sync: watch::Sender<Option<pair::Sync>>,
 }
 
 /// The state of lbd.
@@ -157,6 +158,9 @@ pub struct Engine<K> {
     ha_alarm: Option<String>,
     /// Told after every change: the revision's number.
     changed: watch::Sender<u64>,
+    /// Told of the sync daemons, and how often some were started or stopped.
+    sync: watch::Sender<Option<pair::Sync>>,
+    sync_starts: u64,
     /// When an unconfirmed revision is undone, on the clock that nobody can set.
     revert_at: Option<Duration>,
 }
@@ -199,6 +203,8 @@ impl<K: Kernel> Engine<K> {
             ha_file: pair.file,
             ha_alarm: None,
             changed: pair.changed,
+            sync: pair.sync,
+            sync_starts: 0,
             revert_at: None,
         };
         engine.write_ha();

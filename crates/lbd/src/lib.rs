@@ -10,6 +10,7 @@
 mod api;
 pub mod engine;
 mod ha;
+mod hot;
 pub mod logs;
 mod peer;
 mod probes;
@@ -18,5 +19,6 @@ mod shelf;
 mod unit;
 
 pub use ha::HaFile;
+pub use hot::{ConnectionTable, KernelTable, NoTable};
 pub use serve::{Settings, serve};
 pub use unit::Unit;

@@ -4,8 +4,8 @@ use crate::{
     api::{self, Places, Served},
     engine::{Clock, Engine, Event, Now, Opening, Pairing, pair},
     ha::{HaFile, Heartbeat},
-    peer::{self, Handle},
-    probes,
+    hot::{self, ConnectionTable, NoTable},
+    peer, probes,
     shelf::{self, EngineShelf},
     unit::Unit,
 };
@@ -42,6 +42,8 @@ pub struct Settings {
     /// heartbeat's status socket.
     pub heartbeat: PathBuf,
     pub unit: Unit,
+    /// What goes to the other unit of a pair: the kernel's that `open_kernel` gives.
+    pub table: Arc<dyn ConnectionTable>,
     pub reconcile_every: Duration,
 }
 
@@ -57,6 +59,7 @@ impl Settings {
             pair_listen: ([127, 0, 0, 1], 0).into(),
             heartbeat: dir.join("heartbeat.sock"),
             unit: Unit { services: None, power: false },
+            table: Arc::new(NoTable),
             reconcile_every: Duration::from_secs(3600),
         }
     }
@@ -74,10 +77,11 @@ pub fn serve<K: Kernel + 'static>(
     let state = settings.state.clone();
     let every = settings.reconcile_every;
     let (changed, engine_changes) = watch::channel(0);
+    let (sync, sync_changes) = watch::channel(None);
     // What is wrong with the file, the peer's tasks say.
     let unit = lb_pair::Peer::open(&settings.pair).ok().flatten().map(|peer| peer.unit);
     let facts = pair::Facts { unit, ..pair::Facts::default() };
-    let pairing = Pairing { facts: facts.clone(), file: Some(HaFile::below(&settings.run)), changed };
+    let pairing = Pairing { facts: facts.clone(), file: Some(HaFile::below(&settings.run)), changed, sync };
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     let engine = thread::Builder::new().name("engine".into()).spawn(move || -> anyhow::Result<()> {
         let opening = Opening::open(&state, clock.now());
@@ -94,6 +98,8 @@ pub fn serve<K: Kernel + 'static>(
         let Ok(inspector) = is_ready.await else { return Ok(()) };
         let listener = listen(&socket)?;
         tracing::info!("listening on {}", socket.display());
+        let engine = EngineSide { events: events.clone(), changes: engine_changes, sync: sync_changes };
+        let (peer, hot) = peer_tasks(&settings, engine, facts);
         let places = Arc::new(Places { state: settings.state.clone(), log: settings.log.clone() });
         let served = Served {
             events: events.clone(),
@@ -102,7 +108,8 @@ pub fn serve<K: Kernel + 'static>(
             places,
             unit: Arc::new(settings.unit.clone()),
             started: Instant::now(),
-            peer: peer_tasks(&settings, events.clone(), engine_changes, facts),
+            peer,
+            hot,
             heartbeat: Heartbeat::at(&settings.heartbeat),
         };
         let server = api::serve(listener, served);
@@ -115,25 +122,35 @@ pub fn serve<K: Kernel + 'static>(
         }
     });
     let _ = events.send(Event::Stop);
+    // Whoever reads a large table is not waited for.
+    runtime.shutdown_background();
     let ended = engine.join().map_err(|_| anyhow!("the engine panicked"))?;
     let _ = std::fs::remove_file(&settings.socket);
     tracing::info!("stopped; traffic goes on as programmed");
     ended.and(served)
 }
 
-/// Starts what deals with the other unit; its tasks end with the runtime.
-fn peer_tasks(
-    settings: &Settings,
+/// What the engine says to, and takes from, those who deal with the other unit.
+struct EngineSide {
     events: mpsc::Sender<Event>,
-    engine: watch::Receiver<u64>,
-    facts: pair::Facts,
-) -> Handle {
+    changes: watch::Receiver<u64>,
+    sync: watch::Receiver<Option<pair::Sync>>,
+}
+
+/// Starts what deals with the other unit; its tasks end with the runtime.
+fn peer_tasks(settings: &Settings, engine: EngineSide, facts: pair::Facts) -> (peer::Handle, hot::Handle) {
+    let EngineSide { events, changes, sync } = engine;
+    let heartbeat = Heartbeat::at(&settings.heartbeat);
     let (seen, reports) = watch::channel(None);
-    tokio::spawn(Heartbeat::at(&settings.heartbeat).watch(seen));
-    let (moves, changes) = watch::channel(0);
-    tokio::spawn(shelf::changes(engine, reports.clone(), moves));
-    let (tables, _words) = tokio::sync::mpsc::channel(4);
-    let shelf = Arc::new(EngineShelf::new(events, reports, changes, facts, tables));
+    tokio::spawn(heartbeat.clone().watch(seen));
+    let (serves, serving) = watch::channel(false);
+    tokio::spawn(shelf::serving(reports.clone(), serves));
+    let (view, hot_view) = watch::channel(hot::View::default());
+    tokio::spawn(heartbeat.keep_hot(hot_view.clone(), reports.clone()));
+    let (moves, moved) = watch::channel(0);
+    tokio::spawn(shelf::changes(changes, serving.clone(), hot_view.clone(), moves));
+    let (tables, words) = tokio::sync::mpsc::channel(4);
+    let shelf = Arc::new(EngineShelf::new(events, reports, moved, facts, hot_view, tables));
     let handle = peer::start(
         peer::Settings {
             dir: settings.pair.clone(),
@@ -147,7 +164,9 @@ fn peer_tasks(
         shelf.clone(),
     );
     tokio::spawn(shelf.keep_told(handle.clone()));
-    handle
+    let table = settings.table.clone();
+    let hot = hot::start(hot::Parts { table, peer: handle.clone(), words, sync, serves: serving, view });
+    (handle, hot)
 }
 
 fn listen(socket: &Path) -> anyhow::Result<UnixListener> {

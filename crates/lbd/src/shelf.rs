@@ -2,12 +2,13 @@
 
 use crate::{
     engine::{Event, pair},
-    peer::{Current, Handle, NotCommitted, Pushed, Revision, Shelf, Status, Table},
+    hot,
+    peer::{Current, Handle, NotCommitted, Pushed, Revision, Shelf, Status},
 };
 use lb_api::{HaRole, PeerView};
 use lb_ha::{State, control::Report};
 use lb_model::{Config, HeartbeatPath, NodeId};
-use lb_pair::UnitAddress;
+use lb_pair::{UnitAddress, wire::Table};
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -23,7 +24,8 @@ pub struct EngineShelf {
     heartbeat: watch::Receiver<Option<Report>>,
     changes: watch::Receiver<u64>,
     facts: Mutex<pair::Facts>,
-    /// Words on the connection table, for who brings them together.
+    hot: watch::Receiver<hot::View>,
+    /// What the peer says of the connection table, for [`hot`].
     tables: tokio::sync::mpsc::Sender<Table>,
 }
 
@@ -34,9 +36,10 @@ impl EngineShelf {
         heartbeat: watch::Receiver<Option<Report>>,
         changes: watch::Receiver<u64>,
         facts: pair::Facts,
+        hot: watch::Receiver<hot::View>,
         tables: tokio::sync::mpsc::Sender<Table>,
     ) -> EngineShelf {
-        EngineShelf { events, heartbeat, changes, facts: Mutex::new(facts), tables }
+        EngineShelf { events, heartbeat, changes, facts: Mutex::new(facts), hot, tables }
     }
 
     async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Option<T> {
@@ -54,16 +57,23 @@ impl EngineShelf {
     /// Tells the engine for ever who edits, and what is wrong with the pair.
     pub async fn keep_told(self: Arc<Self>, peer: Handle) {
         let mut status = peer.watch();
+        let mut hot = self.hot.clone();
         loop {
+            let cold = hot.borrow_and_update().alarm.clone();
             let (editor, alarms) = {
                 let status = status.borrow_and_update();
-                (editor(&status, peer.peer_edits()), status.alarm.iter().cloned().chain(diverged(&status)).collect())
+                let alarms = status.alarm.iter().cloned().chain(diverged(&status)).chain(cold);
+                (editor(&status, peer.peer_edits()), alarms.collect())
             };
             self.tell(|facts| {
                 facts.editor = editor;
                 facts.alarms = alarms;
             });
-            if status.changed().await.is_err() {
+            let changed = tokio::select! {
+                changed = status.changed() => changed,
+                changed = hot.changed() => changed,
+            };
+            if changed.is_err() {
                 return;
             }
         }
@@ -102,29 +112,39 @@ fn active(report: Option<&Report>) -> bool {
     report.is_some_and(|report| report.status.state == State::Active)
 }
 
-/// A number that moves with the engine's revisions and with this unit's role.
+/// Whether this unit serves, as its heartbeat says.
+pub async fn serving(mut heartbeat: watch::Receiver<Option<Report>>, told: watch::Sender<bool>) {
+    loop {
+        let is = active(heartbeat.borrow_and_update().as_ref());
+        told.send_if_modified(|was| std::mem::replace(was, is) != is);
+        if heartbeat.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A number that moves with the engine's revisions, with this unit's role, and with what it says of the connections.
 pub async fn changes(
     mut engine: watch::Receiver<u64>,
-    mut heartbeat: watch::Receiver<Option<Report>>,
+    mut serves: watch::Receiver<bool>,
+    mut hot: watch::Receiver<hot::View>,
     told: watch::Sender<u64>,
 ) {
-    let mut was = active(heartbeat.borrow().as_ref());
+    let said = |view: &hot::View| (view.ready, view.tells);
+    let mut was = said(&hot.borrow());
     loop {
-        tokio::select! {
-            changed = engine.changed() => match changed {
-                Ok(()) => told.send_modify(|number| *number += 1),
-                Err(_) => return,
-            },
-            changed = heartbeat.changed() => {
-                let is = active(heartbeat.borrow_and_update().as_ref());
-                if changed.is_err() {
-                    return;
-                }
-                if is != was {
-                    told.send_modify(|number| *number += 1);
-                }
-                was = is;
-            }
+        let moved = tokio::select! {
+            changed = engine.changed() => changed.map(|()| true),
+            changed = serves.changed() => changed.map(|()| true),
+            changed = hot.changed() => changed.map(|()| {
+                let is = said(&hot.borrow_and_update());
+                std::mem::replace(&mut was, is) != is
+            }),
+        };
+        match moved {
+            Ok(true) => told.send_modify(|number| *number += 1),
+            Ok(false) => {}
+            Err(_) => return,
         }
     }
 }
@@ -157,6 +177,10 @@ impl Shelf for EngineShelf {
     async fn current(&self) -> Option<Current> {
         let told = self.ask(Event::Told).await?;
         let config = &told.config;
+        let (ready, hot) = {
+            let view = self.hot.borrow();
+            (view.ready, view.tells)
+        };
         let addresses = config.node.interfaces.iter().flat_map(|interface| {
             let name = interface.name.to_string();
             interface.addresses.iter().map(move |network| UnitAddress { interface: name.clone(), network: *network })
@@ -168,6 +192,8 @@ impl Shelf for EngineShelf {
             peer_addresses: peer_addresses(config),
             active: active(self.heartbeat.borrow().as_ref()),
             history: told.history,
+            ready,
+            hot,
         })
     }
 

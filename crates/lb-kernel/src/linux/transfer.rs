@@ -95,7 +95,7 @@ pub enum End {
 
 /// Sends the whole table, and then what the other unit lacks, until it is hot. Says after every burst how far it is;
 /// `Break` ends it. Blocks, for seconds at a million entries: call from a thread of your own, in the table's namespace.
-pub fn send_table<O: OtherTable>(
+pub fn send_table<O: OtherTable + ?Sized>(
     transfer: &Transfer,
     other: &mut O,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,

@@ -49,11 +49,51 @@ fn messages_have_their_form() {
     );
     check(Message::Ask { ground: Some(id) }, r#"{"ask":{"ground":"HEX"}}"#);
     check(
-        Message::Alive(Alive { active: false, web: None, newest: None }),
+        Message::Alive(Alive { active: false, web: None, newest: None, ready: None, hot: None }),
         r#"{"alive":{"active":false,"newest":null}}"#,
     );
-    check(Message::Digest(serde_json::json!([1])), r#"{"digest":[1]}"#);
+    check(
+        Message::Alive(Alive { active: true, web: None, newest: None, ready: Some(1), hot: Some(u64::MAX) }),
+        r#"{"alive":{"active":true,"newest":null,"ready":1,"hot":18446744073709551615}}"#,
+    );
+    let key = [1, u64::MAX];
+    check(Message::Table(Table::AskDigest { key }), r#"{"table":{"ask_digest":{"key":[1,18446744073709551615]}}}"#);
+    check(
+        Message::Table(Table::Digest { key, bytes: Bytes(vec![1, 2, 3, 4]) }),
+        r#"{"table":{"digest":{"key":[1,18446744073709551615],"bytes":"AQIDBA=="}}}"#,
+    );
+    let buckets = Buckets::try_from(vec![0, 4095]).unwrap();
+    check(
+        Message::Table(Table::AskHeld { key, buckets }),
+        r#"{"table":{"ask_held":{"key":[1,18446744073709551615],"buckets":[0,4095]}}}"#,
+    );
+    check(
+        Message::Table(Table::Held { key, bytes: Bytes(vec![0; 8]) }),
+        r#"{"table":{"held":{"key":[1,18446744073709551615],"bytes":"AAAAAAAAAAA="}}}"#,
+    );
+    check(Message::Table(Table::AskRound { key }), r#"{"table":{"ask_round":{"key":[1,18446744073709551615]}}}"#);
+    check(Message::Table(Table::Round { key }), r#"{"table":{"round":{"key":[1,18446744073709551615]}}}"#);
     check(Message::Bye { reason: "restart".into() }, r#"{"bye":{"reason":"restart"}}"#);
+}
+
+#[test]
+fn what_is_said_of_the_table_is_bounded() {
+    let digest = |bytes: usize| {
+        let message = Table::Digest { key: [0; 2], bytes: Bytes(vec![7; bytes]) };
+        serde_json::from_str::<Table>(&serde_json::to_string(&message).unwrap()).is_ok()
+    };
+    assert!(digest(table::LARGEST_DIGEST) && !digest(table::LARGEST_DIGEST + 1));
+    let asks = |buckets: usize| {
+        let text = format!("{{\"ask_held\":{{\"key\":[0,0],\"buckets\":{:?}}}}}", vec![7u16; buckets]);
+        serde_json::from_str::<Table>(&text).is_ok()
+    };
+    assert!(asks(table::BUCKETS) && !asks(table::BUCKETS + 1));
+    // The largest that is allowed fits into a message.
+    let largest = Message::Table(Table::Held { key: [u64::MAX; 2], bytes: Bytes(vec![0xff; table::LARGEST_HELD]) });
+    assert!(serde_json::to_vec(&largest).unwrap().len() <= LARGEST);
+    for bad in [r#"{"digest":{"key":[0,0],"bytes":"A"}}"#, r#"{"digest":{"key":[0],"bytes":""}}"#, r#"{"round":{}}"#] {
+        assert!(serde_json::from_str::<Table>(bad).is_err(), "{bad}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
 use lb_api::{
     ApiError, ByRequest, Done, ErrorCode, HaRole, HaView, Keep, MaintenanceRequest, PairingRequest, PairingStep,
-    ResolveRequest, TakeoverRequest,
+    ReplicationState, ReplicationView, ResolveRequest, TakeoverRequest,
 };
 use lb_ha::control::Request;
 use std::time::UNIX_EPOCH;
@@ -30,7 +30,16 @@ async fn look(served: &Served) -> Result<HaView, ApiError> {
         None => Err("this is a single unit".into()),
     };
     let status = served.peer.status();
-    let (peer, replication) = (shelf::peer_view(&status), status.replication);
+    let peer = shelf::peer_view(&status);
+    let replication = status.replication.map(|replication| match (replication.state, &peer) {
+        (ReplicationState::InSync, Some(peer)) => {
+            let clause = served.hot.clause(&peer.hostname);
+            let detail =
+                [Some(replication.detail.clone()), clause].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            ReplicationView { detail, ..replication }
+        }
+        _ => replication,
+    });
     Ok(crate::ha::view(&told.config, heartbeat, peer, replication, told.edits, &told.alarms, now))
 }
 
@@ -81,7 +90,12 @@ async fn order(served: &Served, author: &str, did: &str, request: Request, done:
         Ok(told) if told.config.pair().is_none() => {
             Err("this is a single unit. hint: pair it first (lbwizard, lbctl ha pair)".to_owned())
         }
-        Ok(_) => served.heartbeat.command(&request).await,
+        Ok(_) => {
+            if matches!(request, Request::Takeover { .. } | Request::Standby | Request::Maintenance { on: true, .. }) {
+                served.hot.round().await;
+            }
+            served.heartbeat.command(&request).await
+        }
     };
     match result {
         Ok(()) => {

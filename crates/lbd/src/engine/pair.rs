@@ -12,6 +12,7 @@ use lb_api::{ApiError, Applied, ErrorCode};
 use lb_kernel::Kernel;
 use lb_model::{Config, NodeId, Problem, Shared, factory};
 use lb_pair::{Id, SharedVersion, lineage::MOST_TOLD};
+use lb_plan::{Action, Desired, Drift, MarkRule, SyncDaemon};
 use lb_store::RevisionMeta;
 
 /// What the engine is told of the pair.
@@ -23,6 +24,18 @@ pub struct Facts {
     pub editor: Option<Editor>,
     /// For people, while something is wrong with the pair.
     pub alarms: Vec<String>,
+}
+
+/// The sync daemons that this unit is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sync {
+    /// How often some were started or stopped since lbd started: connections may have been missed.
+    pub starts: u64,
+    /// They run, and the last reconcile left nothing else to be done.
+    pub converged: bool,
+    pub master: SyncDaemon,
+    /// The rules by which packets get their marks.
+    pub marks: Vec<MarkRule>,
 }
 
 /// The unit on which the shared configuration is edited.
@@ -228,6 +241,25 @@ impl<K: Kernel> Engine<K> {
         let comment = "The pair has ended on this unit".to_owned();
         let note = Note { did: "applied", author, comment, may_use_reserve: true, ..Note::default() };
         self.commit(prepared(config)?, note, now)
+    }
+
+    /// Says how the sync daemons stand after these actions. Without `wanted` the kernel could not be read.
+    pub(super) fn tell_sync(&mut self, wanted: Option<&Desired>, done: &[Action], drift: &[Drift]) {
+        let restarted = done.iter().any(|action| matches!(action, Action::StartSync { .. } | Action::StopSync(_)));
+        self.sync_starts += u64::from(restarted);
+        let others = drift.iter().any(|drift| matches!(drift, Drift::Sync(_)));
+        let (starts, converged) = (self.sync_starts, wanted.is_some() && self.pending.is_empty() && !others);
+        let told = wanted.map(|wanted| {
+            let marks = || wanted.ruleset.marks.clone();
+            wanted.sync.as_ref().map(|pair| Sync { starts, converged, master: pair.master.clone(), marks: marks() })
+        });
+        self.sync.send_if_modified(|sync| {
+            let blind = || sync.clone().map(|sync| Sync { converged, ..sync });
+            let told = told.unwrap_or_else(blind);
+            let changed = *sync != told;
+            *sync = told;
+            changed
+        });
     }
 
     /// heartbeat's document, equal to what runs. A failure stays an alarm until it is written.

@@ -52,6 +52,9 @@ impl<K: Kernel> Engine<K> {
         let mut done = Vec::new();
         self.dirty = false;
         let before = (self.pending.clone(), self.drift.clone());
+        if self.observed.is_none() {
+            self.tell_sync(None, &[], &[]);
+        }
         if let Some(observed) = &mut self.observed {
             let wanted: Desired = desired(&self.running, &self.health);
             let plan = plan(&wanted, observed);
@@ -78,9 +81,6 @@ impl<K: Kernel> Engine<K> {
                     }
                 }
             }
-            if all_worked && !done.is_empty() {
-                observed.after_services(wanted);
-            }
             if done.len() > SHOWN {
                 tracing::info!("… and {} more actions", done.len() - SHOWN);
             }
@@ -89,6 +89,10 @@ impl<K: Kernel> Engine<K> {
                 tracing::warn!("{new}");
             }
             self.drift = drift;
+            self.tell_sync(Some(&wanted), &done, &plan.drift);
+            if let Some(observed) = self.observed.as_mut().filter(|_| all_worked && !done.is_empty()) {
+                observed.after_services(wanted);
+            }
         }
         if !done.is_empty() || before != (self.pending.clone(), self.drift.clone()) {
             self.touch();

@@ -19,14 +19,17 @@ mod serial;
 mod session;
 mod shelf;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use replication::NoChoice;
-pub use shelf::{Current, NotCommitted, Pushed, Revision, Shelf, Table};
+pub use shelf::{Current, NotCommitted, Pushed, Revision, Shelf};
 
 use lb_api::{Keep, PairingStep, PairingView, ReplicationState, ReplicationView};
 use lb_model::NodeId;
-use lb_pair::{Peer, wire::Hello};
+use lb_pair::{
+    Peer,
+    wire::{Hello, Table},
+};
 use std::{
     fmt,
     net::SocketAddr,
@@ -88,6 +91,8 @@ pub struct Status {
     /// As the peer last introduced itself.
     pub seen: Option<Seen>,
     pub connected: bool,
+    /// How many connections there have been.
+    pub connections: u64,
     pub replication: Option<ReplicationView>,
     /// Connections to the pair's port by others than the peer.
     pub refused: u64,
@@ -102,6 +107,15 @@ pub struct Seen {
     pub unit: NodeId,
     pub web: Option<String>,
     pub active: bool,
+    /// None before its first word on this connection.
+    pub said: Option<Said>,
+}
+
+/// What a unit says of the connection table; see [`lb_pair::wire::Alive`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said {
+    pub ready: Option<u64>,
+    pub hot: Option<u64>,
 }
 
 /// Why something was not begun or came to nothing.
@@ -154,7 +168,7 @@ impl Handle {
         self.ask(|answer| Request::Resolve(keep, answer)).await
     }
 
-    /// A word for the peer's kernel; lost if there is no connection.
+    /// A word about the connection table; lost if there is no connection.
     pub fn table(&self, word: Table) {
         let _ = self.requests.try_send(Request::Table(word));
     }
@@ -197,18 +211,20 @@ struct Shared<S> {
 impl<S> Shared<S> {
     fn seen(&self, hello: &Hello) {
         let Hello { version, hostname, unit, web, active, .. } = hello.clone();
-        let seen = Seen { hostname: hostname.to_string(), version, unit, web, active };
+        let seen = Seen { hostname: hostname.to_string(), version, unit, web, active, said: None };
         self.status.send_modify(|status| {
             status.seen = Some(seen);
             status.connected = true;
+            status.connections += 1;
         });
     }
 
-    fn seen_alive(&self, active: bool, web: Option<String>) {
+    fn seen_alive(&self, active: bool, web: Option<String>, said: Said) {
         self.status.send_if_modified(|status| match &mut status.seen {
-            Some(seen) if seen.active != active || seen.web != web => {
+            Some(seen) if seen.active != active || seen.web != web || seen.said != Some(said) => {
                 seen.active = active;
                 seen.web = web;
+                seen.said = Some(said);
                 true
             }
             _ => false,

@@ -5,16 +5,16 @@
 //! configuration comes from [`Replication`].
 
 use super::{
-    Shared, Times,
+    Said, Shared, Times,
     replication::{NoChoice, Replication, Say, Verdict},
-    shelf::{NotCommitted, Pushed, Revision, Shelf, Table},
+    shelf::{NotCommitted, Pushed, Revision, Shelf},
     unix_now,
 };
 use lb_api::Keep;
 use lb_model::{NodeId, Problem};
 use lb_pair::{
     Relation, SharedVersion,
-    wire::{self, Alive, Hello, Message, PROTOCOL, Push},
+    wire::{self, Alive, Hello, Message, PROTOCOL, Push, Table},
 };
 use serde_json::value::RawValue;
 use std::{
@@ -184,8 +184,7 @@ impl<'a, S: Shelf> Session<'a, S> {
                         let _ = answer.send(self.replication.choose(keep));
                         Ok(())
                     }
-                    Some(Order::Table(Table::Digest(word))) => self.say(Message::Digest(word)),
-                    Some(Order::Table(Table::Held(word))) => self.say(Message::Held(word)),
+                    Some(Order::Table(word)) => self.say(Message::Table(word)),
                     Some(Order::Bye(reason, answer)) => {
                         self.part(reason).await;
                         let _ = answer.send(());
@@ -257,7 +256,10 @@ impl<'a, S: Shelf> Session<'a, S> {
     async fn alive(&mut self) -> Result<(), String> {
         let current = self.shared.shelf.current().await.ok_or("lbd stops")?;
         let newest = current.history.last().copied();
-        self.say(Message::Alive(Alive { active: current.active, web: current.web, newest }))
+        // What a connection needs here, this unit has only with the peer's configuration.
+        let ready = current.ready.filter(|_| self.replication.relation() == Relation::Same);
+        let hot = current.hot;
+        self.say(Message::Alive(Alive { active: current.active, web: current.web, newest, ready, hot }))
     }
 
     async fn changed(&mut self) -> Result<(), String> {
@@ -276,9 +278,9 @@ impl<'a, S: Shelf> Session<'a, S> {
         };
         match message {
             Message::Hello(_) => return Err("the peer said hello twice".into()),
-            Message::Alive(Alive { active, web, newest }) => {
+            Message::Alive(Alive { active, web, newest, ready, hot }) => {
                 self.replication.alive(active, newest);
-                self.shared.seen_alive(active, web);
+                self.shared.seen_alive(active, web, Said { ready, hot });
             }
             Message::Push(push) => self.offered(push)?,
             Message::Pushed { version } => {
@@ -300,8 +302,7 @@ impl<'a, S: Shelf> Session<'a, S> {
                     self.obey(say).await?;
                 }
             }
-            Message::Digest(word) => self.shared.shelf.table(Table::Digest(word)).await,
-            Message::Held(word) => self.shared.shelf.table(Table::Held(word)).await,
+            Message::Table(word) => self.shared.shelf.table(word).await,
             Message::Bye { reason } => {
                 let reason: String = reason.chars().filter(|c| !c.is_control()).take(wire::LONGEST_REASON).collect();
                 return Err(format!("the peer hung up: {reason}"));

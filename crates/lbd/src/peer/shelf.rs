@@ -1,7 +1,7 @@
 //! What the peer's tasks need of the engine, and nothing more. Tests put a shelf of their own in its place.
 
 use lb_model::{Hostname, NodeId, Problem};
-use lb_pair::{Id, SharedVersion, UnitAddress};
+use lb_pair::{Id, SharedVersion, UnitAddress, wire::Table};
 use std::{future::Future, net::IpAddr, sync::Arc};
 use tokio::sync::watch;
 
@@ -44,6 +44,10 @@ pub struct Current {
     pub active: bool,
     /// Names of the shared versions since the pair was made, oldest first.
     pub history: Vec<Id>,
+    /// Its kernel takes the peer's connections: see [`lb_pair::wire::Alive::ready`].
+    pub ready: Option<u64>,
+    /// The peer has this unit's connections, if it is ready by this number.
+    pub hot: Option<u64>,
 }
 
 /// A shared revision.
@@ -71,11 +75,4 @@ pub enum NotCommitted {
     /// The newest version here is another one.
     Stale(Option<Id>),
     Problems(Vec<Problem>),
-}
-
-/// Words between the kernels' hands on both units, opaque here.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Table {
-    Digest(serde_json::Value),
-    Held(serde_json::Value),
 }

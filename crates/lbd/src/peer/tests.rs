@@ -4,6 +4,6 @@ mod cable;
 mod channel;
 mod pairing;
 mod replication;
-mod rig;
+pub mod rig;
 mod session;
 mod strangers;

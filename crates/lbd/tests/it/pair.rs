@@ -6,7 +6,7 @@ use lb_model::{Config, NodeId, factory};
 use lb_pair::{Id, SharedVersion};
 use lbd::engine::{
     Command,
-    pair::{Editor, Facts, NotTaken, Pushed},
+    pair::{Editor, Facts, NotTaken, Pushed, Sync},
 };
 
 fn pair(unit: NodeId) -> Config {
@@ -139,6 +139,37 @@ fn a_configuration_of_a_pair_needs_the_pairing() {
     rig.pair(facts(NodeId::Two));
     let refused = rig.apply(&pair(NodeId::One)).expect_err("this is unit two");
     assert!(refused.problems[0].reason.contains("this unit is two"), "{refused}");
+}
+
+#[test]
+fn who_brings_the_tables_together_hears_of_the_sync_daemons() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let rig = Rig::start(dir.path());
+    let sync = || rig.sync.borrow().clone();
+    assert_eq!(sync(), None);
+    rig.pair(facts(NodeId::One));
+    rig.apply(&pair(NodeId::One)).expect("the pair");
+    let first = sync().expect("daemons");
+    assert!(first.converged);
+    assert_eq!(Some(&first.master), rig.kernel.state().sync.get(&lb_plan::SyncRole::Master).map(|seen| &seen.daemon));
+    // Something else cannot be done.
+    rig.kernel.fail_next("firewall", 1);
+    let mut config = pair(NodeId::One);
+    config.globals.masquerade = true;
+    rig.apply(&config).expect("stored");
+    assert_eq!(sync(), Some(Sync { converged: false, ..first.clone() }));
+    reconcile(&rig);
+    assert_eq!(sync(), Some(first.clone()));
+    // Somebody stops a daemon: it runs again, and may have missed connections.
+    rig.kernel.edit(|kernel| drop(kernel.sync.remove(&lb_plan::SyncRole::Backup)));
+    reconcile(&rig);
+    assert_eq!(sync(), Some(Sync { starts: first.starts + 1, ..first }));
+    let _: Applied = rig.ask(Command::EndPair { author: "alice".into(), serve: true }).expect("ended");
+    assert_eq!(sync(), None);
+}
+
+fn reconcile(rig: &Rig) {
+    let _: lb_api::ReconcileView = rig.ask(Command::Reconcile).expect("reconciled");
 }
 
 #[test]

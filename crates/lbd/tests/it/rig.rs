@@ -24,6 +24,8 @@ pub struct Rig {
     /// Probes that the engine started; the test says what came of them.
     pub probes: Arc<Mutex<Vec<lb_check::Probe>>>,
     engine: Option<JoinHandle<()>>,
+    /// What the engine says of the sync daemons.
+    pub sync: tokio::sync::watch::Receiver<Option<pair::Sync>>,
 }
 
 impl Rig {
@@ -35,7 +37,8 @@ impl Rig {
     pub fn with_kernel(dir: &Path, kernel: Fake) -> Rig {
         let (events, inbox) = channel();
         let probes = Arc::new(Mutex::new(Vec::new()));
-        let pairing = Pairing { file: Some(lbd::HaFile::below(dir)), ..Pairing::default() };
+        let (says, sync) = tokio::sync::watch::channel(None);
+        let pairing = Pairing { file: Some(lbd::HaFile::below(dir)), sync: says, ..Pairing::default() };
         let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
         let engine = std::thread::spawn(move || {
             let clock = Clock::start();
@@ -45,7 +48,7 @@ impl Rig {
             Engine::new(Opening::open(&state, clock.now()), fake, pairing, every, start, clock.now())
                 .run(&inbox, &clock);
         });
-        Rig { kernel, events, probes, engine: Some(engine) }
+        Rig { kernel, events, probes, engine: Some(engine), sync }
     }
 
     pub fn ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, ApiError> {

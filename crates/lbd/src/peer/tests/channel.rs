@@ -1,8 +1,8 @@
 //! The same configuration on both units, whatever happens to the connection.
 
 use super::rig::{both_show, connected, in_sync, pair, problem, run, until};
-use crate::peer::Table;
 use lb_api::{Keep, ReplicationState};
+use lb_pair::wire::{Bytes, Table};
 use std::net::SocketAddr;
 use std::sync::{
     Arc,
@@ -243,11 +243,12 @@ fn a_connection_on_which_nothing_moves_is_given_up() {
 }
 
 #[test]
-fn words_of_the_kernels_go_both_ways() {
+fn words_about_the_tables_go_both_ways() {
     run(async {
         let (a, b) = pair().await;
-        let (digest, held) =
-            (Table::Digest(serde_json::json!({"buckets": [1, 2]})), Table::Held(serde_json::json!([3])));
+        let key = [1, 2];
+        let digest = Table::AskDigest { key };
+        let held = Table::Held { key, bytes: Bytes(vec![7; 1 << 20]) };
         a.handle().table(digest.clone());
         b.handle().table(held.clone());
         until("b heard", || (b.shelf.state.lock().unwrap().heard == [digest.clone()]).then_some(())).await;

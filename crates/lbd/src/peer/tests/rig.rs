@@ -1,11 +1,9 @@
 //! Units for the tests: a shelf in memory, an address of loopback, a directory.
 
-use crate::peer::{
-    Current, Handle, Limits, NotCommitted, Pushed, Revision, Settings, Shelf, Status, Table, Times, start,
-};
+use crate::peer::{Current, Handle, Limits, NotCommitted, Pushed, Revision, Settings, Shelf, Status, Times, start};
 use lb_api::{PairingStep, PairingView, ReplicationState};
 use lb_model::{NodeId, Problem};
-use lb_pair::{Id, SharedVersion, UnitAddress, next};
+use lb_pair::{Id, SharedVersion, UnitAddress, next, wire::Table};
 use std::{
     future::Future,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
@@ -16,7 +14,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// Nothing here takes so long, also on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -51,6 +49,8 @@ pub async fn until<T>(what: &str, mut state: impl FnMut() -> Option<T>) -> T {
 /// The engine's part.
 pub struct Memory {
     pub state: Mutex<State>,
+    /// Who hears what is said of the tables, beside `heard`.
+    pub tables: Mutex<Option<mpsc::Sender<Table>>>,
     bump: watch::Sender<u64>,
 }
 
@@ -77,6 +77,8 @@ impl Memory {
             peer_addresses: Vec::new(),
             active: false,
             history: Vec::new(),
+            ready: None,
+            hot: None,
         };
         let state = State {
             current,
@@ -87,7 +89,7 @@ impl Memory {
             asked: 0,
             committed: Vec::new(),
         };
-        Arc::new(Memory { state: Mutex::new(state), bump: watch::channel(0).0 })
+        Arc::new(Memory { state: Mutex::new(state), tables: Mutex::default(), bump: watch::channel(0).0 })
     }
 
     /// Changes something and says so.
@@ -171,6 +173,9 @@ impl Shelf for Memory {
     }
 
     async fn table(&self, word: Table) {
+        if let Some(tables) = &*self.tables.lock().unwrap() {
+            let _ = tables.try_send(word.clone());
+        }
         self.state.lock().unwrap().heard.push(word);
     }
 }
