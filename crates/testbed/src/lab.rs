@@ -98,16 +98,19 @@ impl Lab {
     /// A download through the VIP that takes `seconds`, in the background; [`Lab::downloaded`] waits for its end.
     pub fn download(&mut self, to: &str, seconds: u32) -> Result<()> {
         let get = format!("/sbin/ip netns exec client lab download --to {to} --seconds {seconds}");
-        self.shell.ok(&format!("({get}; echo end $?) >/run/lab/download.log 2>&1 </dev/null &")).map(drop)
+        self.shell.ok(&format!("(({get}; echo end $?) >/run/lab/download.log 2>&1 </dev/null &)")).map(drop)
     }
 
     /// What the download said; it must have got every byte as it should be.
     pub fn downloaded(&mut self, limit: Duration) -> Result<String> {
         wait_until("the download to end", limit, || {
             let text = self.shell.ok("cat /run/lab/download.log")?;
-            Ok(text.contains("end ").then_some(text))
+            Ok(text.lines().any(|line| line.starts_with("end ")).then_some(text))
         })
-        .and_then(|text| if text.contains("end 0") { Ok(text) } else { bail!("the download failed: {text}") })
+        .and_then(|text| match text.strip_suffix("end 0\n") {
+            Some(said) => Ok(said.trim().to_owned()),
+            None => bail!("the download failed: {text}"),
+        })
     }
 
     /// Stops the HTTP server of a real server, as a crash would.
