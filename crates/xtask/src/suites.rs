@@ -7,9 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use testbed::guest::Job;
 use testbed::host::{self, say};
+use testbed::qemu::Clock;
 
 /// Time for all VM cases in one guest.
 const CASES: Duration = Duration::from_secs(1500);
+/// Time for the pair's stories in their guest.
+const PAIR: Duration = Duration::from_secs(1500);
 
 /// Installs what is missing on this machine.
 pub fn setup() -> Result<()> {
@@ -53,11 +56,18 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     }
     let of_cases: Vec<_> = wanted
         .iter()
-        .filter(|word| !["browser", "scan", "clicks", "machines", "powercut", "demo", "pair"].contains(&word.as_str()))
+        .filter(|word| {
+            !["browser", "scan", "clicks", "machines", "powercut", "demo", "pair", "heartbeats"]
+                .contains(&word.as_str())
+        })
         .cloned()
         .collect();
     if wanted.is_empty() || !of_cases.is_empty() {
         suite("VM cases", || cases(&of_cases))?;
+    }
+    // By name only: they have run on this machine's kernel already, among the component tests.
+    if !wanted.is_empty() && asked("heartbeats") {
+        suite("two heartbeats in a guest", heartbeats)?;
     }
     if asked("machines") {
         suite("guest and appliance", || {
@@ -92,6 +102,56 @@ fn cases(wanted: &[String]) -> Result<()> {
         bail!("VM cases failed (exit code {}); console and files: target/vm/cases", done.code);
     }
     Ok(())
+}
+
+/// heartbeat's stories on the appliance's kernel, in a guest whose clock counts instructions: so the host's load delays
+/// no beat.
+fn heartbeats() -> Result<()> {
+    let tests = test_program("heartbeat", "pair")?;
+    let command = "HEARTBEAT=/job/bin/heartbeat /job/pair --nocapture --test-threads=1";
+    let mut job = Job::new("heartbeats", command);
+    let program = host::target().join("vm/heartbeats-program/pair");
+    std::fs::create_dir_all(program.parent().context("a folder")?)?;
+    std::fs::copy(&tests, &program).context("copying the test program")?;
+    job.files.push(program);
+    job.clock = Clock::Virtual;
+    job.limit = PAIR;
+    let done = job.run()?;
+    if done.code != 0 {
+        bail!("the pair's stories failed (exit code {}); console: target/vm/heartbeats", done.code);
+    }
+    Ok(())
+}
+
+/// Builds an integration test, and finds it among what cargo says it built.
+fn test_program(package: &str, name: &str) -> Result<PathBuf> {
+    let arguments =
+        ["test", "--release", "--quiet", "-p", package, "--test", name, "--no-run", "--message-format=json"];
+    let output = Command::new(cargo_path())
+        .args(arguments)
+        .current_dir(host::workspace())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("starting cargo")?;
+    if !output.status.success() {
+        bail!("cargo ended with {}; its messages are above", output.status);
+    }
+    let lines = String::from_utf8(output.stdout).context("reading what cargo has built")?;
+    let built = lines.lines().filter_map(|line| serde_json::from_str::<Built>(line).ok());
+    let program = built.filter(|built| built.target.name == name).find_map(|built| built.executable);
+    program.with_context(|| format!("cargo has built no test {name} of {package}"))
+}
+
+/// One of cargo's messages.
+#[derive(serde::Deserialize)]
+struct Built {
+    target: BuiltTarget,
+    executable: Option<PathBuf>,
+}
+
+#[derive(serde::Deserialize)]
+struct BuiltTarget {
+    name: String,
 }
 
 /// Builds a program of testbed that runs inside a guest.
