@@ -302,6 +302,7 @@ fn a_transfer_is_broken_off_when_its_unit_does_not_serve_any_more() {
 fn one_more_round_goes_before_a_take_over_asked_for_on_either_unit() {
     run(async {
         let (a, b) = pair().await;
+        let begun = Instant::now();
         a.handle().round().await;
         assert_eq!(a.table.transfers(), 2);
         // What the kernels lost meanwhile comes with it, whichever unit is asked.
@@ -309,7 +310,7 @@ fn one_more_round_goes_before_a_take_over_asked_for_on_either_unit() {
         b.handle().round().await;
         assert_eq!(a.table.transfers(), 3);
         assert_eq!(b.table.has(), a.table.has());
-        assert!(b.hot());
+        assert!(b.hot() && begun.elapsed() < ROUND);
         // Where there is nothing to be sent it takes no time.
         let (c, _d) = rig::two();
         let c = Half::new(c);
@@ -325,17 +326,31 @@ fn an_answer_to_another_question_is_no_answer() {
         let (a, b) = pair().await;
         b.table.mute.store(true, Ordering::SeqCst);
         b.sync.send_replace(daemons(2));
-        until("a transfer", || (a.table.transfers() == 2).then_some(())).await;
+        let heard =
+            |is: &dyn Fn(&Table) -> bool| b.unit.shelf.state.lock().unwrap().heard.iter().filter(|w| is(w)).count();
+        // The first was of the first transfer.
+        let asked = || heard(&|word| matches!(word, Table::AskDigest { .. })) == 2;
+        until("the question", || asked().then_some(())).await;
         // The other unit says what it was not asked, and what it was asked, of another transfer.
         let full = a.table.digest([0; 2]).unwrap();
         b.unit.handle().table(Table::Digest { key: [0; 2], bytes: Bytes(full.to_bytes()) });
         b.unit.handle().table(Table::Held { key: [0; 2], bytes: Bytes(Vec::new()) });
         b.unit.handle().table(Table::Round { key: [0; 2] });
+        // Words come in their order: when some later ones are answered, these have been heard.
+        for n in 1..=20 {
+            b.unit.handle().table(Table::AskDigest { key: [n; 2] });
+            let answer = |word: &Table| matches!(word, Table::Digest { key, .. } if *key == [n; 2]);
+            until("an answer", || (heard(&answer) == 1).then_some(())).await;
+        }
+        assert_eq!(heard(&|word| matches!(word, Table::AskHeld { .. })), 0, "the transfer goes on with a wrong answer");
         // It hangs up: the transfer is not waited for, and nobody is hot by it.
-        b.is("cold", false).await;
+        assert!(!b.hot());
         let transfers = a.table.transfers();
         let mut b = b;
+        let begun = Instant::now();
         b.stop();
+        until("the transfer's end", || (a.view.borrow().standing == Standing::Waits).then_some(())).await;
+        assert!(begun.elapsed() < keeper::FORGIVEN);
         b.table.mute.store(false, Ordering::SeqCst);
         b.boot();
         until("another transfer", || (a.table.transfers() > transfers && b.hot()).then_some(())).await;
