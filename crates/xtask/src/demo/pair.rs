@@ -53,8 +53,10 @@ fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
     pair.lab.download(VIP, DOWNLOAD)?;
     host::step("unit one is switched off in the middle of a download", || {
         // A connection of the last second or two may be one that only unit one has heard of: decision 16.
-        wait_until("unit two to know of the download", limits::CONVERGE, || {
-            Ok(pair.two.ok("ipvsadm -Lnc")?.contains("ESTABLISHED").then_some(()))
+        wait_until("a megabyte of the download", limits::CONVERGE, || {
+            let sockets = pair.lab.on("client", "ss -tnoi dport = :80")?;
+            let words = sockets.split_whitespace().filter_map(|word| word.strip_prefix("bytes_received:"));
+            Ok(words.filter_map(|bytes| bytes.parse::<u64>().ok()).any(|bytes| bytes > 1_000_000).then_some(()))
         })?;
         pair.one.power_off();
         Ok(())
@@ -62,7 +64,12 @@ fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
     serves(pair, "unit two")?;
     let said = host::step("the download goes on, and is what was sent", || {
         let end = pair.lab.downloaded(limits::CONVERGE + Duration::from_secs(DOWNLOAD.into()));
-        end.or_else(|error| Err(error).with_context(|| pair.two.ok("ipvsadm -Lnc").unwrap_or_default()))
+        end.or_else(|error| {
+            let table = pair.two.ok("ipvsadm -Lnc | grep -v TIME_WAIT")?;
+            let client = pair.lab.on("client", "ss -tnoi")?;
+            let servers = pair.lab.on("rs1", "ss -tnoi")? + &pair.lab.on("rs2", "ss -tnoi")?;
+            Err(error).with_context(|| format!("unit two:\n{table}\nclient:\n{client}\nservers:\n{servers}"))
+        })
     })?;
     say(said.trim());
     say(pair.two.ok("lbctl log heartbeat -n 8")?.trim());
