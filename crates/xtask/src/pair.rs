@@ -57,7 +57,8 @@ impl Unit {
     }
 
     /// Boots it and logs in on its console.
-    pub fn power_on(&mut self, appliance: &Appliance) -> Result<()> {
+    pub fn power_on(&mut self, appliance: &Appliance, lab: &Lab) -> Result<()> {
+        self.lab_cards(lab, true)?;
         let mac = |network: u8| format!("52:54:00:{network}0:00:2{}", self.number);
         // The socket of a machine that was killed would be in the way.
         let _ = std::fs::remove_file(self.cable());
@@ -80,9 +81,20 @@ impl Unit {
         }
     }
 
-    /// Pulls the plug.
-    pub fn power_off(&mut self) {
+    /// Pulls the plug, and the lab's cards lose their carrier, as a switch's ports do. Otherwise its QEMU may keep
+    /// frames for the dead machine for ever, and senders wait for them.
+    pub fn power_off(&mut self, lab: &Lab) -> Result<()> {
         self.on = None;
+        self.lab_cards(lab, false)
+    }
+
+    /// The lab's ends of this unit's wires.
+    fn lab_cards(&self, lab: &Lab, carrier: bool) -> Result<()> {
+        let first = 2 * (self.number - 1);
+        let word = if carrier { "on" } else { "off" };
+        [first, first + 1]
+            .iter()
+            .try_for_each(|card| lab.machine.monitor(&format!("set_link n{card} {word}")).map(drop))
     }
 
     fn machine(&self) -> Result<&Machine> {
@@ -144,8 +156,8 @@ impl Pair {
             lab.wire_pair()?;
             Ok(lab)
         })?;
-        host::step("unit two: booted, logged in", || two.power_on(appliance))?;
-        host::step("unit one: booted, logged in", || one.power_on(appliance))?;
+        host::step("unit two: booted, logged in", || two.power_on(appliance, &lab))?;
+        host::step("unit one: booted, logged in", || one.power_on(appliance, &lab))?;
         let cable = NullModem::between(one.cable(), two.cable());
         Ok(Pair { one, two, lab, cable })
     }

@@ -52,14 +52,11 @@ fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
     say("\nThe plug of the unit that serves");
     pair.lab.download(VIP, DOWNLOAD)?;
     host::step("unit one is switched off in the middle of a download", || {
-        // A connection of the last second or two may be one that only unit one has heard of: decision 16.
-        wait_until("a megabyte of the download", limits::CONVERGE, || {
-            let sockets = pair.lab.on("client", "ss -tnoi dport = :80")?;
-            let words = sockets.split_whitespace().filter_map(|word| word.strip_prefix("bytes_received:"));
-            Ok(words.filter_map(|bytes| bytes.parse::<u64>().ok()).any(|bytes| bytes > 1_000_000).then_some(()))
+        // A connection of this very moment may be one that only unit one has heard of: decision 16.
+        wait_until("unit two to know of the download", limits::CONVERGE, || {
+            Ok(pair.two.ok("ipvsadm -Lnc")?.contains("ESTABLISHED").then_some(()))
         })?;
-        pair.one.power_off();
-        Ok(())
+        pair.one.power_off(&pair.lab)
     })?;
     serves(pair, "unit two")?;
     let said = host::step("the download goes on, and is what was sent", || {
@@ -78,7 +75,7 @@ fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
     host::step("meanwhile a server is drained on unit two", || {
         pair.two.ok("lbctl drain HTTP_Cluster WebServer2").map(drop)
     })?;
-    host::step("unit one is switched on", || pair.one.power_on(built))?;
+    host::step("unit one is switched on", || pair.one.power_on(built, &pair.lab))?;
     host::step("both have the same configuration", || pair.in_sync())?;
     let state = pair.one.ok("lbctl config show virtual_servers.HTTP_Cluster.real_servers.WebServer2.state")?;
     ensure!(state.contains("drain"), "unit one did not catch up: {state}");
