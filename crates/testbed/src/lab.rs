@@ -95,22 +95,28 @@ impl Lab {
         self.shell.ok(&format!("/sbin/ip netns exec {who} {command}"))
     }
 
-    /// A download through the VIP that takes `seconds`, in the background; [`Lab::downloaded`] waits for its end.
+    /// A download from `to` that takes so many seconds, in the background; [`Lab::ended`] waits for it.
     pub fn download(&mut self, to: &str, seconds: u32) -> Result<()> {
-        let get = format!("/sbin/ip netns exec client lab download --to {to} --seconds {seconds}");
-        self.shell.ok(&format!("(({get}; echo end $?) >/run/lab/download.log 2>&1 </dev/null &)")).map(drop)
+        self.begin("download", &format!("lab download --to {to} --seconds {seconds}"))
     }
 
-    /// What the download said; it must have got every byte as it should be.
-    pub fn downloaded(&mut self, limit: Duration) -> Result<String> {
-        wait_until("the download to end", limit, || {
-            let text = self.shell.ok("cat /run/lab/download.log")?;
+    /// Runs `command` as the client in the background.
+    pub fn begin(&mut self, name: &str, command: &str) -> Result<()> {
+        let run = format!("/sbin/ip netns exec client {command}; echo end $?");
+        self.shell.ok(&format!("({run}) >/run/lab/{name}.log 2>&1 </dev/null &")).map(drop)
+    }
+
+    /// What it said, when it has ended well.
+    pub fn ended(&mut self, name: &str, limit: Duration) -> Result<String> {
+        let text = wait_until(&format!("{name} to end"), limit, || {
+            let text = self.shell.ok(&format!("cat /run/lab/{name}.log"))?;
             Ok(text.lines().any(|line| line.starts_with("end ")).then_some(text))
-        })
-        .and_then(|text| match text.strip_suffix("end 0\n") {
-            Some(said) => Ok(said.trim().to_owned()),
-            None => bail!("the download failed: {text}"),
-        })
+        })?;
+        // The shell may say that a job is done, in whatever comes next.
+        match text.split_once("end 0") {
+            Some((said, _)) => Ok(said.trim().to_owned()),
+            None => bail!("{name} failed: {text}"),
+        }
     }
 
     /// Stops the HTTP server of a real server, as a crash would.

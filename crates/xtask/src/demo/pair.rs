@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use testbed::host::{self, say};
 use testbed::image::{self, Appliance};
+use testbed::lab::Lab;
 use testbed::limits::{self, wait_until};
 
 use super::{steps, until_ctrl_c};
-use crate::pair::Pair;
+use crate::pair::{Pair, Unit};
 use crate::{appliance, console};
 
 const VIP: &str = "10.0.0.20:80";
@@ -52,15 +53,12 @@ fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
     say("\nThe plug of the unit that serves");
     pair.lab.download(VIP, DOWNLOAD)?;
     host::step("unit one is switched off in the middle of a download", || {
-        // A connection of this very moment may be one that only unit one has heard of: decision 16.
-        wait_until("unit two to know of the download", limits::CONVERGE, || {
-            Ok(pair.two.ok("ipvsadm -Lnc")?.contains("ESTABLISHED").then_some(()))
-        })?;
+        known(&mut pair.lab, &mut pair.two)?;
         pair.one.power_off(&pair.lab)
     })?;
     serves(pair, "unit two")?;
     let said = host::step("the download goes on, and is what was sent", || {
-        let end = pair.lab.downloaded(limits::CONVERGE + Duration::from_secs(DOWNLOAD.into()));
+        let end = pair.lab.ended("download", limits::CONVERGE + Duration::from_secs(DOWNLOAD.into()));
         end.or_else(|error| {
             let table = pair.two.ok("ipvsadm -Lnc | grep -v TIME_WAIT")?;
             let client = pair.lab.on("client", "ss -tnoi")?;
@@ -85,7 +83,13 @@ fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
     host::step("unit one has the connections", || hot(pair, true))?;
 
     say("\nBack, by order");
-    host::step("lbctl ha takeover on unit one", || pair.one.ok("lbctl ha takeover").map(drop))?;
+    host::step("lbctl ha takeover on unit one, in the middle of a download", || {
+        pair.lab.download(VIP, DOWNLOAD)?;
+        known(&mut pair.lab, &mut pair.one)?;
+        pair.one.ok("lbctl ha takeover").map(drop)
+    })?;
+    let limit = limits::CONVERGE + Duration::from_secs(DOWNLOAD.into());
+    say(&host::step("the download goes on, and is what was sent", || pair.lab.ended("download", limit))?);
     serves(pair, "unit one")?;
     say(&pair.one.ok("lbctl ha")?);
     Ok(())
@@ -110,6 +114,19 @@ fn hot(pair: &mut Pair, one: bool) -> Result<()> {
     let unit = if one { &mut pair.one } else { &mut pair.two };
     wait_until("the unit to be hot", limits::CONVERGE, || Ok((unit.ha("/hot")? == true).then_some(())))
         .or_else(|error| Err(error).with_context(|| unit.ok("lbctl ha").unwrap_or_default()))
+}
+
+/// Waits until the unit that stands by has the download: of a quiet unit's connections it hears after two to three seconds.
+fn known(lab: &mut Lab, standby: &mut Unit) -> Result<()> {
+    let client = wait_until("the download to begin", limits::CONVERGE, || {
+        let sockets = lab.on("client", "ss -Htn state established dport = :80")?;
+        Ok(sockets.split_whitespace().nth(2).map(str::to_owned))
+    })?;
+    wait_until("the stand-by unit to know of the download", limits::CONVERGE, || {
+        let table = standby.ok("ipvsadm -Lnc")?;
+        let mine = |line: &&str| line.contains(&format!(" {client} ")) && line.contains("ESTABLISHED");
+        Ok(table.lines().find(mine).map(drop))
+    })
 }
 
 /// Nothing moves while a path works, and both units say which one does not.
