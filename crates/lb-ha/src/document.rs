@@ -7,6 +7,7 @@
 use crate::codec::{FIXED_AND_TAG, LANE};
 use crate::settings::{NodeId, Settings, Witness};
 use ipnet::IpNet;
+pub use lb_model::SerialPath as Serial;
 pub use lb_model::heartbeat::{BAUDS, HEARTBEAT_PORT as UDP_PORT, MAX_FLOATING, SERIAL_BAUD, SERIAL_DEVICE};
 use lb_model::{IfName, Problem};
 use serde::{Deserialize, Serialize};
@@ -45,16 +46,6 @@ pub enum Transport {
     Udp(Udp),
 }
 
-/// A serial line, 8N1.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Serial {
-    /// Below `/dev/`.
-    pub device: String,
-    /// One of [`BAUDS`].
-    pub baud: u32,
-}
-
 /// UDP, one frame a datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,19 +59,11 @@ pub struct Udp {
     pub interface: Option<IfName>,
 }
 
-impl Default for Serial {
-    fn default() -> Serial {
-        Serial { device: SERIAL_DEVICE.to_owned(), baud: SERIAL_BAUD }
-    }
-}
-
-impl Serial {
-    /// How long the longest frame of a pair with so many paths is on the line, in milliseconds, rounded up.
-    pub fn frame_ms(&self, paths: usize) -> u32 {
-        // Stuffing adds three bytes (`serial`), and a byte is ten bits long with its start and stop bit.
-        let bits = 10 * (FIXED_AND_TAG + LANE * paths + 3);
-        u32::try_from(bits * 1000).unwrap_or(u32::MAX).div_ceil(self.baud.max(1))
-    }
+/// How long the longest frame of a pair with so many paths is on a serial line of this speed, in milliseconds, rounded up.
+pub fn frame_ms(baud: u32, paths: usize) -> u32 {
+    // Stuffing adds three bytes (`serial`), and a byte is ten bits long with its start and stop bit.
+    let bits = 10 * (FIXED_AND_TAG + LANE * paths + 3);
+    u32::try_from(bits * 1000).unwrap_or(u32::MAX).div_ceil(baud.max(1))
 }
 
 impl Document {
@@ -186,7 +169,7 @@ impl Document {
             return;
         }
         let Some(path) = self.settings.paths.get(number) else { return };
-        let line = serial.frame_ms(self.settings.paths.len());
+        let line = frame_ms(serial.baud, self.settings.paths.len());
         let every = path.min_interval_ms.max(self.settings.keepalive_ms);
         if every < line {
             let reason = format!("a frame takes {line} ms on a line of {} baud", serial.baud);

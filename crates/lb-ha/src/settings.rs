@@ -4,7 +4,7 @@
 //! machine's unit. Both nodes get the same settings; a difference is safe, but makes one of them slower.
 
 use crate::time::Micros;
-use lb_model::{HeartbeatTimes, Problem};
+use lb_model::{Heartbeat, HeartbeatTimes, Problem};
 pub use lb_model::{
     NodeId, Witness,
     heartbeat::{MAX_DEADTIME_MS, MAX_PATHS, MAX_PING_NODES, MIN_LEASE_MS},
@@ -51,23 +51,30 @@ pub struct Settings {
     pub paths: Vec<Path>,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
+/// As the configuration has it, without paths: how they travel is the document's business.
+impl From<&Heartbeat> for Settings {
+    fn from(h: &Heartbeat) -> Settings {
         Settings {
-            keepalive_ms: 100,
-            warntime_ms: 200,
-            deadtime_ms: 400,
-            initdead_ms: 5000,
-            lease_ms: 2000,
-            auto_failback: false,
-            failback_delay_ms: 30_000,
-            preferred: None,
-            ping_nodes: Vec::new(),
-            failover_on_network_failure: false,
-            witness: None,
-            announce_every_ms: 30_000,
+            keepalive_ms: h.keepalive_ms,
+            warntime_ms: h.warntime_ms,
+            deadtime_ms: h.deadtime_ms,
+            initdead_ms: h.initdead_ms,
+            lease_ms: h.lease_ms,
+            auto_failback: h.auto_failback,
+            failback_delay_ms: h.failback_delay_ms,
+            preferred: h.preferred,
+            ping_nodes: h.ping_nodes.clone(),
+            failover_on_network_failure: h.failover_on_network_failure,
+            witness: h.witness,
+            announce_every_ms: h.announce_every_ms,
             paths: Vec::new(),
         }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings::from(&Heartbeat::default())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ha.json` and the key file: what is read, what is refused, and that every problem is told at once.
 
-use lb_ha::document::{Document, Floating, Serial, Transport, Udp};
+use lb_ha::document::{Document, Floating, Serial, Transport, Udp, frame_ms};
 use lb_ha::{Keys, NodeId, Path, Settings, Witness};
 
 fn document() -> Document {
@@ -116,7 +116,7 @@ fn everything_wrong_is_told_at_once() {
 fn a_slow_line_needs_an_interval() {
     let mut d = document();
     d.transports[0] = Transport::Serial(Serial { baud: 9600, ..Serial::default() });
-    assert_eq!(Serial { baud: 9600, ..Serial::default() }.frame_ms(3), 104);
+    assert_eq!(frame_ms(9600, 3), 104);
     assert_eq!(problems(&d), ["/settings/paths/0/min_interval_ms: a frame takes 104 ms on a line of 9600 baud"]);
     d.settings.paths[0].min_interval_ms = 104;
     let two_beats = "/settings/paths/0/min_interval_ms: ttyS1 is too slow for a dead time of 400 ms";

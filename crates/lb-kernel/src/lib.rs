@@ -18,6 +18,7 @@ mod inspect;
 mod linux;
 mod machine;
 pub mod realtime;
+mod serial;
 mod table;
 pub mod transfer;
 
@@ -35,6 +36,7 @@ pub use linux::{
     ADDRESS_OWNER, Ear, HEARTBEAT_ADDRESS_OWNER, Heard, LinkWatch, Links, Linux, LinuxFloating, NOTE, ROUTE_OWNER, Said,
 };
 pub use machine::{CardCounters, Machine};
+pub use serial::open_serial;
 
 use lb_plan::{Action, Desired, Observed};
 use std::{path::PathBuf, sync::Arc};

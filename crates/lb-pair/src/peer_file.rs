@@ -4,10 +4,9 @@
 //! "no peer": a unit of a pair that takes itself for a single one would serve the same addresses as its peer.
 
 use crate::{card::Card, durable, pairing::Paired};
-use lb_ha::{Key, NodeId};
+use lb_ha::{Keys, NodeId};
 use serde::{Deserialize, Serialize};
 use std::{io, path::Path};
-use zeroize::Zeroizing;
 
 pub const FILE: &str = "peer.json";
 /// Read by the heartbeat daemon.
@@ -60,7 +59,7 @@ impl Peer {
         text.push('\n');
         // An old peer with a new key would be a pair that cannot hear itself: first no peer, then the key, then the peer.
         durable::forget(dir, &[FILE])?;
-        durable::write(dir, KEYS, keys(&paired.heartbeat).as_bytes())?;
+        durable::write(dir, KEYS, Keys { seal: paired.heartbeat.clone(), accept: None }.print().as_bytes())?;
         durable::write(dir, FILE, text.as_bytes())?;
         Ok(peer)
     }
@@ -69,19 +68,4 @@ impl Peer {
 /// Ends the pair on this unit. The identity stays.
 pub fn forget(dir: &Path) -> io::Result<()> {
     durable::forget(dir, &[FILE, KEYS])
-}
-
-/// In the form of the heartbeat's key file.
-fn keys(key: &Key) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(96));
-    text.push_str("seal ");
-    text.push_str(&key.id.to_string());
-    text.push(' ');
-    for byte in key.secret.iter() {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-        }
-    }
-    text.push('\n');
-    text
 }

@@ -3,14 +3,11 @@
 use super::AT_ONCE;
 use crate::ready;
 use lb_ha::{document::Serial, serial};
-use nix::sys::termios::{
-    BaudRate, ControlFlags, FlushArg, SetArg, SpecialCharacterIndices, cfmakeraw, cfsetspeed, tcflush, tcgetattr,
-    tcsetattr,
-};
+use lb_kernel::open_serial;
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    path::Path,
     task::{Context, Poll},
 };
 use tokio::io::{Interest, unix::AsyncFd};
@@ -24,22 +21,8 @@ pub(super) struct SerialLine {
 
 impl SerialLine {
     pub(super) fn open(wanted: &Serial) -> io::Result<SerialLine> {
-        let flags = nix::libc::O_NOCTTY | nix::libc::O_NONBLOCK;
-        let name = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", wanted.device));
-        let device =
-            OpenOptions::new().read(true).write(true).custom_flags(flags).open(&wanted.device).map_err(name)?;
-        let mut line = tcgetattr(&device)?;
-        cfmakeraw(&mut line);
-        cfsetspeed(&mut line, baud(wanted.baud)?)?;
-        line.control_flags.remove(ControlFlags::CSTOPB | ControlFlags::CRTSCTS | ControlFlags::PARENB);
-        // The cable has no modem: its control lines say nothing.
-        line.control_flags.insert(ControlFlags::CLOCAL | ControlFlags::CREAD | ControlFlags::CS8);
-        // Reading nothing means hung up, and is told apart from "nothing yet".
-        line.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
-        line.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-        tcsetattr(&device, SetArg::TCSANOW, &line)?;
-        // What waited there was said to a predecessor.
-        tcflush(&device, FlushArg::TCIOFLUSH)?;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", wanted.device));
+        let device = open_serial(Path::new(&wanted.device), wanted.baud).map_err(named)?;
         let device = ready::watch(device, Interest::READABLE | Interest::WRITABLE)?;
         Ok(SerialLine { device, decoder: serial::Decoder::default(), rest: Vec::new() })
     }
@@ -90,33 +73,5 @@ impl SerialLine {
             return Poll::Ready(Ok(()));
         }
         self.device.poll_read_ready(context).map_ok(|mut guard| guard.clear_ready())
-    }
-}
-
-fn baud(speed: u32) -> io::Result<BaudRate> {
-    Ok(match speed {
-        4800 => BaudRate::B4800,
-        9600 => BaudRate::B9600,
-        19_200 => BaudRate::B19200,
-        38_400 => BaudRate::B38400,
-        57_600 => BaudRate::B57600,
-        115_200 => BaudRate::B115200,
-        230_400 => BaudRate::B230400,
-        460_800 => BaudRate::B460800,
-        921_600 => BaudRate::B921600,
-        other => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no serial line has {other} baud"))),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_speed_of_the_document_is_one_of_the_line() {
-        for speed in lb_ha::document::BAUDS {
-            assert!(baud(speed).is_ok(), "{speed}");
-        }
-        assert!(baud(1).is_err());
     }
 }

@@ -81,16 +81,24 @@ pub(super) fn link_address(index: u32, protocol: u16) -> SockAddr {
 }
 
 /// RFC 5227, section 3: an ARP announcement is a request for the address by its owner, to everybody.
-fn gratuitous_arp(operation: u8, mac: [u8; 6], address: Ipv4Addr) -> [u8; 42] {
-    let mut frame = [0; 42];
+fn gratuitous_arp(operation: u8, mac: [u8; 6], address: Ipv4Addr) -> [u8; ARP_END] {
+    arp(operation, mac, address, address)
+}
+
+/// Where an ARP packet ends in an Ethernet frame.
+pub(super) const ARP_END: usize = 42;
+
+/// To everybody (RFC 826).
+pub(super) fn arp(operation: u8, mac: [u8; 6], from: Ipv4Addr, about: Ipv4Addr) -> [u8; ARP_END] {
+    let mut frame = [0; ARP_END];
     frame[..6].fill(0xff);
     frame[6..12].copy_from_slice(&mac);
     frame[12..14].copy_from_slice(&ETH_P_ARP.to_be_bytes());
-    // Ethernet, IPv4, lengths 6 and 4 (RFC 826).
+    // Ethernet, IPv4, lengths 6 and 4.
     frame[14..22].copy_from_slice(&[0, 1, 8, 0, 6, 4, 0, operation]);
     frame[22..28].copy_from_slice(&mac);
-    frame[28..32].copy_from_slice(&address.octets());
-    frame[38..42].copy_from_slice(&address.octets());
+    frame[28..32].copy_from_slice(&from.octets());
+    frame[38..].copy_from_slice(&about.octets());
     frame
 }
 

@@ -6,7 +6,7 @@
 //! filter in the kernel keeps everything but neighbour discovery away from the IPv6 one.
 
 use super::{
-    announce::{checksum6, link_address},
+    announce::{ARP_END, arp, checksum6, link_address},
     link_watch::Links,
     route_socket::{CardState, RouteSocket},
 };
@@ -34,9 +34,7 @@ const REPLY: u8 = 2;
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const ICMPV6: u8 = 58;
-/// Where an ARP packet ends in an Ethernet frame; what follows is padding (RFC 894), which nobody reads.
-const ARP_END: usize = 42;
-/// Ethernet's shortest frame without its checksum.
+/// Ethernet's shortest frame without its checksum. What follows an ARP packet is padding (RFC 894), which nobody reads.
 const SHORTEST: usize = 60;
 /// What can stand in the padding of a question.
 pub const NOTE: usize = SHORTEST - ARP_END;
@@ -111,7 +109,7 @@ impl Ear {
         let (card, mac) = self.card(floating.interface.as_str())?;
         match floating.address {
             IpAddr::V4(address) => {
-                let frame = arp(REQUEST, mac, Ipv4Addr::UNSPECIFIED, address, &[0; NOTE]);
+                let frame = noted(arp(REQUEST, mac, Ipv4Addr::UNSPECIFIED, address), &[0; NOTE]);
                 self.send(&frame, card, ETH_P_ARP)
             }
             IpAddr::V6(address) => self.send(&solicitation(mac, address), card, ETH_P_IP6),
@@ -121,7 +119,7 @@ impl Ear {
     /// Asks for a neighbour of ours, as `from`, in a way that everybody on the network sees; `note` goes along.
     pub fn ask(&self, interface: &str, from: Ipv4Addr, address: Ipv4Addr, note: &[u8; NOTE]) -> Result<(), Cause> {
         let (card, mac) = self.card(interface)?;
-        self.send(&arp(REQUEST, mac, from, address, note), card, ETH_P_ARP)
+        self.send(&noted(arp(REQUEST, mac, from, address), note), card, ETH_P_ARP)
     }
 
     /// The next thing that was said, without waiting. What is neither is skipped; `None`: nothing waits.
@@ -209,18 +207,12 @@ fn neighbour_discovery() -> [SockFilter; 7] {
     ]
 }
 
-fn arp(operation: u8, mac: [u8; 6], from: Ipv4Addr, about: Ipv4Addr, note: &[u8; NOTE]) -> [u8; SHORTEST] {
-    let mut frame = [0; SHORTEST];
-    frame[..6].fill(0xff);
-    frame[6..12].copy_from_slice(&mac);
-    frame[12..14].copy_from_slice(&ETH_P_ARP.to_be_bytes());
-    // Ethernet, IPv4, lengths 6 and 4 (RFC 826).
-    frame[14..22].copy_from_slice(&[0, 1, 8, 0, 6, 4, 0, operation]);
-    frame[22..28].copy_from_slice(&mac);
-    frame[28..32].copy_from_slice(&from.octets());
-    frame[38..42].copy_from_slice(&about.octets());
-    frame[ARP_END..].copy_from_slice(note);
-    frame
+/// A question with its note in the padding.
+fn noted(frame: [u8; ARP_END], note: &[u8; NOTE]) -> [u8; SHORTEST] {
+    let mut long = [0; SHORTEST];
+    long[..ARP_END].copy_from_slice(&frame);
+    long[ARP_END..].copy_from_slice(note);
+    long
 }
 
 fn read_arp(frame: &[u8]) -> Option<([u8; 6], Said)> {

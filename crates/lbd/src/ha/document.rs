@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use lb_ha::{
-    document::{DOCUMENT_VERSION, Document, Floating, Serial, Transport, Udp},
+    document::{DOCUMENT_VERSION, Document, Floating, Transport, Udp, frame_ms},
     settings::{Path as BeatPath, Settings},
 };
 use lb_model::{Config, Heartbeat, HeartbeatPath, NodeId, Problem};
@@ -54,26 +54,12 @@ fn settings(config: &Config, me: NodeId, heartbeat: &Heartbeat, transports: &[Tr
         name: name(config, me, path, &heartbeat.paths),
         min_interval_ms: match transport {
             // A beat that takes longer on the line than the time between two of them goes out less often.
-            Transport::Serial(serial) => Some(serial.frame_ms(many)).filter(|ms| *ms > heartbeat.keepalive_ms),
+            Transport::Serial(serial) => Some(frame_ms(serial.baud, many)).filter(|ms| *ms > heartbeat.keepalive_ms),
             Transport::Udp(_) => None,
         }
         .unwrap_or_default(),
     });
-    Settings {
-        keepalive_ms: heartbeat.keepalive_ms,
-        warntime_ms: heartbeat.warntime_ms,
-        deadtime_ms: heartbeat.deadtime_ms,
-        initdead_ms: heartbeat.initdead_ms,
-        lease_ms: heartbeat.lease_ms,
-        auto_failback: heartbeat.auto_failback,
-        failback_delay_ms: heartbeat.failback_delay_ms,
-        preferred: heartbeat.preferred,
-        ping_nodes: heartbeat.ping_nodes.clone(),
-        failover_on_network_failure: heartbeat.failover_on_network_failure,
-        witness: heartbeat.witness,
-        announce_every_ms: heartbeat.announce_every_ms,
-        paths: paths.collect(),
-    }
+    Settings { paths: paths.collect(), ..Settings::from(heartbeat) }
 }
 
 /// `ttyS1`; `eth0`, or where two paths use one card, `eth0 to 10.0.0.22`.
@@ -99,7 +85,7 @@ fn name(config: &Config, me: NodeId, path: &HeartbeatPath, all: &[HeartbeatPath]
 
 fn transport(config: &Config, me: NodeId, path: &HeartbeatPath) -> Transport {
     match path {
-        HeartbeatPath::Serial(serial) => Transport::Serial(Serial { device: serial.device.clone(), baud: serial.baud }),
+        HeartbeatPath::Serial(serial) => Transport::Serial(serial.clone()),
         HeartbeatPath::Udp(udp) => {
             let link_local = matches!(udp.of(me), IpAddr::V6(address) if address.is_unicast_link_local());
             let card = config.interface_to(udp.of(me)).map(|(interface, _)| interface.name.clone());
