@@ -185,6 +185,8 @@ impl Pair {
         (0..2).for_each(|node| self.start(node));
         self.until_settled();
         self.until("the client reaches it", |pair| pair.client.reaches());
+        // The log is written by a thread of no priority: its line may come after the fact.
+        self.until("the log says who serves", |pair| pair.all_moves() > 0);
         self.moved = self.all_moves();
     }
 
