@@ -304,29 +304,28 @@ impl Pair {
         self.cable.plug(plugged);
     }
 
-    /// While `act` runs, the kernel's network lock is fought for on both nodes, and every processor is busy.
-    pub fn under_load(&mut self, act: impl FnOnce(&mut Pair)) {
+    /// While `act` runs, every processor is busy, and with `fight` the kernel's network lock is fought for on both nodes.
+    /// The idlers are as polite as can be: to real-time threads it is the same, and the machine stays usable for an hour.
+    pub fn under_load(&mut self, fight: bool, act: impl FnOnce(&mut Pair)) {
+        let idler = || Command::new("nice").args(["-n", "19", "sh", "-c", "while :; do :; done"]).spawn();
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        let mut idlers: Vec<_> = (0..2 * cores).map(|_| idler().expect("started")).collect();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut busy = Vec::new();
-        for _ in 0..2 * thread::available_parallelism().map_or(2, usize::from) {
-            let stop = stop.clone();
-            busy.push(thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::hint::spin_loop()
-                }
-            }));
-        }
-        for node in 0..2 {
+        let fighters = (0..if fight { 2 } else { 0 }).map(|node| {
             let (stop, lan) = (stop.clone(), self.lan.clone());
-            busy.push(thread::spawn(move || {
+            thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     lan.churn(node)
                 }
-            }));
-        }
+            })
+        });
+        let fighters: Vec<_> = fighters.collect();
         act(self);
         stop.store(true, Ordering::Relaxed);
-        busy.into_iter().for_each(|thread| thread.join().expect("ended"));
+        fighters.into_iter().for_each(|thread| thread.join().expect("ended"));
+        for idler in &mut idlers {
+            idler.kill().and_then(|()| idler.wait()).expect("ended");
+        }
     }
 
     /// The policy and priority of a daemon's threads, as the kernel has them.
