@@ -9,11 +9,9 @@
 //!   then our own `fdatasync` of sled's file (sled's flush alone reaches only the disk's cache).
 //! - A store that does not open, or opens older than its copy, is moved aside (never deleted) and
 //!   rebuilt from the newest valid copy; [`Opened::Recovered`] carries the alarm.
-//!   The copy is written a quarter of a second after the acknowledgement, so when the store's file is *damaged* within
-//!   that time the recovered revision is the one before. A kill does not damage it. A
-//!   power cut of a disk that had written a random part of its cache did once in some hundreds (`docs/testing.md`): then
-//!   the copy is what remains. What a copy does not hold is lost with the file: older history
-//!   than the copies kept (3) and the candidate.
+//!   Neither a kill nor a power cut damages it: each write is on the disk before the next begins ([`engine`]). Should
+//!   the disk itself damage it, what a copy does not hold is lost with the file: the last quarter of a second, older
+//!   history than the copies kept (3) and the candidate.
 //! - A failed write stops all further writes ([`CommitError::Failed`]) until [`Store::reopen`];
 //!   running revision and candidate are still served, from memory.
 //!
