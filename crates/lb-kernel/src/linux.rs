@@ -33,7 +33,7 @@ use net::Net;
 pub use net::{ADDRESS_OWNER, HEARTBEAT_ADDRESS_OWNER, ROUTE_OWNER};
 use services::Services;
 use std::{collections::BTreeMap, sync::Arc};
-pub use transfer::{End, OtherTable, Pace, Progress, Report, Transfer, send_table, table_digest, table_held};
+pub use transfer::{End, First, OtherTable, Pace, Progress, Report, Transfer, send_table, table_digest, table_held};
 
 /// Linux, as root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN for the host name).
 pub struct Linux {

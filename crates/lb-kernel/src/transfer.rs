@@ -12,6 +12,8 @@
 //!                           <-------------------  Held: fingerprints of its entries in those buckets
 //!   what it lacks           ===================>  again from the key on, until nothing that was sent lacks: it is hot
 //! ```
+//! A unit that has handed over sends the other one, which serves now, what it lacks ([`First::Lacking`]): it asks first.
+//!
 //! Only the double lines are the kernel's messages: they may be lost, and carry no proof of who sent them. The others
 //! are the pair's own channel's business ([`OtherTable`]), which is authenticated. Entries that end meanwhile keep
 //! nobody from being hot, nor do those that begin: the kernel's master daemon sends these too. What changes while the
@@ -23,7 +25,9 @@
 mod digest;
 mod rules;
 
-pub use crate::linux::{End, OtherTable, Pace, Progress, Report, Transfer, send_table, table_digest, table_held};
+pub use crate::linux::{
+    End, First, OtherTable, Pace, Progress, Report, Transfer, send_table, table_digest, table_held,
+};
 pub use digest::{Digest, DigestKey, Held};
 
 pub(crate) use digest::{Buckets, fingerprint};

@@ -173,13 +173,15 @@ impl fmt::Display for Action {
             Action::DelAddress(address) => write!(f, "address: remove {address}"),
             Action::ReplaceRoute(route) => write!(f, "route: set {route}"),
             Action::DelRoute(route) => write!(f, "route: remove {route}"),
-            Action::SetRuleset(ruleset) => match (ruleset.marks.len(), ruleset.masquerade.is_some()) {
-                (0, false) => f.write_str("firewall: remove our rules"),
-                (marks, masquerade) => {
-                    let masquerade = if masquerade { "on" } else { "off" };
-                    write!(f, "firewall: set {marks} mark rules, MASQUERADE {masquerade}")
+            Action::SetRuleset(ruleset) if ruleset.is_empty() => f.write_str("firewall: remove our rules"),
+            Action::SetRuleset(ruleset) => {
+                let masquerade = if ruleset.masquerade.is_some() { "on" } else { "off" };
+                write!(f, "firewall: set {} mark rules, MASQUERADE {masquerade}", ruleset.marks.len())?;
+                match ruleset.held_back {
+                    Some(_) => f.write_str(", resets held back"),
+                    None => Ok(()),
                 }
-            },
+            }
             Action::SetTimeouts(t) => {
                 write!(f, "ipvs: set time-outs tcp {} s, tcp fin {} s, udp {} s", t.tcp, t.tcp_fin, t.udp)
             }

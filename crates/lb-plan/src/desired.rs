@@ -1,13 +1,13 @@
 //! What the kernel should have, from the configuration and the health of its real servers.
 
 use crate::{
-    Address, Desired, Dest, DestKey, Forward, MarkRule, Masquerade, Observed, Route, Ruleset, Service, ServiceKey,
-    SyncDaemon, SyncPair,
+    Address, Desired, Dest, DestKey, Forward, HeldBack, MarkRule, Masquerade, Observed, Route, Ruleset, Service,
+    ServiceKey, SyncDaemon, SyncPair,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lb_model::{
     CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, HeartbeatPath, Label, NodeId,
-    RealServer, RequestedState, Service as VirtualService, Tunnel, VirtualServer,
+    Ports, Protocol, RealServer, RequestedState, Service as VirtualService, Tunnel, VirtualServer,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -118,6 +118,39 @@ impl Desired {
         self.sysctls.extend(sysctls.map(|(name, value)| (name.to_owned(), value.to_owned())));
         self
     }
+
+    /// The same for a unit of a pair that does not serve, or has begun to a moment ago: the other unit's youngest
+    /// connections are not known here yet, and must not be ended by an answer of somebody who does not know them. The
+    /// packets are lost, and come again. Who serves alone answers at once.
+    pub fn holding_back(mut self, config: &Config) -> Desired {
+        let floating: BTreeSet<IpAddr> = self.floating.iter().map(|address| address.net.addr()).collect();
+        if !floating.is_empty() {
+            self.ruleset.held_back = Some(HeldBack { floating, answers: answers(config) });
+        }
+        self
+    }
+}
+
+/// Where real servers answer through this unit, by TCP: without IPVS under their own addresses, which a client refuses.
+fn answers(config: &Config) -> BTreeMap<Ports, BTreeSet<IpAddr>> {
+    let mut answers: BTreeMap<Ports, BTreeSet<IpAddr>> = BTreeMap::new();
+    for vs in &config.virtual_servers {
+        let own = match &vs.service {
+            VirtualService::Address { protocol: Protocol::Tcp, ports, .. } => Some(ports),
+            VirtualService::Address { .. } => continue,
+            VirtualService::FirewallMark { .. } => None,
+        };
+        let servers = vs.real_servers.iter().map(|rs| (rs.address, rs.port, rs.forwarding));
+        let fallback = vs.fallback.as_ref().filter(|fallback| !fallback.address.is_loopback());
+        let fallback = fallback.map(|fallback| (fallback.address, fallback.port, fallback.forwarding));
+        for (address, port, forwarding) in servers.chain(fallback) {
+            let ports = port.map(Ports::from).or_else(|| own.cloned());
+            if let (ForwardingMethod::Nat, Some(ports)) = (forwarding, ports) {
+                answers.entry(ports).or_default().insert(address);
+            }
+        }
+    }
+    answers
 }
 
 fn host(address: IpAddr) -> IpNet {
@@ -203,7 +236,7 @@ fn ruleset(config: &Config) -> Ruleset {
         }
         _ => None,
     });
-    Ruleset { marks: marks.collect(), masquerade: masquerade(config) }
+    Ruleset { marks: marks.collect(), masquerade: masquerade(config), held_back: None }
 }
 
 fn masquerade(config: &Config) -> Option<Masquerade> {

@@ -2,13 +2,19 @@
 
 use ipnet::IpNet;
 use lb_model::{IfName, Ports, Protocol};
-use std::{fmt, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
 
-/// The table `inet steelyard`: marks for virtual servers with several ports, and MASQUERADE.
+/// The table `inet steelyard`: marks for virtual servers with several ports, MASQUERADE, and what a unit of a pair holds
+/// back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ruleset {
     pub marks: Vec<MarkRule>,
     pub masquerade: Option<Masquerade>,
+    pub held_back: Option<HeldBack>,
 }
 
 /// Packets to these ports get the mark by which IPVS knows the virtual server.
@@ -27,11 +33,20 @@ pub struct Masquerade {
     pub out: IfName,
 }
 
+/// What would end a TCP connection that this unit does not know yet: see `Desired::holding_back`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeldBack {
+    /// No reset leaves under these addresses.
+    pub floating: BTreeSet<IpAddr>,
+    /// Nothing is passed on from these real servers and ports under their own addresses.
+    pub answers: BTreeMap<Ports, BTreeSet<IpAddr>>,
+}
+
 impl Ruleset {
     pub const TABLE: &'static str = "steelyard";
 
     pub fn is_empty(&self) -> bool {
-        self.marks.is_empty() && self.masquerade.is_none()
+        self.marks.is_empty() && self.masquerade.is_none() && self.held_back.is_none()
     }
 
     /// One transaction that puts this ruleset in the place of the former one: `nft -f -` applies all or nothing.
@@ -49,6 +64,44 @@ fn family(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "ip" } else { "ip6" }
 }
 
+/// `ip saddr { … }` for the addresses of each family there are some of.
+fn sources(addresses: &BTreeSet<IpAddr>) -> impl Iterator<Item = String> {
+    let of = |word: &'static str| {
+        let of_family = addresses.iter().filter(|a| family(**a) == word).map(IpAddr::to_string);
+        let list: Vec<String> = of_family.collect();
+        (!list.is_empty()).then(|| format!("{word} saddr {{ {} }}", list.join(", ")))
+    };
+    ["ip", "ip6"].into_iter().filter_map(of)
+}
+
+fn port_list(ports: &Ports) -> String {
+    ports.to_string().replace(',', ", ")
+}
+
+impl HeldBack {
+    fn chains(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  chain resets {{\n    type filter hook output priority filter; policy accept;")?;
+        for from in sources(&self.floating) {
+            writeln!(f, "    {from} tcp flags & rst == rst drop")?;
+        }
+        writeln!(f, "  }}")?;
+        if self.answers.is_empty() {
+            return Ok(());
+        }
+        // After IPVS has put the VIP into the answers that it knows (priority 100, `ip_vs_core.c`).
+        writeln!(f, "  chain answers {{\n    type filter hook forward priority 110; policy accept;")?;
+        for (ports, servers) in &self.answers {
+            for from in sources(servers) {
+                match ports.is_any() {
+                    true => writeln!(f, "    {from} meta l4proto tcp drop")?,
+                    false => writeln!(f, "    {from} tcp sport {{ {} }} drop", port_list(ports))?,
+                }
+            }
+        }
+        writeln!(f, "  }}")
+    }
+}
+
 /// The table as `nft` reads it. Every word in it comes from a parsed type, none from a person's text.
 impl fmt::Display for Ruleset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +114,7 @@ impl fmt::Display for Ruleset {
                 write!(f, "    {} daddr {address} ", family(*address))?;
                 match ports.is_any() {
                     true => write!(f, "meta l4proto {protocol}")?,
-                    false => write!(f, "{protocol} dport {{ {} }}", ports.to_string().replace(',', ", "))?,
+                    false => write!(f, "{protocol} dport {{ {} }}", port_list(ports))?,
                 }
                 writeln!(f, " meta mark set {mark:#x}")?;
             }
@@ -73,6 +126,9 @@ impl fmt::Display for Ruleset {
                 writeln!(f, "    {} saddr {net} oifname \"{out}\" masquerade", family(net.addr()))?;
             }
             writeln!(f, "  }}")?;
+        }
+        if let Some(held_back) = &self.held_back {
+            held_back.chains(f)?;
         }
         writeln!(f, "}}")
     }

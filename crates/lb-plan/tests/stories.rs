@@ -1,5 +1,6 @@
 //! Stories: in `tests/cases/<story>/`, `before.json` (optional) and `after.json` are configurations, `down.txt`
-//! (optional) lists real servers that failed, `plan.txt` is what leads from the one to the other, then the firewall
+//! (optional) lists real servers that failed, `stands-by` (optional, empty) says that the unit does not serve after it,
+//! `plan.txt` is what leads from the one to the other, then the firewall
 //! rules. `UPDATE_GOLDEN=1` (set by `cargo xtask bless`) rewrites `plan.txt`.
 
 use lb_model::{Config, Timeouts, problems};
@@ -46,7 +47,8 @@ fn story(dir: &Path) -> String {
         }
     }
     let after = read(&dir.join("after.json")).expect("after.json");
-    let wanted = desired(&after, &health(&after, &down));
+    let serves = desired(&after, &health(&after, &down));
+    let wanted = if dir.join("stands-by").exists() { serves.holding_back(&after) } else { serves };
     let plan = plan(&wanted, &kernel);
     if wanted.ruleset.is_empty() { plan.to_string() } else { format!("{plan}\n{}", wanted.ruleset) }
 }

@@ -153,6 +153,7 @@ pub struct Engine<K> {
     /// Reconciles in a row that left something pending.
     failures: u32,
     pair: pair::Facts,
+    holds_back: pair::HoldsBack,
     /// `None`: nobody reads one.
     ha_file: Option<HaFile>,
     ha_alarm: Option<String>,
@@ -200,6 +201,7 @@ impl<K: Kernel> Engine<K> {
             next_reconcile: now.since_start,
             failures: 0,
             pair: pair.facts,
+            holds_back: pair::HoldsBack::No,
             ha_file: pair.file,
             ha_alarm: None,
             changed: pair.changed,
@@ -211,6 +213,7 @@ impl<K: Kernel> Engine<K> {
         engine.resume_confirm(now);
         engine.observe();
         engine.adopt_health();
+        engine.adopt_role();
         engine.configure_checks(now);
         engine.reconcile(now);
         tracing::info!("running {}", engine.revision);
@@ -240,7 +243,7 @@ impl<K: Kernel> Engine<K> {
                         let _ = answer.send(self.snapshot(clock.now()));
                     }
                     // Whoever asked may be gone.
-                    Event::Pair(facts) => self.pair_facts(facts),
+                    Event::Pair(facts) => self.pair_facts(facts, clock.now()),
                     Event::Told(answer) => drop(answer.send(self.told())),
                     Event::Newest(answer) => drop(answer.send(self.newest())),
                     Event::Pushed { pushed, answer } => drop(answer.send(self.take_push(*pushed, clock.now()))),
@@ -258,6 +261,7 @@ impl<K: Kernel> Engine<K> {
     /// What time alone brings about.
     fn tick(&mut self, now: Now) {
         self.revert_if_unconfirmed(now);
+        self.serves_alone(now);
         if now.since_start >= self.next_reconcile {
             self.reconcile(now);
         } else if self.dirty {
@@ -270,7 +274,8 @@ impl<K: Kernel> Engine<K> {
 
     fn deadline(&self) -> Duration {
         let probes = self.checker.deadline();
-        [Some(self.next_reconcile), probes, self.revert_at].into_iter().flatten().min().unwrap_or(self.next_reconcile)
+        let times = [Some(self.next_reconcile), probes, self.revert_at, self.holds_until()];
+        times.into_iter().flatten().min().unwrap_or(self.next_reconcile)
     }
 
     fn command(&mut self, command: Command, now: Now) -> Result<Reply, ApiError> {

@@ -54,11 +54,13 @@ impl EngineShelf {
         let _ = self.events.send(Event::Pair(facts.clone()));
     }
 
-    /// Tells the engine for ever who edits, and what is wrong with the pair.
+    /// Tells the engine for ever who serves, who edits, and what is wrong with the pair.
     pub async fn keep_told(self: Arc<Self>, peer: Handle) {
         let mut status = peer.watch();
         let mut hot = self.hot.clone();
+        let mut heartbeat = self.heartbeat.clone();
         loop {
+            let serves = serves(heartbeat.borrow_and_update().as_ref());
             let cold = hot.borrow_and_update().alarm.clone();
             let (editor, alarms) = {
                 let status = status.borrow_and_update();
@@ -66,18 +68,25 @@ impl EngineShelf {
                 (editor(&status, peer.peer_edits()), alarms.collect())
             };
             self.tell(|facts| {
+                facts.serves = serves;
                 facts.editor = editor;
                 facts.alarms = alarms;
             });
             let changed = tokio::select! {
                 changed = status.changed() => changed,
                 changed = hot.changed() => changed,
+                changed = heartbeat.wait_for(|report| self::serves(report.as_ref()) != serves) => changed.map(drop),
             };
             if changed.is_err() {
                 return;
             }
         }
     }
+}
+
+/// None: nobody says so.
+fn serves(report: Option<&Report>) -> Option<bool> {
+    report.map(|report| report.status.state == State::Active)
 }
 
 fn editor(status: &Status, peer_edits: bool) -> Option<pair::Editor> {
@@ -109,7 +118,7 @@ pub fn peer_view(status: &Status) -> Option<PeerView> {
 }
 
 fn active(report: Option<&Report>) -> bool {
-    report.is_some_and(|report| report.status.state == State::Active)
+    serves(report).unwrap_or_default()
 }
 
 /// Whether this unit serves, as its heartbeat says.

@@ -106,17 +106,38 @@ impl Lab {
         self.shell.ok(&format!("({run}) >/run/lab/{name}.log 2>&1 </dev/null &")).map(drop)
     }
 
+    /// Whether it has ended, well or not.
+    pub fn has_ended(&mut self, name: &str) -> Result<bool> {
+        let text = self.shell.ok(&format!("cat /run/lab/{name}.log"))?;
+        Ok(text.lines().any(|line| line.starts_with("end ")))
+    }
+
     /// What it said, when it has ended well.
     pub fn ended(&mut self, name: &str, limit: Duration) -> Result<String> {
-        let text = wait_until(&format!("{name} to end"), limit, || {
-            let text = self.shell.ok(&format!("cat /run/lab/{name}.log"))?;
-            Ok(text.lines().any(|line| line.starts_with("end ")).then_some(text))
-        })?;
+        wait_until(&format!("{name} to end"), limit, || Ok(self.has_ended(name)?.then_some(())))?;
+        let text = self.shell.ok(&format!("cat /run/lab/{name}.log"))?;
         // The shell may say that a job is done, in whatever comes next.
         match text.split_once("end 0") {
             Some((said, _)) => Ok(said.trim().to_owned()),
             None => bail!("{name} failed: {text}"),
         }
+    }
+
+    /// A pair's units reach everybody but each other, as behind two switches whose link is cut: or again each other too.
+    pub fn apart(&mut self, apart: bool) -> Result<()> {
+        let word = u8::from(apart);
+        let cards = (0..4).map(|card| format!("echo {word} >/sys/class/net/eth{card}/brport/isolated"));
+        self.shell.ok(&cards.collect::<Vec<_>>().join(" && ")).map(drop)
+    }
+
+    /// A unit (1 or 2) of a pair reaches nobody over its networks, though its cards have their carrier: or everybody again.
+    pub fn alone(&mut self, unit: u8, alone: bool) -> Result<()> {
+        let first = 2 * (unit - 1);
+        let wires = [(first, "ext"), (first + 1, "int")].map(|(card, bridge)| match alone {
+            true => format!("/sbin/ip link set eth{card} nomaster"),
+            false => format!("/sbin/ip link set eth{card} master {bridge}"),
+        });
+        self.shell.ok(&wires.join(" && ")).map(drop)
     }
 
     /// Stops the HTTP server of a real server, as a crash would.

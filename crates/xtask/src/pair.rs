@@ -134,7 +134,7 @@ impl Unit {
     }
 
     /// The addresses among `of` that its kernel has.
-    fn holds(&mut self, of: &[&str]) -> Result<Vec<String>> {
+    pub fn holds(&mut self, of: &[&str]) -> Result<Vec<String>> {
         let all = self.ok("ip -o addr show")?;
         Ok(of.iter().filter(|address| all.contains(&format!(" {address}/"))).map(ToString::to_string).collect())
     }

@@ -65,6 +65,15 @@ pub struct Transfer {
     /// Random, new for every transfer.
     pub key: DigestKey,
     pub pace: Pace,
+    pub first: First,
+}
+
+/// What goes in the first round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    Everything,
+    /// What the other unit lacks. It serves already: of what it has, it knows more than this one.
+    Lacking,
 }
 
 /// What a transfer came to.
@@ -93,7 +102,7 @@ pub enum End {
     BrokenOff,
 }
 
-/// Sends the whole table, and then what the other unit lacks, until it is hot. Says after every burst how far it is;
+/// Sends the whole table, or what is to go first, and then what the other unit lacks, until it is hot. Says after every burst how far it is;
 /// `Break` ends it. Blocks, for seconds at a million entries: call from a thread of your own, in the table's namespace.
 pub fn send_table<O: OtherTable + ?Sized>(
     transfer: &Transfer,
@@ -101,7 +110,13 @@ pub fn send_table<O: OtherTable + ?Sized>(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, O::Error> {
     let mut sending = Sending::new(transfer);
-    let mut going = sending.round(&mut |_| true, progress)?;
+    let mut going = match transfer.first {
+        First::Everything => sending.round(&mut |_| true, progress)?,
+        First::Lacking => {
+            let held = other.held(transfer.key, &Buckets::all())?;
+            sending.round(&mut |fingerprint| !held.contains(fingerprint), progress)?
+        }
+    };
     for _ in 0..ROUNDS {
         if going.is_break() {
             return Ok(sending.report(End::BrokenOff));

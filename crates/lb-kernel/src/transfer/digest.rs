@@ -173,6 +173,11 @@ impl Buckets {
         Buckets(set)
     }
 
+    /// The numbers of all there are.
+    pub(crate) fn all() -> Vec<u16> {
+        (0u16..).take(BUCKETS).collect()
+    }
+
     pub(crate) fn contains(&self, fingerprint: u64) -> bool {
         self.0[usize::from(bucket(fingerprint))]
     }

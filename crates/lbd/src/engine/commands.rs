@@ -7,7 +7,7 @@ use lb_api::{
 use lb_kernel::Kernel;
 use lb_model::{Config, Problem, RequestedState, changes, factory, migrate, problems};
 use lb_pair::SharedVersion;
-use lb_plan::{Drift, desired, plan};
+use lb_plan::{Drift, plan};
 use lb_store::{CommitError, Confirm, NewCandidate, NewRevision, Store};
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ impl<K: Kernel> Engine<K> {
             Some(config) => prepared(config)?,
             None => self.judged()?.applicable()?,
         };
-        let wanted = desired(&config, &self.health);
+        let wanted = self.wanted(&config);
         let mut observed =
             self.kernel.observe(&wanted).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
         if let Some(known) = &self.observed {

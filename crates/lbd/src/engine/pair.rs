@@ -12,18 +12,37 @@ use lb_api::{ApiError, Applied, ErrorCode};
 use lb_kernel::Kernel;
 use lb_model::{Config, NodeId, Problem, Shared, factory};
 use lb_pair::{Id, SharedVersion, lineage::MOST_TOLD};
-use lb_plan::{Action, Desired, Drift, MarkRule, SyncDaemon};
+use lb_plan::{Action, Desired, Drift, MarkRule, SyncDaemon, desired};
 use lb_store::RevisionMeta;
+use std::time::Duration;
+
+/// How long a unit that begins to serve answers nobody that it does not know. The other unit's kernel keeps a
+/// connection to itself for two seconds, looks once a second whether it has done so (`IPVS_SYNC_FLUSH_TIME`,
+/// `IPVS_SYNC_CHECK_PERIOD`), and sends it then.
+pub const HELD_BACK: Duration = Duration::from_secs(4);
 
 /// What the engine is told of the pair.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Which of a pair this unit is, by `peer.json`.
     pub unit: Option<NodeId>,
+    /// Whether it serves, as its heartbeat says; none while that says nothing.
+    pub serves: Option<bool>,
     /// The peer serves and can be reached: there is where one edits.
     pub editor: Option<Editor>,
     /// For people, while something is wrong with the pair.
     pub alarms: Vec<String>,
+}
+
+/// Whether this unit of a pair holds back what would end connections that it does not know yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HoldsBack {
+    /// It serves.
+    No,
+    /// It does not, or nobody has said so.
+    Always,
+    /// It has begun to serve.
+    Until(Duration),
 }
 
 /// The sync daemons that this unit is to have.
@@ -88,12 +107,52 @@ pub enum NotTaken {
 }
 
 impl<K: Kernel> Engine<K> {
-    pub(super) fn pair_facts(&mut self, facts: Facts) {
+    pub(super) fn pair_facts(&mut self, facts: Facts, now: Now) {
         if facts != self.pair {
             self.pair = facts;
             self.touch();
         }
+        let before = self.holds_back;
+        self.holds_back = match (self.pair.serves, before) {
+            (None, _) | (Some(true), HoldsBack::No | HoldsBack::Until(_)) => before,
+            (Some(true), HoldsBack::Always) => HoldsBack::Until(now.since_start + HELD_BACK),
+            (Some(false), _) => HoldsBack::Always,
+        };
+        self.dirty |= self.running.pair().is_some() && self.holds_back != before;
         self.write_ha();
+    }
+
+    /// What the kernel should have for this configuration, as things are.
+    pub(super) fn wanted(&self, config: &Config) -> Desired {
+        let wanted = desired(config, &self.health);
+        match self.holds_back {
+            HoldsBack::No => wanted,
+            // On a single unit nothing floats.
+            HoldsBack::Always | HoldsBack::Until(_) => wanted.holding_back(config),
+        }
+    }
+
+    /// A restarted lbd knows whether its unit serves by the rules that are there.
+    pub(super) fn adopt_role(&mut self) {
+        let wanted = self.wanted(&self.running).ruleset;
+        if self.observed.as_ref().is_some_and(|observed| observed.ruleset.as_ref() != Some(&wanted)) {
+            self.holds_back = HoldsBack::Always;
+        }
+    }
+
+    /// It has served for long enough.
+    pub(super) fn serves_alone(&mut self, now: Now) {
+        if self.holds_until().is_some_and(|until| now.since_start >= until) {
+            self.holds_back = HoldsBack::No;
+            self.dirty = true;
+        }
+    }
+
+    pub(super) fn holds_until(&self) -> Option<Duration> {
+        match self.holds_back {
+            HoldsBack::No | HoldsBack::Always => None,
+            HoldsBack::Until(until) => Some(until),
+        }
     }
 
     /// Names of the shared versions since the pair was made.

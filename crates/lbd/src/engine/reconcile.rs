@@ -3,7 +3,7 @@
 use super::{Engine, Now};
 use lb_api::{Pending, ReconcileView};
 use lb_kernel::Kernel;
-use lb_plan::{Action, Desired, Drift, desired, plan};
+use lb_plan::{Action, Desired, Drift, plan};
 use std::time::{Duration, Instant};
 
 /// So many actions of one plan are logged and answered line by line: nobody reads more, and 15,000 take their time.
@@ -15,7 +15,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 impl<K: Kernel> Engine<K> {
     /// Reads the kernel. On failure the old observation is dropped, so that nothing is planned from it.
     pub(super) fn observe(&mut self) {
-        let wanted = desired(&self.running, &self.health);
+        let wanted = self.wanted(&self.running);
         match self.kernel.observe(&wanted) {
             Ok(mut observed) => {
                 // What the running configuration has is ours, whoever programmed it first.
@@ -55,8 +55,8 @@ impl<K: Kernel> Engine<K> {
         if self.observed.is_none() {
             self.tell_sync(None, &[], &[]);
         }
+        let wanted: Desired = self.wanted(&self.running);
         if let Some(observed) = &mut self.observed {
-            let wanted: Desired = desired(&self.running, &self.health);
             let plan = plan(&wanted, observed);
             let results = self.kernel.execute(&plan.actions);
             let before = std::mem::take(&mut self.pending);

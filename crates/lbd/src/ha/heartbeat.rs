@@ -16,8 +16,9 @@ use tokio::{
 /// A status answers at once; a command when the other unit has done its part, or has not in time.
 const STATUS: Duration = Duration::from_secs(1);
 const COMMAND: Duration = Duration::from_secs(30);
-/// The status is looked at this often.
-const EVERY: Duration = Duration::from_millis(500);
+/// The status is looked at this often: so long a unit that has handed over may not know it, and keeps its youngest
+/// connections to itself.
+const EVERY: Duration = Duration::from_millis(200);
 
 /// heartbeat's status socket.
 #[derive(Debug, Clone)]

@@ -8,7 +8,8 @@
 //!       |              in a minute|   v                                  v
 //!       |                         Failed (an alarm)                   Sending, and hot meanwhile
 //!       +-- from every state: this unit does not serve, both do, the other's or this unit's sync daemons were
-//!           restarted; or the other one is away, behind or not converged for more than FORGIVEN
+//!       |   restarted; or the other one is away, behind or not converged for more than FORGIVEN
+//!       +-- Parting: it has served until now, and the other one is there: what that one lacks, for PARTING at most
 //! ```
 //! Which daemons: by a number that is another one whenever connections may have been missed. What the serving unit says
 //! names the other's number, so that no word of before can be taken for one of now.
@@ -22,6 +23,9 @@ pub const FORGIVEN: Duration = Duration::from_secs(10);
 pub const AGAIN: Duration = Duration::from_secs(60);
 /// After one that was cut short by the connection's end.
 pub const SOON: Duration = Duration::from_secs(2);
+
+/// After a hand-over: what has not gone to the other unit by then, its kernel has sent, or the clients have given up.
+pub const PARTING: Duration = Duration::from_secs(5);
 
 /// All that decides, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +53,8 @@ pub struct Peer {
 pub enum Order {
     /// Send the table. [`Keeper::ended`] says what came of it.
     Send,
+    /// Send what the other unit lacks, now that it serves. [`Keeper::ended`] likewise.
+    Part,
     /// The transfer under way means nothing any more.
     Break,
 }
@@ -84,6 +90,8 @@ pub enum Standing {
 pub struct Keeper {
     sight: Sight,
     serving: Serving,
+    /// Until when it makes sense to send what the other unit lacks: this one has handed over.
+    parts: Option<Duration>,
     /// Since when there is nobody to send to.
     lost: Option<Duration>,
     /// Why the last transfer failed, until one does not.
@@ -110,6 +118,11 @@ enum Serving {
         to: Ends,
         again: Duration,
     },
+    /// It does not serve any more.
+    Parting {
+        until: Duration,
+        void: bool,
+    },
 }
 
 /// Between which daemons.
@@ -122,13 +135,23 @@ struct Ends {
 impl Keeper {
     /// Looks at how things are, also when [`Keeper::deadline`] has come.
     pub fn see(&mut self, sight: Sight, now: Duration) -> Option<Order> {
-        self.sight = sight;
+        let served = std::mem::replace(&mut self.sight, sight).serves;
         self.join(now);
-        self.serve(now)
+        if sight.serves {
+            self.parts = None;
+            return self.serve(now);
+        }
+        if served {
+            self.parts = Some(now + PARTING);
+        }
+        self.part(now)
     }
 
     /// The transfer has ended.
     pub fn ended(&mut self, outcome: Outcome, now: Duration) {
+        if matches!(self.serving, Serving::Parting { .. }) {
+            self.serving = Serving::Nobody;
+        }
         let Serving::Sending { to, hot, void } = self.serving else { return };
         if void {
             self.serving = Serving::Nobody;
@@ -160,29 +183,38 @@ impl Keeper {
         matches!(self.serving, Serving::Sending { void: false, .. })
     }
 
+    /// It sends what is left, having handed over. Nothing that comes of it is anybody's concern.
+    pub fn parts(&self) -> bool {
+        matches!(self.serving, Serving::Parting { .. })
+    }
+
     /// When to look again though nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
         let again = match &self.serving {
             Serving::Failed { again, .. } => Some(*again),
-            Serving::Nobody | Serving::Sending { .. } | Serving::Hot(_) => None,
+            Serving::Parting { until, void: false } => Some(*until),
+            Serving::Nobody | Serving::Sending { .. } | Serving::Hot(_) | Serving::Parting { void: true, .. } => None,
         };
         // Once it has passed, nothing more comes of it.
-        let lost = self.lost.filter(|_| !matches!(self.serving, Serving::Nobody | Serving::Sending { void: true, .. }));
+        let idle =
+            matches!(self.serving, Serving::Nobody | Serving::Sending { void: true, .. } | Serving::Parting { .. });
+        let lost = self.lost.filter(|_| !idle);
         let unsaid = self.unsaid.filter(|_| self.granted.is_some());
         let forgiven = [lost, unsaid].into_iter().flatten().map(|since| since + FORGIVEN);
         forgiven.chain(again).min()
     }
 
-    /// This unit can be sent connections.
+    /// This unit can be sent connections: first it sends its last ones.
     pub fn ready(&self) -> Option<u64> {
-        self.sight.daemons.filter(|_| !self.sight.serves && self.sight.converged)
+        let parts = matches!(self.serving, Serving::Parting { void: false, .. });
+        self.sight.daemons.filter(|_| !self.sight.serves && self.sight.converged && !parts)
     }
 
     /// The other unit has all of this one's connections, if it is ready by this number.
     pub fn tells(&self) -> Option<u64> {
         match &self.serving {
             Serving::Hot(to) | Serving::Sending { to, hot: true, void: false } => Some(to.theirs),
-            Serving::Nobody | Serving::Sending { .. } | Serving::Failed { .. } => None,
+            Serving::Nobody | Serving::Sending { .. } | Serving::Failed { .. } | Serving::Parting { .. } => None,
         }
     }
 
@@ -209,7 +241,7 @@ impl Keeper {
             (Serving::Hot(_), _) => Standing::Sent,
             (Serving::Sending { void: false, .. }, _) => Standing::Sending,
             (_, Some(why)) => Standing::Failed(why.clone()),
-            (Serving::Nobody | Serving::Sending { .. } | Serving::Failed { .. }, None) => Standing::Waits,
+            (_, None) => Standing::Waits,
         }
     }
 
@@ -246,7 +278,11 @@ impl Keeper {
         let to = Ends { mine, theirs };
         match &mut self.serving {
             Serving::Nobody => {}
-            Serving::Sending { void: true, .. } => return None,
+            Serving::Sending { void: true, .. } | Serving::Parting { void: true, .. } => return None,
+            Serving::Parting { void, .. } => {
+                *void = true;
+                return Some(Order::Break);
+            }
             Serving::Sending { to: other, .. } if *other == to => return None,
             Serving::Sending { hot, void, .. } => {
                 (*hot, *void) = (false, true);
@@ -260,9 +296,28 @@ impl Keeper {
         Some(Order::Send)
     }
 
+    /// Of the unit that has handed over, or never served.
+    fn part(&mut self, now: Duration) -> Option<Order> {
+        self.complaint = None;
+        let Sight { daemons, peer, .. } = self.sight;
+        let in_time = |until: &Duration| now < *until && daemons.is_some();
+        match &self.serving {
+            Serving::Sending { void: true, .. } | Serving::Parting { void: true, .. } => None,
+            Serving::Parting { until, .. } if in_time(until) => None,
+            Serving::Sending { .. } | Serving::Parting { .. } => self.forget(),
+            Serving::Nobody | Serving::Hot(_) | Serving::Failed { .. } => {
+                self.serving = Serving::Nobody;
+                let until = self.parts.filter(in_time).filter(|_| peer.is_some())?;
+                self.parts = None;
+                self.serving = Serving::Parting { until, void: false };
+                Some(Order::Part)
+            }
+        }
+    }
+
     fn ends(&self) -> Option<Ends> {
         match self.serving {
-            Serving::Nobody => None,
+            Serving::Nobody | Serving::Parting { .. } => None,
             Serving::Sending { to, .. } | Serving::Hot(to) | Serving::Failed { to, .. } => Some(to),
         }
     }
@@ -276,6 +331,7 @@ impl Keeper {
                 (*hot, *void) = (false, true);
                 first.then_some(Order::Break)
             }
+            Serving::Parting { void, .. } => (!std::mem::replace(void, true)).then_some(Order::Break),
             Serving::Nobody | Serving::Hot(_) | Serving::Failed { .. } => {
                 self.serving = Serving::Nobody;
                 None

@@ -21,7 +21,7 @@ pub use table::{ConnectionTable, KernelTable, NoTable};
 
 use crate::{engine::pair::Sync, peer};
 use keeper::{Keeper, Order, Outcome, Sight};
-use lb_kernel::transfer::{Digest, DigestKey, End, Held, OtherTable, Pace, Report, Transfer};
+use lb_kernel::transfer::{Digest, DigestKey, End, First, Held, OtherTable, Pace, Report, Transfer};
 use lb_pair::wire::{Buckets, Bytes, Table};
 use std::{
     ops::ControlFlow,
@@ -251,9 +251,10 @@ impl Task {
     fn obey(&mut self, order: Option<Order>) {
         let sync = self.parts.sync.borrow().clone();
         match (order, sync) {
-            (Some(Order::Send), Some(sync)) => self.send(sync),
+            (Some(Order::Send), Some(sync)) => self.send(sync, First::Everything),
+            (Some(Order::Part), Some(sync)) => self.send(sync, First::Lacking),
             // Only with daemons there is one.
-            (Some(Order::Send), None) => self.keeper.ended(Outcome::Cut, self.start.elapsed()),
+            (Some(Order::Send | Order::Part), None) => self.keeper.ended(Outcome::Cut, self.start.elapsed()),
             (Some(Order::Break), _) => {
                 self.broken = Broken::default();
                 self.waiting = None;
@@ -293,15 +294,21 @@ impl Task {
         });
     }
 
-    fn send(&mut self, sync: Sync) {
+    fn send(&mut self, sync: Sync, first: First) {
         self.broken = Broken::default();
         let (table, asks, progress) = (self.parts.table.clone(), self.asks.clone(), self.progress.clone());
         let broken = self.broken.0.clone();
         progress.entries.store(0, Ordering::Relaxed);
         progress.of.store(0, Ordering::Relaxed);
         let Sync { master, marks, .. } = sync;
-        let transfer = Transfer { daemon: master, marks, key: random(), pace: Pace::default() };
-        tracing::info!("peer: sending the connections");
+        let transfer = Transfer { daemon: master, marks, key: random(), pace: Pace::default(), first };
+        tracing::info!(
+            "peer: {}",
+            match first {
+                First::Everything => "sending the connections",
+                First::Lacking => "the other unit serves now: sending it the connections that it lacks",
+            }
+        );
         self.work.spawn_blocking(move || {
             let ended = table.send(&transfer, &mut Asker { asks }, &mut |at| {
                 progress.entries.store(at.sent, Ordering::Relaxed);
@@ -316,7 +323,11 @@ impl Task {
         match done {
             Some(Done::Sent(outcome)) => {
                 self.waiting = None;
-                if let Outcome::Failed(why) = &outcome {
+                if let (Outcome::Failed(why), true) = (&outcome, self.keeper.parts()) {
+                    tracing::warn!(
+                        "peer: the youngest connections may not have reached the unit that serves now: {why}"
+                    );
+                } else if let Outcome::Failed(why) = &outcome {
                     tracing::error!("alarm: the connections did not all reach the other unit: {why}");
                 }
                 self.keeper.ended(outcome, self.now());

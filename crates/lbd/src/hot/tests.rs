@@ -23,6 +23,8 @@ struct Memory {
     /// Every entry.
     loses_all: AtomicBool,
     transfers: AtomicU64,
+    /// Entries of the first round of each transfer.
+    carried: Mutex<Vec<usize>>,
     /// A transfer waits here until it may go on, or is broken off.
     held_up: AtomicBool,
     broken: AtomicU64,
@@ -66,7 +68,16 @@ impl ConnectionTable for Memory {
         let mine: BTreeMap<u64, u64> = self.has().iter().map(|entry| (fingerprint(key, *entry), *entry)).collect();
         let mut report =
             Report { end: End::Hot, entries: 0, messages: 0, local: 0, unsaid: 0, unverified: 0, lost: Vec::new() };
-        report.entries += self.carry(mine.values().copied());
+        let held = match transfer.first {
+            First::Everything => BTreeSet::new(),
+            First::Lacking => {
+                let all = other.held(key, &(0..4096).collect::<Vec<u16>>())?;
+                mine.iter().filter(|(fingerprint, _)| all.contains(**fingerprint)).map(|(_, entry)| *entry).collect()
+            }
+        };
+        let first: Vec<u64> = mine.values().filter(|entry| !held.contains(entry)).copied().collect();
+        self.carried.lock().unwrap().push(first.len());
+        report.entries += self.carry(first.into_iter());
         loop {
             let at = lb_kernel::transfer::Progress { sent: report.entries, total: mine.len() as u64 };
             if told(at).is_break() {
@@ -86,7 +97,8 @@ impl ConnectionTable for Memory {
                 return Ok(report);
             }
             let held = other.held(key, &buckets)?;
-            let lacks: Vec<u64> = mine.iter().filter(|(f, _)| !held.contains(**f)).map(|(_, entry)| *entry).collect();
+            let lacks = |f: u64| buckets.contains(&((f >> 52) as u16)) && !held.contains(f);
+            let lacks: Vec<u64> = mine.iter().filter(|(f, _)| lacks(**f)).map(|(_, entry)| *entry).collect();
             if lacks.is_empty() {
                 return Ok(report);
             }
@@ -107,6 +119,9 @@ impl ConnectionTable for Memory {
     }
 
     fn held(&self, key: DigestKey, buckets: &[u16]) -> Result<Held, Failure> {
+        if self.mute.load(Ordering::SeqCst) {
+            return Err(Failure::Form);
+        }
         let in_them = |f: &u64| buckets.contains(&((f >> 52) as u16));
         Ok(Held::new(self.has().iter().map(|entry| fingerprint(key, *entry)).filter(in_them).collect()))
     }
@@ -276,8 +291,45 @@ fn roles_change_and_the_new_one_sends_its_table() {
         b.serve(true);
         let joined = || a.view.borrow().standing == Standing::Joins { hot: true };
         until("hot by the other's word", || joined().then_some(())).await;
-        assert_eq!((a.table.transfers(), b.table.transfers()), (1, 1));
+        assert_eq!((a.table.transfers(), b.table.transfers()), (2, 1));
         assert!(a.hot() && b.hot());
+    });
+}
+
+/// The kernels tell each other of a connection after two seconds and more; a take-over does not wait for them.
+#[test]
+fn the_youngest_connections_follow_a_unit_that_hands_over() {
+    run(async {
+        let (a, b) = pair().await;
+        // Only its own kernel knows these; and the other unit has some of its own already.
+        a.table.entries.lock().unwrap().extend(2000..2010);
+        b.table.entries.lock().unwrap().extend(3000..3005);
+        // Whoever hears of it first.
+        b.serve(true);
+        a.serve(false);
+        until("the youngest", || b.table.has().contains(&2009).then_some(())).await;
+        assert_eq!(a.table.carried.lock().unwrap()[1..], [10], "only what the other unit lacks");
+        let joined = || a.view.borrow().standing == Standing::Joins { hot: true };
+        until("hot by the other's word", || joined().then_some(())).await;
+        assert_eq!(b.table.has().len(), 1000 + 10 + 5);
+        assert_eq!(a.table.has(), b.table.has());
+        assert!(a.view.borrow().alarm.is_none() && b.view.borrow().alarm.is_none());
+    });
+}
+
+/// What is left of a hand-over that fails is nobody's alarm, and keeps the other unit's table from nobody.
+#[test]
+fn a_parting_that_fails_is_no_alarm() {
+    run(async {
+        let (a, b) = pair().await;
+        b.table.mute.store(true, Ordering::SeqCst);
+        a.table.entries.lock().unwrap().insert(2000);
+        b.serve(true);
+        a.serve(false);
+        until("hot by the other's word", || (a.view.borrow().standing == Standing::Joins { hot: true }).then_some(()))
+            .await;
+        assert!(a.view.borrow().alarm.is_none() && b.view.borrow().alarm.is_none());
+        assert!(!b.table.has().contains(&2000));
     });
 }
 

@@ -6,7 +6,7 @@ use lb_model::{Config, NodeId, factory};
 use lb_pair::{Id, SharedVersion};
 use lbd::engine::{
     Command,
-    pair::{Editor, Facts, NotTaken, Pushed, Sync},
+    pair::{Editor, Facts, HELD_BACK, NotTaken, Pushed, Sync},
 };
 
 fn pair(unit: NodeId) -> Config {
@@ -188,4 +188,43 @@ fn a_pair_ends_with_its_services_or_without() {
         let vip = kernel.addresses.iter().any(|seen| seen.address.net.to_string() == "10.0.0.20/32");
         assert_eq!((vip, kernel.services.len(), kernel.sync.len()), (serve, usize::from(serve), 0));
     }
+}
+
+/// What would end connections that the other unit has, and this one does not know yet, is held back: while this unit stands
+/// by, and for some seconds after; also when the one lbd has died meanwhile and another goes on.
+#[test]
+fn a_unit_that_stands_by_holds_resets_back_and_one_that_serves_does_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let restarted = |rig: Rig| {
+        let kernel = rig.kernel.clone();
+        drop(rig);
+        Rig::with_kernel(dir.path(), kernel)
+    };
+    let rig = Rig::start(dir.path());
+    let serves = |serves| Facts { serves, ..facts(NodeId::One) };
+    let held_back = |rig: &Rig| rig.kernel.state().ruleset.is_some_and(|rules| rules.held_back.is_some());
+    rig.pair(serves(Some(true)));
+    rig.apply(&pair(NodeId::One)).expect("the pair");
+    assert!(!held_back(&rig), "one that has served all the time");
+    rig.pair(serves(Some(false)));
+    rig.wait("the rules", |rig| held_back(rig));
+    // Somebody removes them.
+    rig.kernel.edit(|kernel| kernel.ruleset = None);
+    rig.ask::<lb_api::ReconcileView>(Command::Reconcile).expect("repaired");
+    assert!(held_back(&rig));
+    // Another lbd, which nobody has told anything yet: nothing changes.
+    let rig = restarted(rig);
+    assert!(held_back(&rig));
+    rig.pair(serves(None));
+    let begun = std::time::Instant::now();
+    rig.pair(serves(Some(true)));
+    rig.ask::<lb_api::ReconcileView>(Command::Reconcile).expect("in order");
+    assert!(held_back(&rig), "the other unit's youngest connections are on their way");
+    rig.wait("an end", |rig| !held_back(rig));
+    assert!(begun.elapsed() >= HELD_BACK);
+    let rig = restarted(rig);
+    assert!(!held_back(&rig));
+    rig.pair(serves(Some(true)));
+    rig.ask::<lb_api::ReconcileView>(Command::Reconcile).expect("in order");
+    assert!(!held_back(&rig), "lbd alone was restarted");
 }

@@ -2,8 +2,11 @@
 //! without a reader.
 //!
 //! The units are set up by their wizards, paired over the null-modem cable; cables are pulled, the one that serves is
-//! switched off in the middle of a download, and comes back as the slave. Exactly one owner of every floating IP after
-//! each step.
+//! switched off in the middle of a download, and comes back as the slave; planned take-overs while clients come and stay;
+//! both kinds of cables at once. Exactly one owner of every floating IP after each step, but where nobody can know.
+
+mod planned;
+mod split;
 
 use std::time::Duration;
 
@@ -92,7 +95,8 @@ fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
     say(&host::step("the download goes on, and is what was sent", || pair.lab.ended("download", limit))?);
     serves(pair, "unit one")?;
     say(&pair.one.ok("lbctl ha")?);
-    Ok(())
+    planned::back_and_forth(pair)?;
+    split::all_paths(pair)
 }
 
 /// Exactly one owner, the right one, and nobody's request is lost.

@@ -215,6 +215,72 @@ fn who_serves_is_hot_and_must_be_told_anew_after_it() {
     assert!(!keeper.hot());
 }
 
+/// This unit has handed over to the other one, which says so, or not yet.
+fn handed_over(peer_serves: bool) -> Sight {
+    let peer = Peer { serves: peer_serves, ready: None, hot: None };
+    Sight { serves: false, peer: Some(peer), ..serving() }
+}
+
+#[test]
+fn who_hands_over_sends_what_the_other_lacks_and_can_be_sent_to_then() {
+    for peer_serves in [false, true] {
+        let mut keeper = sent();
+        assert_eq!(keeper.see(handed_over(peer_serves), seconds(1)), Some(Order::Part));
+        assert_eq!((keeper.parts(), keeper.ready(), keeper.tells(), keeper.hot()), (true, None, None, false));
+        assert_eq!(keeper.see(handed_over(true), seconds(2)), None);
+        assert_eq!(keeper.deadline(), Some(seconds(1) + PARTING));
+        keeper.ended(Outcome::Hot, seconds(2));
+        assert_eq!(keeper.see(handed_over(true), seconds(2)), None, "once");
+        assert_eq!(
+            (keeper.parts(), keeper.ready(), keeper.standing()),
+            (false, Some(MINE), Standing::Joins { hot: false })
+        );
+    }
+    // Whichever unit hears first that the other one serves.
+    let mut keeper = sent();
+    assert_eq!(keeper.see(peer(serving(), |peer| peer.serves = true), seconds(1)), None);
+    assert_eq!(keeper.see(handed_over(true), seconds(2)), Some(Order::Part));
+    // One that was being sent everything lacks some all the more.
+    let mut keeper = Keeper::default();
+    assert_eq!(keeper.see(serving(), seconds(0)), Some(Order::Send));
+    assert_eq!(keeper.see(handed_over(true), seconds(1)), Some(Order::Break));
+    assert_eq!(keeper.see(handed_over(true), seconds(1)), None);
+    keeper.ended(Outcome::Cut, seconds(2));
+    assert_eq!(keeper.see(handed_over(true), seconds(2)), Some(Order::Part));
+}
+
+#[test]
+fn a_parting_is_no_alarm_and_has_its_time() {
+    let mut keeper = sent();
+    keeper.see(handed_over(true), seconds(1));
+    keeper.ended(failed(), seconds(2));
+    assert_eq!((keeper.see(handed_over(true), seconds(2)), keeper.complaint()), (None, None));
+    assert_eq!(keeper.ready(), Some(MINE));
+    // It takes too long.
+    let mut keeper = sent();
+    keeper.see(handed_over(true), seconds(1));
+    let end = seconds(1) + PARTING;
+    assert_eq!(keeper.see(handed_over(true), end), Some(Order::Break));
+    assert_eq!((keeper.see(handed_over(true), end), keeper.ready(), keeper.deadline()), (None, Some(MINE), None));
+    keeper.ended(Outcome::Cut, end);
+    assert_eq!(keeper.see(handed_over(true), end), None);
+    // It serves again.
+    let mut keeper = sent();
+    keeper.see(handed_over(true), seconds(1));
+    assert_eq!(keeper.see(serving(), seconds(2)), Some(Order::Break));
+    assert_eq!(keeper.see(serving(), seconds(2)), None);
+    keeper.ended(Outcome::Hot, seconds(3));
+    assert_eq!((keeper.tells(), keeper.see(serving(), seconds(3))), (None, Some(Order::Send)));
+    // The other one is away: as soon as it is there, but not for ever.
+    for (back, order) in [(3, Some(Order::Part)), (60, None)] {
+        let mut keeper = sent();
+        assert_eq!(keeper.see(Sight { peer: None, ..handed_over(true) }, seconds(1)), None);
+        assert_eq!(keeper.see(handed_over(true), seconds(back)), order);
+    }
+    // It has never served.
+    assert_eq!(Keeper::default().see(handed_over(true), seconds(0)), None);
+}
+
 /// After a power cut of both nobody has anything, and nobody waits for it: heartbeat decides without (lb-ha,
 /// `nobody_hot_is_no_reason_not_to_serve`), and the one that serves then makes the other hot.
 #[test]

@@ -18,7 +18,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, outcome: Result<String>) {
+    pub fn add(&mut self, outcome: Result<String>) {
         match outcome {
             Ok(name) => *self.answers.entry(name).or_default() += 1,
             Err(error) => *self.failed.entry(format!("{error:#}")).or_default() += 1,
@@ -87,7 +87,7 @@ fn together(concurrency: u32, to: SocketAddr, timeout: Duration, more: &(dyn Fn(
 }
 
 /// One request; the first word of the answer's body is the server's name.
-fn request(to: SocketAddr, timeout: Duration) -> Result<String> {
+pub fn request(to: SocketAddr, timeout: Duration) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&to, timeout).context("connect")?;
     stream.set_read_timeout(Some(timeout)).context("time limit")?;
     stream.set_write_timeout(Some(timeout)).context("time limit")?;

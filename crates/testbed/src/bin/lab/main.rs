@@ -4,6 +4,7 @@
 mod client;
 mod file;
 mod server;
+mod steady;
 mod wiring;
 
 use std::net::SocketAddr;
@@ -69,6 +70,22 @@ enum Task {
         #[arg(long, default_value_t = 5.0)]
         timeout: f64,
     },
+    /// Begin a request every so many milliseconds, whatever becomes of those before; status 1 when one failed
+    Steady {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long, default_value_t = 1000)]
+        count: u32,
+        /// Milliseconds between two requests
+        #[arg(long, default_value_t = 5.0)]
+        spacing: f64,
+        /// Seconds for one step of a request
+        #[arg(long, default_value_t = 10.0)]
+        timeout: f64,
+        /// Connections that stay from the first request to the last and ask again and again
+        #[arg(long, default_value_t = 0)]
+        standing: u32,
+    },
     /// Fetch a file that takes this long, and compare every byte; status 1 when one is wrong or missing
     Download {
         #[arg(long)]
@@ -122,6 +139,12 @@ fn work(task: Task) -> Result<bool> {
             let tally = client::load(to, seconds(time), concurrency, seconds(timeout));
             print!("{tally}");
             Ok(tally.failures() == 0)
+        }
+        Task::Steady { to, count, spacing, timeout, standing } => {
+            let spacing = seconds(spacing / 1000.0);
+            let outcome = steady::run(&steady::Order { to, count, spacing, timeout: seconds(timeout), standing })?;
+            print!("{outcome}");
+            Ok(outcome.lost_nothing())
         }
         Task::Download { to, seconds } => file::download(to, seconds).map(|text| {
             println!("{text}");

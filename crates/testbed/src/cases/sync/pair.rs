@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use lb_kernel::{
     Connection, Forgotten, Kernel, Linux, Paths, Template,
     transfer::{
-        Digest, DigestKey, End, Held, OtherTable, Pace, Report, Transfer, send_table, table_digest, table_held,
+        Digest, DigestKey, End, First, Held, OtherTable, Pace, Report, Transfer, send_table, table_digest, table_held,
     },
 };
 use lb_plan::{Action, Health, SyncDaemon, SyncPair, SyncRole, desired, plan};
@@ -131,7 +131,8 @@ impl Pair {
     pub fn transfer(&self, to: &Netns, id: u8, pace: Pace) -> Result<Report> {
         let mut other = Other(to.clone());
         self.a.inside(move || {
-            let transfer = Transfer { daemon: daemon(id)?, marks: Vec::new(), key: KEY, pace };
+            let transfer =
+                Transfer { daemon: daemon(id)?, marks: Vec::new(), key: KEY, pace, first: First::Everything };
             let (started, mut last) = (Instant::now(), None);
             let report = send_table(&transfer, &mut other, &mut |progress| {
                 last = Some(progress);

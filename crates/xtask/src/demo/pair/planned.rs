@@ -1,0 +1,63 @@
+//! A planned take-over loses nothing: clients come at their own pace, some stay, and the pair changes its mind meanwhile.
+//!
+//! `PAIR_REQUESTS` and `PAIR_SPACING` (milliseconds) change how many come, and how quickly.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use testbed::host::{self, say};
+use testbed::limits;
+
+use super::{FLOATING, VIP, hot, serves};
+use crate::pair::Pair;
+
+const REQUESTS: u32 = 2000;
+/// The real servers' network.
+const INSIDE: &str = "192.168.2.0/24";
+/// Milliseconds.
+const SPACING: f64 = 5.0;
+/// Connections that stay.
+const STANDING: u32 = 8;
+/// With fewer, the run says little.
+const LEAST: u32 = 2;
+
+fn setting<T: std::str::FromStr>(name: &str, usual: T) -> Result<T> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().ok().with_context(|| format!("{name}={text} is no number")),
+        Err(_) => Ok(usual),
+    }
+}
+
+pub fn back_and_forth(pair: &mut Pair) -> Result<()> {
+    say("\nBack and forth, by order, and clients do not notice");
+    // A client that can route real servers' own addresses refuses answers from there: what must not happen either.
+    pair.lab.on("client", &format!("/sbin/ip route replace {INSIDE} via {}", VIP.trim_end_matches(":80")))?;
+    let (count, spacing) = (setting("PAIR_REQUESTS", REQUESTS)?, setting("PAIR_SPACING", SPACING)?);
+    let command = format!("lab steady --to {VIP} --count {count} --spacing {spacing} --standing {STANDING}");
+    pair.lab.begin("steady", &command)?;
+    let mut moves = 0;
+    while !pair.lab.has_ended("steady")? {
+        let one = pair.one_owner(FLOATING)? == "unit two";
+        let name = if one { "unit one" } else { "unit two" };
+        host::step(&format!("{name} is hot, and lbctl ha takeover there"), || {
+            hot(pair, one)?;
+            let unit = if one { &mut pair.one } else { &mut pair.two };
+            unit.ok("lbctl ha takeover").map(drop)
+        })?;
+        moves += 1;
+    }
+    let limit = limits::CONVERGE + Duration::from_secs_f64(f64::from(count) * spacing / 1000.0);
+    let said = pair.lab.ended("steady", limit).or_else(|error| {
+        let log = "tail -n 40 /data/log/lbd/current /data/log/heartbeat/current";
+        let (one, two) = (pair.one.ok(log)?, pair.two.ok(log)?);
+        Err(error).with_context(|| format!("{moves} take-overs; unit one:\n{one}\nunit two:\n{two}"))
+    })?;
+    say(&format!("{moves} take-overs meanwhile; {said}"));
+    ensure!(moves >= LEAST, "only {moves} take-overs in so many requests");
+    // Where the story goes on.
+    hot(pair, true)?;
+    if pair.one_owner(FLOATING)? == "unit two" {
+        pair.one.ok("lbctl ha takeover")?;
+    }
+    serves(pair, "unit one")
+}
