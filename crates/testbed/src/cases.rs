@@ -50,6 +50,7 @@ const CASES: &[Case] = &[
     ("the_network_is_shown_as_the_kernel_has_it", views::network),
     ("sync_a_download_survives_a_move_to_a_late_joiner", sync::download),
     ("sync_a_download_over_ipv6_survives_the_move", sync::download_ipv6),
+    ("sync_a_connection_that_comes_before_its_entry_is_not_refused", sync::late),
     ("sync_a_client_stays_on_its_server", sync::persistence),
     ("sync_marked_connections_find_their_server", sync::marks),
     ("sync_twenty_five_thousand_entries_arrive", sync::many),

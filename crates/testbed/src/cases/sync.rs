@@ -10,8 +10,11 @@ use super::{
     wait,
     web::{Server, get, reset},
 };
-use anyhow::{Context, Result, ensure};
-use lb_kernel::{Forgotten, transfer::Pace};
+use anyhow::{Context, Result, bail, ensure};
+use lb_kernel::{
+    Forgotten,
+    transfer::{First, Pace},
+};
 use pair::{BACKUP_ID, Pair, Unit, VIP};
 use std::{
     io::{Read, Write},
@@ -20,6 +23,8 @@ use std::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for some packets to have come again.
+const SILENT: Duration = Duration::from_secs(2);
 /// Longer than what both sockets hold, so that the server is still sending when the client has stopped to read.
 const LENGTH: usize = 24 << 20;
 const BEFORE: usize = 1 << 20;
@@ -99,6 +104,49 @@ pub fn download_ipv6() -> Result<()> {
     download_over("[fd00:a::21]:80", "[fd00:b::50]:80", true)??;
     super::net::clean_up();
     ensure!(download_over("[fd00:a::21]:80", "[fd00:b::50]:80", false)?.is_err(), "it went on without the table");
+    Ok(())
+}
+
+/// The move comes before the entry, as it does to a connection that is a moment old; and the client can route the real
+/// servers' own addresses. `held_back`: with the rules of a unit that stands by, or without.
+fn late_entry(vip: &str, server: &str, held_back: bool) -> Result<()> {
+    let pair = Pair::new()?;
+    pair.client.ip("route add 192.168.2.0/24 via 10.0.0.21 onlink dev eth0")?;
+    pair.client.ip("-6 route add fd00:b::/64 via fd00:a::21 onlink dev eth0")?;
+    pair.service(&["-t", vip, "-s", "wrr"], &[(server, "-m")])?;
+    file_server(&pair, server)?;
+    let (to, from): (SocketAddr, SocketAddr) = (vip.parse()?, server.parse()?);
+    if held_back {
+        pair.hold_back(&pair.b, to, from)?;
+    }
+    pair.serves(&pair.a)?;
+    let mut stream = pair.client.inside(move || Ok(TcpStream::connect_timeout(&to, PATIENCE)?))?;
+    let mut read = 0;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    read_on(&mut stream, &mut read, BEFORE)?;
+    pair.start_backup(&pair.b)?;
+    pair.moves()?;
+    // Nobody knows it there, and packets of both sides come.
+    stream.set_read_timeout(Some(SILENT))?;
+    let Err(error) = read_on(&mut stream, &mut read, LENGTH) else { bail!("it went on without an entry") };
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    ensure!(kind == Some(std::io::ErrorKind::WouldBlock), "it was refused: {error:#}");
+    let sent = pair.transfer_from(First::Lacking, &pair.b, BACKUP_ID, Pace::default())?;
+    ensure!(sent.entries == 1, "{sent:?}");
+    stream.set_read_timeout(Some(PATIENCE))?;
+    read_on(&mut stream, &mut read, LENGTH)
+}
+
+pub fn late() -> Result<()> {
+    for (vip, server) in [("10.0.0.21:80", "192.168.2.50:80"), ("[fd00:a::21]:80", "[fd00:b::50]:80")] {
+        late_entry(vip, server, true)?;
+        super::net::clean_up();
+        match late_entry(vip, server, false) {
+            Ok(()) => bail!("it goes on without the rules: this case shows nothing"),
+            Err(error) => println!("  without the rules: {error:#}"),
+        }
+        super::net::clean_up();
+    }
     Ok(())
 }
 

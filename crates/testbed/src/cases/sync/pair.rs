@@ -11,8 +11,9 @@ use lb_kernel::{
         Digest, DigestKey, End, First, Held, OtherTable, Pace, Report, Transfer, send_table, table_digest, table_held,
     },
 };
-use lb_plan::{Action, Health, SyncDaemon, SyncPair, SyncRole, desired, plan};
-use std::{ops::ControlFlow, path::Path, time::Instant};
+use lb_model::Ports;
+use lb_plan::{Action, Health, HeldBack, Ruleset, SyncDaemon, SyncPair, SyncRole, desired, plan};
+use std::{net::SocketAddr, ops::ControlFlow, path::Path, time::Instant};
 
 pub const VIP: &str = "10.0.0.21:80";
 /// What the joining unit's backup daemon listens to.
@@ -106,6 +107,14 @@ impl Pair {
         self.serves(&self.b)
     }
 
+    /// What a unit has that stands by, for this virtual server and this real server.
+    pub fn hold_back(&self, ns: &Netns, vip: SocketAddr, server: SocketAddr) -> Result<()> {
+        let answers = [(Ports::from(server.port()), [server.ip()].into())].into();
+        let held_back = HeldBack { floating: [vip.ip()].into(), answers };
+        let rules = Ruleset { held_back: Some(held_back), ..Ruleset::default() };
+        ns.run("nft", &[&rules.script()]).map(drop)
+    }
+
     pub fn table(&self, ns: &Netns) -> Result<String> {
         ns.run("cat", &["/proc/net/ip_vs_conn"])
     }
@@ -129,10 +138,13 @@ impl Pair {
 
     /// Until the other unit is hot.
     pub fn transfer(&self, to: &Netns, id: u8, pace: Pace) -> Result<Report> {
+        self.transfer_from(First::Everything, to, id, pace)
+    }
+
+    pub fn transfer_from(&self, first: First, to: &Netns, id: u8, pace: Pace) -> Result<Report> {
         let mut other = Other(to.clone());
         self.a.inside(move || {
-            let transfer =
-                Transfer { daemon: daemon(id)?, marks: Vec::new(), key: KEY, pace, first: First::Everything };
+            let transfer = Transfer { daemon: daemon(id)?, marks: Vec::new(), key: KEY, pace, first };
             let (started, mut last) = (Instant::now(), None);
             let report = send_table(&transfer, &mut other, &mut |progress| {
                 last = Some(progress);
