@@ -23,6 +23,9 @@ use crate::{appliance, console};
 const VIP: &str = "10.0.0.20:80";
 const FLOATING: &[&str] = &["10.0.0.20", "192.168.2.20"];
 const REQUESTS: u32 = 100;
+/// The defaults.
+const WARNTIME: Duration = Duration::from_millis(200);
+const DEADTIME: Duration = Duration::from_millis(400);
 /// The file that is fetched while a unit dies, in seconds.
 const DOWNLOAD: u32 = 15;
 
@@ -46,6 +49,7 @@ fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
     say("\nTwo units out of the box");
     steps::pair(pair.two.shell()?, pair.one.shell()?)?;
     host::step("both have the same configuration", || pair.in_sync())?;
+    patience(pair)?;
     serves(pair, "unit one")?;
     host::step("the slave has the master's connections", || hot(pair, false))?;
     say(&pair.two.ok("lbctl ha")?);
@@ -97,6 +101,34 @@ fn story(pair: &mut Pair, built: &Appliance) -> Result<()> {
     say(&pair.one.ok("lbctl ha")?);
     planned::back_and_forth(pair)?;
     split::all_paths(pair)
+}
+
+/// A machine that runs its guests by fits and starts (`STEELYARD_SLOW`) delays beats by more than the default dead time.
+fn patience(pair: &mut Pair) -> Result<()> {
+    let (warntime, deadtime) = (limits::scaled(WARNTIME).as_millis(), limits::scaled(DEADTIME).as_millis());
+    if deadtime == DEADTIME.as_millis() {
+        return Ok(());
+    }
+    host::step(&format!("a slow machine: a dead time of {deadtime} ms"), || {
+        let two = pair.one_owner(FLOATING)? == "unit two";
+        let unit = if two { &mut pair.two } else { &mut pair.one };
+        let times = [
+            ("initdead_ms", (deadtime * 2).max(5000)),
+            ("lease_ms", (deadtime * 2).max(2000)),
+            ("deadtime_ms", deadtime),
+            ("warntime_ms", warntime),
+        ];
+        for (name, milliseconds) in times {
+            unit.ok(&format!("lbctl config set heartbeat.{name} {milliseconds}"))?;
+        }
+        unit.ok("lbctl apply -m patience")?;
+        pair.in_sync()?;
+        if two {
+            hot(pair, true)?;
+            pair.one.ok("lbctl ha takeover")?;
+        }
+        Ok(())
+    })
 }
 
 /// Exactly one owner, the right one, and nobody's request is lost.
