@@ -35,6 +35,25 @@ pub fn back_and_forth(pair: &mut Pair) -> Result<()> {
     let (count, spacing) = (setting("PAIR_REQUESTS", REQUESTS)?, setting("PAIR_SPACING", SPACING)?);
     let command = format!("lab steady --to {VIP} --count {count} --spacing {spacing} --standing {STANDING}");
     pair.lab.begin("steady", &command)?;
+    let limit = limits::CONVERGE + Duration::from_secs_f64(f64::from(count) * spacing / 1000.0);
+    let moved = moves(pair).and_then(|moves| Ok((moves, pair.lab.ended("steady", limit)?)));
+    let (moves, said) = moved.or_else(|error| {
+        let log = "tail -n 40 /data/log/lbd/current /data/log/heartbeat/current";
+        let (one, two) = (pair.one.ok(log)?, pair.two.ok(log)?);
+        Err(error).with_context(|| format!("unit one:\n{one}\nunit two:\n{two}"))
+    })?;
+    say(&format!("{moves} take-overs meanwhile; {said}"));
+    ensure!(moves >= LEAST, "only {moves} take-overs in so many requests");
+    // Where the story goes on.
+    hot(pair, true)?;
+    if pair.one_owner(FLOATING)? == "unit two" {
+        pair.one.ok("lbctl ha takeover")?;
+    }
+    serves(pair, "unit one")
+}
+
+/// Take-overs until the clients have what they wanted.
+fn moves(pair: &mut Pair) -> Result<u32> {
     let mut moves = 0;
     while !pair.lab.has_ended("steady")? {
         let one = pair.one_owner(FLOATING)? == "unit two";
@@ -46,18 +65,5 @@ pub fn back_and_forth(pair: &mut Pair) -> Result<()> {
         })?;
         moves += 1;
     }
-    let limit = limits::CONVERGE + Duration::from_secs_f64(f64::from(count) * spacing / 1000.0);
-    let said = pair.lab.ended("steady", limit).or_else(|error| {
-        let log = "tail -n 40 /data/log/lbd/current /data/log/heartbeat/current";
-        let (one, two) = (pair.one.ok(log)?, pair.two.ok(log)?);
-        Err(error).with_context(|| format!("{moves} take-overs; unit one:\n{one}\nunit two:\n{two}"))
-    })?;
-    say(&format!("{moves} take-overs meanwhile; {said}"));
-    ensure!(moves >= LEAST, "only {moves} take-overs in so many requests");
-    // Where the story goes on.
-    hot(pair, true)?;
-    if pair.one_owner(FLOATING)? == "unit two" {
-        pair.one.ok("lbctl ha takeover")?;
-    }
-    serves(pair, "unit one")
+    Ok(moves)
 }
