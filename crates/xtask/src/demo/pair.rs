@@ -147,8 +147,12 @@ fn serves(pair: &mut Pair, name: &'static str) -> Result<()> {
 }
 
 fn hot(pair: &mut Pair, one: bool) -> Result<()> {
+    hot_within(pair, one, limits::CONVERGE)
+}
+
+fn hot_within(pair: &mut Pair, one: bool, limit: Duration) -> Result<()> {
     let unit = if one { &mut pair.one } else { &mut pair.two };
-    wait_until("the unit to be hot", limits::CONVERGE, || Ok((unit.ha("/hot")? == true).then_some(())))
+    wait_until("the unit to be hot", limit, || Ok((unit.ha("/hot")? == true).then_some(())))
         .or_else(|error| Err(error).with_context(|| unit.ok("lbctl ha").unwrap_or_default()))
 }
 
