@@ -11,11 +11,11 @@ use testbed::limits;
 use super::{FLOATING, VIP, hot, serves};
 use crate::pair::Pair;
 
-const REQUESTS: u32 = 2000;
+const REQUESTS: u32 = 1000;
 /// The real servers' network.
 const INSIDE: &str = "192.168.2.0/24";
-/// Milliseconds.
-const SPACING: f64 = 5.0;
+/// Milliseconds. Three emulated machines on two busy cores have not kept up with ten: lbd was unfit, for want of time.
+const SPACING: f64 = 20.0;
 /// Connections that stay.
 const STANDING: u32 = 8;
 /// With fewer, the run says little.
