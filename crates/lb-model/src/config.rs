@@ -1,7 +1,8 @@
 //! The document: what one unit is (`node`, never replicated), and what it does (the rest).
 
 use crate::{
-    FallbackPage, FirewallMark, ForwardingMethod, Heartbeat, Hostname, IfName, NodeId, Service, VirtualServer,
+    FallbackPage, FirewallMark, ForwardingMethod, Heartbeat, Hostname, IfName, Layer7, Layer7VirtualServer, NodeId,
+    Service, VirtualServer,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct Config {
     pub globals: Globals,
     #[serde(default)]
     pub virtual_servers: Vec<VirtualServer>,
+    #[serde(default, skip_serializing_if = "Layer7::is_unused")]
+    pub layer7: Layer7,
     /// Left out: the page that is shipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, min_length = 1, max_length = 262_144))]
@@ -163,6 +166,16 @@ impl Config {
 
     pub fn virtual_server(&self, label: &str) -> Option<&VirtualServer> {
         self.virtual_servers.iter().find(|v| v.label.as_str() == label)
+    }
+
+    pub fn layer7_virtual_server(&self, label: &str) -> Option<&Layer7VirtualServer> {
+        self.layer7.virtual_servers.iter().find(|v| v.label.as_str() == label)
+    }
+
+    /// The addresses that clients connect to, of both layers; some stand there more than once.
+    pub fn virtual_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let layer4 = self.virtual_servers.iter().filter_map(|vs| vs.service.address());
+        layer4.chain(self.layer7.virtual_servers.iter().map(|vs| vs.address))
     }
 
     /// Gives every virtual server with several ports that has no mark yet the lowest free automatic one.

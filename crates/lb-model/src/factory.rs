@@ -31,6 +31,7 @@ pub fn factory() -> Config {
         },
         globals: Globals::default(),
         virtual_servers: Vec::new(),
+        layer7: crate::Layer7::default(),
         fallback_page: None,
         floating_ips: Vec::new(),
         heartbeat: None,

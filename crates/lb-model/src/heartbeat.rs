@@ -200,6 +200,8 @@ pub struct Shared {
     pub globals: crate::Globals,
     #[serde(default)]
     pub virtual_servers: Vec<crate::VirtualServer>,
+    #[serde(default, skip_serializing_if = "crate::Layer7::is_unused")]
+    pub layer7: crate::Layer7,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_page: Option<crate::FallbackPage>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -215,17 +217,35 @@ impl crate::Config {
     }
 
     pub fn shared(&self) -> Shared {
-        let crate::Config { version, node: _, globals, virtual_servers, fallback_page, floating_ips, heartbeat } =
-            self.clone();
-        Shared { version, globals, virtual_servers, fallback_page, floating_ips, heartbeat }
+        let crate::Config {
+            version,
+            node: _,
+            globals,
+            virtual_servers,
+            layer7,
+            fallback_page,
+            floating_ips,
+            heartbeat,
+        } = self.clone();
+        Shared { version, globals, virtual_servers, layer7, fallback_page, floating_ips, heartbeat }
     }
 
     /// Whether what a pair shares is the same.
     pub fn same_shared(&self, other: &crate::Config) -> bool {
-        let crate::Config { version, node: _, globals, virtual_servers, fallback_page, floating_ips, heartbeat } = self;
+        let crate::Config {
+            version,
+            node: _,
+            globals,
+            virtual_servers,
+            layer7,
+            fallback_page,
+            floating_ips,
+            heartbeat,
+        } = self;
         *version == other.version
             && *globals == other.globals
             && *virtual_servers == other.virtual_servers
+            && *layer7 == other.layer7
             && *fallback_page == other.fallback_page
             && *floating_ips == other.floating_ips
             && *heartbeat == other.heartbeat
@@ -233,16 +253,18 @@ impl crate::Config {
 
     /// This unit with what the pair shares.
     pub fn with_shared(&self, shared: Shared) -> crate::Config {
-        let Shared { version, globals, virtual_servers, fallback_page, floating_ips, heartbeat } = shared;
+        let Shared { version, globals, virtual_servers, layer7, fallback_page, floating_ips, heartbeat } = shared;
         let node = self.node.clone();
-        crate::Config { version, node, globals, virtual_servers, fallback_page, floating_ips, heartbeat }
+        crate::Config { version, node, globals, virtual_servers, layer7, fallback_page, floating_ips, heartbeat }
     }
 
     /// The addresses that the pair's heartbeat moves: every VIP that is not this unit's own, then the others,
     /// each once.
     pub fn floating(&self) -> Vec<IpAddr> {
-        let vips = self.virtual_servers.iter().filter_map(|vs| vs.service.address());
         let mut seen = std::collections::HashSet::new();
-        vips.chain(self.floating_ips.iter().copied()).filter(|a| !self.node.owns(*a) && seen.insert(*a)).collect()
+        self.virtual_addresses()
+            .chain(self.floating_ips.iter().copied())
+            .filter(|a| !self.node.owns(*a) && seen.insert(*a))
+            .collect()
     }
 }

@@ -12,6 +12,7 @@ mod config;
 mod factory;
 mod fallback_page;
 pub mod heartbeat;
+pub mod layer7;
 mod migrate;
 mod names;
 mod ports;
@@ -22,12 +23,15 @@ pub mod sample;
 pub mod schema;
 mod service;
 
+pub(crate) use service::words;
+
 pub use changes::{Change, changes};
 pub use check::{Check, CheckMethod, Negotiate, NegotiateService, Pattern, StatusCodes};
 pub use config::{Config, DOCUMENT_VERSION, Globals, HealthDefaults, Interface, Node, Route, Timeouts};
 pub use factory::{FACTORY_ADDRESS, FACTORY_HOSTNAME, factory, failsafe};
 pub use fallback_page::FallbackPage;
 pub use heartbeat::{Heartbeat, HeartbeatPath, NodeId, SerialPath, Shared, UdpPath, Witness};
+pub use layer7::{Layer7, Layer7RealServer, Layer7VirtualServer};
 pub use migrate::{MigrateError, migrate};
 pub use names::{FirewallMark, Hostname, IfName, Label, NameError};
 pub use ports::{PortRange, Ports};

@@ -50,6 +50,7 @@ macro_rules! string_name {
         }
     };
 }
+pub(crate) use string_name;
 
 string_name! {
     /// The name of a virtual or real server: 1 to 63 of letters, digits, `_`, `-` and `.`.

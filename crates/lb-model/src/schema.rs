@@ -3,6 +3,7 @@
 //! A schema never refuses what the parser takes, and refuses what one value shows to be wrong; what
 //! needs several values ([`crate::problems`]) it cannot say. `tests/schema.rs` holds both sides together.
 
+use crate::layer7::{CookieName, HeaderName, HttpText, ManualBlock};
 use crate::{
     CheckMethod, Family, FirewallMark, Hostname, IfName, Label, Negotiate, Pattern, Ports, Protocol, Service,
     StatusCodes,
@@ -41,6 +42,7 @@ macro_rules! schemas {
     };
 }
 
+const WORD: &str = "^[A-Za-z0-9_.-]{1,64}$";
 const LABEL: &str = "^[A-Za-z0-9_.-]{1,63}$";
 const HOSTNAME: &str = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$";
 /// Visible ASCII without `/` and `:`; neither `.` nor `..`.
@@ -54,6 +56,14 @@ const NETWORK4: &str =
 const NETWORK6: &str = r"^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*/(12[0-8]|1[01][0-9]|0?[0-9]{1,2})$";
 
 schemas! {
+    CookieName = text("A cookie's name: letters, digits, `_`, `-` and `.`.", &["SERVERID", "PHPSESSID"])
+        .pattern(Some(WORD)).min_length(Some(1)).max_length(Some(64));
+    HeaderName = text("The name of a header or of a query's parameter: letters, digits, `_`, `-` and `.`.", &["X-Shop"])
+        .pattern(Some(WORD)).min_length(Some(1)).max_length(Some(64));
+    HttpText = text("One line of printable ASCII characters.", &["/shop", "www.example.com"])
+        .pattern(Some("^[ -~]+$")).min_length(Some(1)).max_length(Some(1000));
+    ManualBlock = text("Lines of HAProxy's own language for the virtual server's section.", &["http-request set-header X-Shop 1"])
+        .max_length(Some(16_384));
     Label = text("The name of a virtual or real server: letters, digits, `_`, `-` and `.`.", &["HTTP_Cluster", "WebServer1"])
         .pattern(Some(LABEL)).min_length(Some(1)).max_length(Some(63));
     Hostname = text("The unit's host name: labels of letters, digits and `-`, joined by dots.", &["lbmaster"])

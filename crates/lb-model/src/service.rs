@@ -258,6 +258,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 words! {
     /// How packets reach the real server.
     ForwardingMethod, "forwarding method",
