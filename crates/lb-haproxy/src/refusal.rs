@@ -1,0 +1,1 @@
+//! What `haproxy -c` complains of, at the field that caused it.
