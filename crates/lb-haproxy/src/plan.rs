@@ -47,7 +47,8 @@ pub enum Action {
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!("{f:?}")
+        let _ = f;
+        todo!()
     }
 }
 
