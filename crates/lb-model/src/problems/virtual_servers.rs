@@ -18,8 +18,6 @@ pub(super) fn check(config: &Config, found: &mut Found) {
     let mut marks: HashMap<(FirewallMark, Family), &VirtualServer> = HashMap::new();
     // By first port: the last range that begins at or before another one's end is the only one that can reach into it.
     let mut ports: HashMap<(IpAddr, Protocol), Taken> = HashMap::new();
-    let gateways: Vec<IpAddr> =
-        config.node.gateway.map(IpAddr::V4).into_iter().chain(config.node.gateway6.map(IpAddr::V6)).collect();
     for (i, vs) in config.virtual_servers.iter().enumerate() {
         let at = format!("/virtual_servers/{i}");
         if !labels.insert(&vs.label) {
@@ -27,7 +25,7 @@ pub(super) fn check(config: &Config, found: &mut Found) {
         }
         match &vs.service {
             Service::Address { address, protocol, ports: own, mark } => {
-                vip(config, &at, *address, &gateways, found);
+                vip(config, &format!("{at}/service/address"), *address, found);
                 let taken = ports.entry((*address, *protocol)).or_default();
                 let reaches = |range: &PortRange| {
                     let (_, (there, other)) = taken.range(..=range.last).next_back()?;
@@ -94,11 +92,14 @@ pub(super) fn check(config: &Config, found: &mut Found) {
     }
 }
 
-fn vip(config: &Config, at: &str, address: IpAddr, gateways: &[IpAddr], found: &mut Found) {
-    let path = || format!("{at}/service/address");
+/// Whether clients can reach a virtual server's address, at the path `at`.
+pub(super) fn vip(config: &Config, at: &str, address: IpAddr, found: &mut Found) {
+    let path = || at.to_owned();
+    let node = &config.node;
+    let mut gateways = node.gateway.map(IpAddr::V4).into_iter().chain(node.gateway6.map(IpAddr::V6));
     if let Some(reason) = unusable(address) {
         found.add(path(), address, reason, "use an address that clients can reach");
-    } else if gateways.contains(&address) {
+    } else if gateways.any(|gateway| gateway == address) {
         found.add(
             path(),
             address,
@@ -307,7 +308,7 @@ fn real_server(config: &Config, vs: &VirtualServer, rs: &RealServer, at: &str, f
     }
 }
 
-fn routed(config: &Config, address: IpAddr) -> bool {
+pub(super) fn routed(config: &Config, address: IpAddr) -> bool {
     let default = match address {
         IpAddr::V4(_) => config.node.gateway.is_some(),
         IpAddr::V6(_) => config.node.gateway6.is_some(),

@@ -1,0 +1,123 @@
+//! What differs between two layer 7 configurations. A reload keeps connections: what hurts is where clients go.
+
+use super::{List, on, shown};
+use crate::{Layer7, Layer7RealServer, Layer7VirtualServer, RequestedState};
+use std::collections::HashMap;
+
+pub(super) fn layer7(old: &Layer7, new: &Layer7, list: &mut List) {
+    for ((name, _, was), (_, _, is)) in old.timeouts.words().into_iter().zip(new.timeouts.words()) {
+        let name = format!("layer 7 {} time-out", name.replace('_', " "));
+        list.set(&name, format!("{was} s"), format!("{is} s"));
+    }
+    list.set("maximum connections of layer 7", old.max_connections, new.max_connections);
+    let before: HashMap<_, _> = old.virtual_servers.iter().map(|v| (&v.label, v)).collect();
+    for vs in &new.virtual_servers {
+        match before.get(&vs.label) {
+            None => {
+                list.add(format!("Add layer 7 virtual server {} on {} ({})", vs.label, vs.service(), vs.balance));
+                for rs in &vs.real_servers {
+                    list.add(format!("Add real server {rs} to {}", vs.label));
+                }
+            }
+            Some(was) if *was != vs => virtual_server(was, vs, list),
+            Some(_) => {}
+        }
+    }
+    for gone in old.virtual_servers.iter().filter(|o| !new.virtual_servers.iter().any(|n| n.label == o.label)) {
+        let text = format!("Remove layer 7 virtual server {} on {}", gone.label, gone.service());
+        list.hurting(text, format!("no new clients of {}; those connected end their requests", gone.label));
+    }
+}
+
+fn virtual_server(old: &Layer7VirtualServer, new: &Layer7VirtualServer, list: &mut List) {
+    let label = &new.label;
+    let before = list.0.len();
+    if old.service() != new.service() {
+        let text = format!("Move layer 7 virtual server {label} from {} to {}", old.service(), new.service());
+        list.hurting(text, format!("no new clients of {label} at the old place"));
+    }
+    list.set(&format!("balance of {label}"), old.balance, new.balance);
+    if old.persistence != new.persistence {
+        let (was, is) = (shown(old.persistence.as_ref()), shown(new.persistence.as_ref()));
+        let text = match was == is {
+            true => format!("Change the settings of the persistence of {label} ({is})"),
+            false => format!("Change persistence of {label} from {was} to {is}"),
+        };
+        list.hurting(text, format!("may move clients of {label} to another server"));
+    }
+    if old.check != new.check {
+        list.add(match old.check.method == new.check.method {
+            true => format!("Change the health check settings of {label}"),
+            false => format!("Change the health check of {label} from {} to {}", old.check.method, new.check.method),
+        });
+    }
+    for ((name, _, was), (_, _, is)) in old.timeouts.words().into_iter().zip(new.timeouts.words()) {
+        let seconds = |s: Option<u32>| s.map_or_else(|| "global".to_owned(), |s| format!("{s} s"));
+        list.set(&format!("{} time-out of {label}", name.replace('_', " ")), seconds(was), seconds(is));
+    }
+    list.set(&format!("maximum connections of {label}"), old.max_connections, new.max_connections);
+    list.set(&format!("X-Forwarded-For of {label}"), on(old.forwarded_for), on(new.forwarded_for));
+    if old.accept_proxy != new.accept_proxy {
+        let who = if new.accept_proxy { "clients that speak" } else { "clients without" };
+        let text = format!("Turn the PROXY protocol from clients of {label} {}", on(new.accept_proxy));
+        list.hurting(text, format!("only {who} it are served"));
+    }
+    list.set(&format!("keep-alive of {label}"), old.keep_alive, new.keep_alive);
+    list.set(&format!("compression of {label}"), on(old.compression), on(new.compression));
+    list.set(&format!("transparent source of {label}"), on(old.transparent), on(new.transparent));
+    list.set(&format!("redirect of {label} to https"), on(old.redirect_https), on(new.redirect_https));
+    list.set(&format!("slow start of {label}"), format!("{} s", old.slow_start), format!("{} s", new.slow_start));
+    list.set(&format!("fallback server of {label}"), shown(old.fallback.as_ref()), shown(new.fallback.as_ref()));
+    let parts = [
+        ("content rules", old.rules != new.rules),
+        ("request headers", old.request_headers != new.request_headers),
+        ("response headers", old.response_headers != new.response_headers),
+        ("limits", old.limits != new.limits),
+        ("manual configuration", old.manual != new.manual),
+    ];
+    for (name, _) in parts.into_iter().filter(|(_, changed)| *changed) {
+        list.add(format!("Change the {name} of {label}"));
+    }
+    real_servers(old, new, list);
+    if list.0.len() == before {
+        list.add(format!("Reorder the real servers of {label}"));
+    }
+}
+
+fn real_servers(old: &Layer7VirtualServer, new: &Layer7VirtualServer, list: &mut List) {
+    let vs = &new.label;
+    for rs in &new.real_servers {
+        match old.real_servers.iter().find(|o| o.label == rs.label) {
+            None => list.add(format!("Add real server {rs} to {vs}")),
+            Some(was) if was != rs => real_server(was, rs, vs.as_str(), list),
+            Some(_) => {}
+        }
+    }
+    for gone in old.real_servers.iter().filter(|o| !new.real_servers.iter().any(|n| n.label == o.label)) {
+        let text = format!("Remove real server {gone} from {vs}");
+        list.hurting(text, format!("its clients on {vs} are sent to the others"));
+    }
+}
+
+fn real_server(old: &Layer7RealServer, new: &Layer7RealServer, vs: &str, list: &mut List) {
+    let name = format!("{} in {vs}", new.label);
+    let place =
+        |r: &Layer7RealServer| format!("{}{}", r.address, r.port.map_or_else(String::new, |p| format!(" port {p}")));
+    if place(old) != place(new) {
+        let text = format!("Move {name} from {} to {}", place(old), place(new));
+        list.hurting(text, format!("its clients on {vs} meet another machine"));
+    }
+    list.set(&format!("weight of {name}"), old.weight, new.weight);
+    list.set(&format!("minimum connections of {name}"), old.min_connections, new.min_connections);
+    list.set(&format!("maximum connections of {name}"), old.max_connections, new.max_connections);
+    list.set(&format!("PROXY protocol to {name}"), old.send_proxy, new.send_proxy);
+    list.set(&format!("TLS to {name}"), on(old.tls), on(new.tls));
+    match (old.state == new.state, new.state) {
+        (true, _) => {}
+        (_, RequestedState::Online) => list.add(format!("Take {name} online")),
+        (_, RequestedState::Drain) => list.add(format!("Drain {name}: no new clients, those connected stay")),
+        (_, RequestedState::Offline) => {
+            list.hurting(format!("Take {name} offline"), format!("moves its clients on {vs}"));
+        }
+    }
+}
