@@ -84,8 +84,10 @@ struct Inner {
 pub struct Fake(Arc<Mutex<Inner>>);
 
 /// The sysctls of `lb_plan::desired` with the kernel's own defaults; `{}` is an interface.
-const SYSCTLS: [(&str, &str); 12] = [
+const SYSCTLS: [(&str, &str); 14] = [
     ("net.ipv4.ip_forward", "0"),
+    ("net.ipv4.ip_nonlocal_bind", "0"),
+    ("net.ipv6.ip_nonlocal_bind", "0"),
     ("net.ipv4.vs.expire_nodest_conn", "0"),
     ("net.ipv4.vs.expire_quiescent_template", "0"),
     ("net.ipv4.vs.conn_reuse_mode", "1"),

@@ -169,8 +169,7 @@ fn vips(config: &Config) -> BTreeSet<Address> {
     if config.pair().is_some() {
         return BTreeSet::new();
     }
-    let vips = config.virtual_servers.iter().filter_map(|vs| vs.service.address());
-    on_cards(config, vips.filter(|vip| !config.node.owns(*vip)))
+    on_cards(config, config.virtual_addresses().filter(|vip| !config.node.owns(*vip)))
 }
 
 /// The addresses that the pair's heartbeat brings up where it serves, each with the card that carries it.
@@ -219,6 +218,11 @@ fn sysctls(config: &Config) -> BTreeMap<String, String> {
     let ipv6 = config.node.interfaces.iter().any(|i| i.addresses.iter().any(|a| a.addr().is_ipv6()));
     if ipv6 {
         all.insert("net.ipv6.conf.all.forwarding".into(), "1".into());
+    }
+    if !config.layer7.virtual_servers.is_empty() {
+        // HAProxy listens at VIPs that this unit has not yet, or that the other one of a pair serves.
+        all.insert("net.ipv4.ip_nonlocal_bind".into(), "1".into());
+        all.insert("net.ipv6.ip_nonlocal_bind".into(), "1".into());
     }
     for interface in &config.node.interfaces {
         // The kernel takes the larger of `all` and the interface's own value, so a card's own 1 would win.

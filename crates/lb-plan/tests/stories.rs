@@ -32,7 +32,7 @@ fn story(dir: &Path) -> String {
         links: ["eth0", "eth1"].map(|n| (n.parse().expect("a name"), Link { up: false, mtu: 1500 })).into(),
         addresses: Vec::new(),
         routes: Vec::new(),
-        sysctls: Default::default(),
+        sysctls: ["net.ipv4.ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind"].map(|n| (n.into(), "0".into())).into(),
         ruleset: Some(Ruleset::default()),
         timeouts: Timeouts::default(),
         services: Default::default(),
