@@ -24,7 +24,7 @@ struct Known {
     restart: &'static str,
 }
 
-const KNOWN: [Known; 6] = [
+const KNOWN: [Known; 7] = [
     Known {
         name: "lbd",
         description: "Load balancing and health checks",
@@ -34,6 +34,11 @@ const KNOWN: [Known; 6] = [
         name: "heartbeat",
         description: "Heartbeat of the pair",
         restart: "If this unit serves, the other one takes over first.",
+    },
+    Known {
+        name: "haproxy",
+        description: "Layer 7 proxy",
+        restart: "Connections of layer 7 virtual servers end; their clients connect again.",
     },
     Known {
         name: "lbadmin",

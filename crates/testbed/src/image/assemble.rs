@@ -126,8 +126,11 @@ pub(super) fn guest(folders: &Folders, stage: &Stage, kernel: &Kernel, scripts: 
     report_unknown(&kernel.install(&modules, tree)?);
     fs::write(tree.join("etc/modules"), modules.join("\n"))?;
     for (name, text) in [
-        ("passwd", "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n"),
-        ("group", "root:x:0:\nnogroup:x:65534:\n"),
+        (
+            "passwd",
+            "root:x:0:0:root:/root:/bin/bash\nhaproxy:x:102:102::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n",
+        ),
+        ("group", "root:x:0:\nhaproxy:x:102:\nnogroup:x:65534:\n"),
         ("hosts", "127.0.0.1 localhost\n"),
     ] {
         fs::write(tree.join("etc").join(name), text)?;
