@@ -239,8 +239,13 @@ pub struct AwaitingConfirm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct VirtualServerStatus {
+    /// No other one has it, whatever its layer.
     pub label: String,
-    /// `tcp 10.0.0.21:80`
+    /// 4: the kernel balances connections; 7: HAProxy proxies them.
+    #[serde(default = "layer_4")]
+    #[cfg_attr(feature = "schema", schema(minimum = 4, maximum = 7, default = 4))]
+    pub layer: u8,
+    /// `tcp 10.0.0.21:80`; of layer 7 `http 10.0.0.21:80`.
     pub service: String,
     pub scheduler: String,
     pub active: bool,
@@ -248,6 +253,10 @@ pub struct VirtualServerStatus {
     pub fallback: bool,
     pub counters: Counters,
     pub real_servers: Vec<RealServerStatus>,
+}
+
+fn layer_4() -> u8 {
+    4
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -298,7 +307,8 @@ impl fmt::Display for ActualState {
     }
 }
 
-/// The kernel's counters since the service was made, and its rates per second.
+/// The kernel's counters since the service was made, and its rates per second. Of layer 7 HAProxy's since its last
+/// start or reload: requests where the mode is http, and no packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Counters {

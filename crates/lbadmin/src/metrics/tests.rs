@@ -18,6 +18,7 @@ fn status(virtual_servers: usize, real_servers: usize) -> Status {
     };
     let virtual_server = |n: usize| VirtualServerStatus {
         label: format!("VIP{n}"),
+        layer: 4,
         service: "tcp 10.0.0.21:80".into(),
         scheduler: "wrr".into(),
         active: true,

@@ -19,6 +19,7 @@ fn status(bytes_in: u64, active: u32) -> Status {
     };
     let virtual_server = VirtualServerStatus {
         label: "HTTP".into(),
+        layer: 4,
         service: "tcp 10.0.0.21:80".into(),
         scheduler: "wrr".into(),
         active: true,

@@ -21,6 +21,7 @@ fn rip(label: &str, address: &str, requested: RequestedState, actual: ActualStat
 fn status(real_servers: Vec<RealServerStatus>) -> Status {
     let vip = VirtualServerStatus {
         label: "HTTP_Cluster".into(),
+        layer: 4,
         service: "tcp 10.0.0.21:80".into(),
         scheduler: "wrr".into(),
         active: true,

@@ -359,6 +359,7 @@ impl Fake {
         let running = self.running();
         let virtual_servers = running.config.virtual_servers.iter().map(|vs| VirtualServerStatus {
             label: vs.label.to_string(),
+            layer: 4,
             service: vs.service.to_string(),
             scheduler: vs.scheduler.to_string(),
             active: !vs.real_servers.is_empty(),
