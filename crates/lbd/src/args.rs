@@ -27,6 +27,12 @@ pub struct Args {
     /// heartbeat's status socket
     #[arg(long, value_name = "FILE", default_value = lb_ha::control::SOCKET)]
     pub heartbeat: PathBuf,
+    /// HAProxy, which serves layer 7 [default: /usr/sbin/haproxy; with a fake kernel one that exists in memory only]
+    #[arg(long, value_name = "FILE")]
+    pub haproxy: Option<PathBuf>,
+    /// Directory of HAProxy's sockets
+    #[arg(long, value_name = "DIR", default_value = "/run/haproxy")]
+    pub haproxy_run: PathBuf,
     /// Directory for hostname, hosts and resolv.conf
     #[arg(long, default_value = "/etc")]
     pub etc: PathBuf,
@@ -69,6 +75,7 @@ impl Args {
                 true => std::sync::Arc::new(lbd::NoTable),
                 false => std::sync::Arc::new(lbd::KernelTable),
             },
+            haproxy: self.haproxy(),
             reconcile_every: std::time::Duration::from_secs(self.reconcile_every.max(1)),
         }
     }
@@ -77,6 +84,15 @@ impl Args {
     fn pair(&self) -> PathBuf {
         let beside = || self.state.parent()?.parent().map(|dir| dir.join("pair"));
         self.pair.clone().or_else(beside).unwrap_or_else(|| "/data/pair".into())
+    }
+
+    fn haproxy(&self) -> Option<lb_haproxy::Paths> {
+        let usual = || (!self.fake_kernel).then(|| "/usr/sbin/haproxy".into());
+        Some(lb_haproxy::Paths {
+            binary: self.haproxy.clone().or_else(usual)?,
+            file: self.run.join("haproxy.cfg"),
+            run: self.haproxy_run.clone(),
+        })
     }
 
     fn log(&self) -> PathBuf {

@@ -21,7 +21,10 @@ pub use reconcile::chain;
 pub use reply::Reply;
 pub use status::Snapshot;
 
-use crate::ha::HaFile;
+use crate::{
+    ha::HaFile,
+    layer7::{self, Layer7},
+};
 use lb_api::{
     ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, Pending, PlanRequest, PutCandidate, RevisionView,
     RollbackRequest, StateRequest,
@@ -59,6 +62,8 @@ pub enum Event {
         pushed: Box<pair::Pushed>,
         answer: oneshot::Sender<Result<(), pair::NotTaken>>,
     },
+    /// People would see something else of layer 7 than before.
+    Layer7,
     /// A probe that the engine started has its outcome.
     Probed {
         key: ProbeKey,
@@ -162,6 +167,7 @@ pub struct Engine<K> {
     /// Told of the sync daemons, and how often some were started or stopped.
     sync: watch::Sender<Option<pair::Sync>>,
     sync_starts: u64,
+    layer7: Layer7,
     /// When an unconfirmed revision is undone, on the clock that nobody can set.
     revert_at: Option<Duration>,
 }
@@ -172,6 +178,7 @@ impl<K: Kernel> Engine<K> {
         opening: Opening,
         kernel: K,
         pair: Pairing,
+        layer7: Layer7,
         reconcile_every: Duration,
         start_probe: Box<dyn Fn(Probe) + Send>,
         now: Now,
@@ -207,8 +214,10 @@ impl<K: Kernel> Engine<K> {
             changed: pair.changed,
             sync: pair.sync,
             sync_starts: 0,
+            layer7,
             revert_at: None,
         };
+        engine.layer7.want(layer7::render(&engine.running));
         engine.write_ha();
         engine.resume_confirm(now);
         engine.observe();
@@ -243,6 +252,7 @@ impl<K: Kernel> Engine<K> {
                         let _ = answer.send(self.snapshot(clock.now()));
                     }
                     // Whoever asked may be gone.
+                    Event::Layer7 => self.touch(),
                     Event::Pair(facts) => self.pair_facts(facts, clock.now()),
                     Event::Told(answer) => drop(answer.send(self.told())),
                     Event::Newest(answer) => drop(answer.send(self.newest())),

@@ -4,6 +4,8 @@
 //!  HTTP on the socket --> api --Command--> engine <--Event::Probed-- probes
 //!                                           |  one thread, one loop, one match
 //!                              lb-store <---+---> lb-kernel
+//!                                           |
+//!                                        layer7 ---> lb-haproxy    a thread of its own
 //! ```
 #![forbid(unsafe_code)]
 
@@ -11,6 +13,7 @@ mod api;
 pub mod engine;
 mod ha;
 mod hot;
+pub mod layer7;
 pub mod logs;
 mod peer;
 mod probes;

@@ -5,6 +5,7 @@ use crate::{
     engine::{Clock, Engine, Event, Now, Opening, Pairing, pair},
     ha::{HaFile, Heartbeat},
     hot::{self, ConnectionTable, NoTable},
+    layer7::Layer7,
     peer, probes,
     shelf::{self, EngineShelf},
     unit::Unit,
@@ -44,6 +45,8 @@ pub struct Settings {
     pub unit: Unit,
     /// What goes to the other unit of a pair: the kernel's that `open_kernel` gives.
     pub table: Arc<dyn ConnectionTable>,
+    /// `None`: layer 7 is served in memory only.
+    pub haproxy: Option<lb_haproxy::Paths>,
     pub reconcile_every: Duration,
 }
 
@@ -60,6 +63,7 @@ impl Settings {
             heartbeat: dir.join("heartbeat.sock"),
             unit: Unit { services: None, power: false },
             table: Arc::new(NoTable),
+            haproxy: None,
             reconcile_every: Duration::from_secs(3600),
         }
     }
@@ -82,12 +86,13 @@ pub fn serve<K: Kernel + 'static>(
     let unit = lb_pair::Peer::open(&settings.pair).ok().flatten().map(|peer| peer.unit);
     let facts = pair::Facts { unit, ..pair::Facts::default() };
     let pairing = Pairing { facts: facts.clone(), file: Some(HaFile::below(&settings.run)), changed, sync };
+    let layer7 = layer7(settings.haproxy.clone(), events.clone()).context("starting the thread for HAProxy")?;
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     let engine = thread::Builder::new().name("engine".into()).spawn(move || -> anyhow::Result<()> {
         let opening = Opening::open(&state, clock.now());
         let kernel = open_kernel().context("opening the kernel's interfaces")?;
         let inspector = kernel.inspector();
-        let mut engine = Engine::new(opening, kernel, pairing, every, start_probe, clock.now());
+        let mut engine = Engine::new(opening, kernel, pairing, layer7, every, start_probe, clock.now());
         let _ = ready.send(inspector);
         engine.run(&inbox, &clock);
         Ok(())
@@ -128,6 +133,21 @@ pub fn serve<K: Kernel + 'static>(
     let _ = std::fs::remove_file(&settings.socket);
     tracing::info!("stopped; traffic goes on as programmed");
     ended.and(served)
+}
+
+fn layer7(haproxy: Option<lb_haproxy::Paths>, events: mpsc::Sender<Event>) -> std::io::Result<Layer7> {
+    // The engine is gone only when lbd stops.
+    let changed = move || drop(events.send(Event::Layer7));
+    match haproxy {
+        Some(paths) => {
+            let hands = || Box::new(lb_haproxy::Haproxy::new(paths.clone()));
+            Layer7::start(hands(), hands(), changed)
+        }
+        None => {
+            let fake = lb_haproxy::fake::Fake::default();
+            Layer7::start(Box::new(fake.clone()), Box::new(fake), changed)
+        }
+    }
 }
 
 /// What the engine says to, and takes from, those who deal with the other unit.

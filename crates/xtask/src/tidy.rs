@@ -27,6 +27,8 @@ const BACKSTAGE: &[&str] = &["lb-store", "lb-kernel", "lb-plan", "lb-pair"];
 const PAIR_USERS: &[&str] = &["lbd"];
 /// Of ours, what lb-pair may know: it is below lbd.
 const PAIR_KNOWS: &[&str] = &["lb-model", "lb-ha"];
+/// Who drives HAProxy.
+const PROXY_USERS: &[&str] = &["lbd"];
 /// Files and folders at the top.
 const TOP: &[&str] = &[
     ".cargo",
@@ -101,6 +103,10 @@ fn dependencies(package: &Package, offences: &mut Vec<String>) {
             "only lb-kernel and ipvs-rs speak netlink"
         } else if on == "lb-pair" && !PAIR_USERS.contains(&name) {
             "only lbd speaks with the other unit of a pair"
+        } else if on == "lb-haproxy" && !PROXY_USERS.contains(&name) {
+            "only lbd drives HAProxy"
+        } else if name == "lb-haproxy" && on.starts_with("lb") && on != "lb-model" {
+            "it is below lbd, and knows lb-model only"
         } else if name == "lb-pair" && on.starts_with("lb") && !PAIR_KNOWS.contains(&on) {
             "it is below lbd, and knows lb-model and lb-ha only"
         } else if PURE.contains(&name) && (IMPURE_CRATES.contains(&on) || netlink) {

@@ -1,11 +1,13 @@
 //! The life of a configuration: apply, history, rollback.
 
 use super::{Engine, Now, opening::view, reconcile::shown, record, reply::RunningView};
+use crate::layer7;
 use lb_api::{
     ApiError, Applied, ApplyRequest, ErrorCode, PlanRequest, PlanView, RevisionView, RollbackRequest, StateRequest,
 };
+use lb_haproxy::Rendered;
 use lb_kernel::Kernel;
-use lb_model::{Config, Problem, RequestedState, changes, factory, migrate, problems};
+use lb_model::{Config, Label, Problem, RequestedState, changes, factory, migrate, problems};
 use lb_pair::SharedVersion;
 use lb_plan::{Drift, plan};
 use lb_store::{CommitError, Confirm, NewCandidate, NewRevision, Store};
@@ -25,6 +27,8 @@ pub(super) struct Note {
     pub(super) version: Option<SharedVersion>,
     /// The configuration's text, where it stands in the store already; it has no problems then.
     pub(super) document: Option<String>,
+    /// HAProxy is not asked first: it has run, and the way back must not be barred.
+    pub(super) ran_before: bool,
 }
 
 impl<K: Kernel> Engine<K> {
@@ -37,6 +41,7 @@ impl<K: Kernel> Engine<K> {
             Some(config) => prepared(config)?,
             None => self.judged()?.applicable()?,
         };
+        let proxied = self.proxied(&config)?;
         let wanted = self.wanted(&config);
         let mut observed =
             self.kernel.observe(&wanted).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
@@ -46,9 +51,10 @@ impl<K: Kernel> Engine<K> {
                 .extend(known.owned.iter().filter(|k| observed.services.contains_key(k)).copied().collect::<Vec<_>>());
         }
         let plan = plan(&wanted, &observed);
+        let kernel = plan.actions.iter().map(lb_plan::Action::to_string);
         Ok(PlanView {
             changes: changes(&self.running, &config),
-            actions: plan.actions.iter().map(lb_plan::Action::to_string).collect(),
+            actions: kernel.chain(self.layer7.preview(proxied.as_deref())).collect(),
             drift: plan.drift.iter().map(Drift::to_string).collect(),
         })
     }
@@ -116,7 +122,7 @@ impl<K: Kernel> Engine<K> {
         let author = "lbd".into();
         self.commit(
             config,
-            Note { did: "reverted with", author, comment, may_use_reserve: true, ..Note::default() },
+            Note { did: "reverted with", author, comment, may_use_reserve: true, ran_before: true, ..Note::default() },
             now,
         )
     }
@@ -181,6 +187,7 @@ impl<K: Kernel> Engine<K> {
             }
             return Ok(self.nothing());
         }
+        let proxied = if note.ran_before { layer7::render(&config) } else { self.proxied(&config)? };
         let confirm = self.confirm_window(note.confirm_within, now)?;
         let new = NewRevision {
             author: note.author,
@@ -197,7 +204,8 @@ impl<K: Kernel> Engine<K> {
         let RevisionView { number, author, comment, .. } = &self.revision;
         tracing::info!("{}", record::changed(author, note.did, *number, comment, &changes));
         self.touch();
-        let network = self.running.node != config.node;
+        let begins = self.running.layer7.virtual_servers.is_empty() != config.layer7.virtual_servers.is_empty();
+        let unread = begins || self.running.node != config.node;
         self.running = config;
         // The failsafe is over once something else runs.
         self.alarms.retain(|a| !a.starts_with("FAILSAFE"));
@@ -206,19 +214,22 @@ impl<K: Kernel> Engine<K> {
         self.configure_checks(now);
         self.write_ha();
         self.changed.send_replace(self.revision.number);
-        // Interfaces bring settings of their own along, which nobody has read yet; services do not.
-        if network || self.observed.is_none() {
+        // Interfaces and layer 7 bring settings of their own along, which nobody has read yet; services do not.
+        if unread || self.observed.is_none() {
             self.observe();
         }
         let done = self.converge(now);
+        // After the addresses that clients are to find it at.
+        let to_haproxy = self.layer7.preview(proxied.as_deref());
+        self.layer7.want(proxied);
         // What was planned from memory is compared with the kernel itself soon.
         self.next_reconcile = self.next_reconcile.min(now.since_start + Duration::from_secs(1));
         Ok(Applied {
             revision: self.revision.clone(),
             changes,
-            plan: shown(&done),
-            converged: self.pending.is_empty(),
-            pending: self.pending.clone(),
+            plan: shown(&done).into_iter().chain(to_haproxy).collect(),
+            converged: self.all_pending().is_empty(),
+            pending: self.all_pending(),
             confirm_before: confirm.map(|c| c.deadline_unix),
         })
     }
@@ -249,10 +260,24 @@ impl<K: Kernel> Engine<K> {
             revision: self.revision.clone(),
             changes: Vec::new(),
             plan: Vec::new(),
-            converged: self.pending.is_empty(),
-            pending: self.pending.clone(),
+            converged: self.all_pending().is_empty(),
+            pending: self.all_pending(),
             confirm_before: None,
         }
+    }
+
+    /// What HAProxy would be told, if it takes that.
+    fn proxied(&mut self, config: &Config) -> Result<Option<Arc<Rendered>>, ApiError> {
+        let rendered = layer7::render(config);
+        match self.layer7.problems(rendered.as_deref()) {
+            none if none.is_empty() => Ok(rendered),
+            all => Err(ApiError::invalid(all)),
+        }
+    }
+
+    /// What failed and is tried again, in the kernel and in HAProxy.
+    pub(super) fn all_pending(&self) -> Vec<lb_api::Pending> {
+        self.pending.iter().cloned().chain(self.layer7.view().pending.iter().cloned()).collect()
     }
 
     fn conflict(&self, base: u64) -> ApiError {
@@ -292,12 +317,20 @@ impl<K: Kernel> Engine<K> {
         let names = |all: Vec<&str>| {
             if all.is_empty() { "there is none".to_owned() } else { format!("there is: {}", all.join(", ")) }
         };
-        match self.running.virtual_server(vs) {
-            None => ApiError::new(ErrorCode::NotFound, format!("there is no virtual server {vs}"))
-                .hint(names(self.running.virtual_servers.iter().map(|v| v.label.as_str()).collect())),
-            Some(v) => ApiError::new(ErrorCode::NotFound, format!("virtual server {vs} has no real server {rs}"))
-                .hint(names(v.real_servers.iter().map(|r| r.label.as_str()).collect())),
-        }
+        let labels = |servers: Vec<&Label>| names(servers.into_iter().map(Label::as_str).collect());
+        let real_servers: Vec<&Label> = match (self.running.virtual_server(vs), self.running.layer7_virtual_server(vs))
+        {
+            (Some(vs), _) => vs.real_servers.iter().map(|rs| &rs.label).collect(),
+            (None, Some(vs)) => vs.real_servers.iter().map(|rs| &rs.label).collect(),
+            (None, None) => {
+                let layer4 = self.running.virtual_servers.iter().map(|vs| &vs.label);
+                let layer7 = self.running.layer7.virtual_servers.iter().map(|vs| &vs.label);
+                return ApiError::new(ErrorCode::NotFound, format!("there is no virtual server {vs}"))
+                    .hint(labels(layer4.chain(layer7).collect()));
+            }
+        };
+        ApiError::new(ErrorCode::NotFound, format!("virtual server {vs} has no real server {rs}"))
+            .hint(labels(real_servers))
     }
 
     /// The store, if it takes changes; one that failed is opened again first.
@@ -336,11 +369,15 @@ impl<K: Kernel> Engine<K> {
     }
 }
 
+/// Of either layer: labels are unique over both.
 fn set_state(config: &mut Config, vs: &str, rs: &str, state: RequestedState) -> bool {
-    let vs = config.virtual_servers.iter_mut().find(|v| v.label.as_str() == vs);
-    match vs.and_then(|v| v.real_servers.iter_mut().find(|r| r.label.as_str() == rs)) {
-        Some(server) => {
-            server.state = state;
+    let layer4 = config.virtual_servers.iter_mut().filter(|v| v.label.as_str() == vs);
+    let layer4 = layer4.flat_map(|v| &mut v.real_servers).map(|r| (&r.label, &mut r.state));
+    let layer7 = config.layer7.virtual_servers.iter_mut().filter(|v| v.label.as_str() == vs);
+    let layer7 = layer7.flat_map(|v| &mut v.real_servers).map(|r| (&r.label, &mut r.state));
+    match layer4.chain(layer7).find(|(label, _)| label.as_str() == rs) {
+        Some((_, requested)) => {
+            *requested = state;
             true
         }
         None => false,

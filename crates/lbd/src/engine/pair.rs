@@ -284,7 +284,8 @@ impl<K: Kernel> Engine<K> {
         };
         match self.commit(config, note, now) {
             Ok(_) => Ok(()),
-            Err(error) => Err(problem(error.message, &error.hint.unwrap_or_default())),
+            Err(error) if error.problems.is_empty() => Err(problem(error.message, &error.hint.unwrap_or_default())),
+            Err(error) => Err(NotTaken::Problems(error.problems)),
         }
     }
 
@@ -346,7 +347,8 @@ impl<K: Kernel> Engine<K> {
             _ => None,
         };
         let pair = self.pair.alarms.iter().cloned();
-        self.alarms.iter().cloned().chain(lost).chain(self.ha_alarm.clone()).chain(pair).collect()
+        let layer7 = self.layer7.view().alarm.clone();
+        self.alarms.iter().cloned().chain(lost).chain(self.ha_alarm.clone()).chain(layer7).chain(pair).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! counters and puts the two together on a thread of his own.
 
 use super::{Engine, Now};
+use crate::layer7::{self, View};
 use lb_api::{
     ActualState, AwaitingConfirm, CheckStatus, Counters, RealServerStatus, Status, Summary, VirtualServerStatus,
 };
@@ -25,6 +26,7 @@ pub struct Snapshot {
     drift: Vec<String>,
     /// One for each real server, in the configuration's order.
     standings: Vec<Standing>,
+    layer7: View,
 }
 
 /// What the checks say of a real server.
@@ -44,7 +46,7 @@ impl<K: Kernel> Engine<K> {
             candidate_etag: self.store.as_ref().and_then(Store::candidate).map_or(0, |c| c.etag),
             generation: self.generation,
             alarms: self.all_alarms(),
-            converged: self.pending.is_empty(),
+            converged: self.all_pending().is_empty() && self.layer7.is_settled(),
             confirm: self.awaiting_confirm(),
         }
     }
@@ -62,9 +64,10 @@ impl<K: Kernel> Engine<K> {
             config: self.running.clone(),
             summary: self.summary(now),
             pending_changes,
-            pending: self.pending.clone(),
+            pending: self.all_pending(),
             drift: self.drift.clone(),
             standings,
+            layer7: self.layer7.view().clone(),
         }
     }
 
@@ -92,6 +95,7 @@ impl Snapshot {
             .virtual_servers
             .iter()
             .map(|vs| virtual_server(vs, &mut standings, service_key(vs).and_then(|key| counters.get(&key))))
+            .chain(self.config.layer7.virtual_servers.iter().map(|vs| layer7::virtual_server(vs, &self.layer7)))
             .collect();
         let Summary { version, hostname, revision, alarms, converged, confirm, .. } = self.summary;
         Status {
@@ -121,6 +125,7 @@ fn virtual_server(
     let fallback = !active && vs.fallback.is_some() && counters.is_some_and(|c| !c.dests.is_empty());
     VirtualServerStatus {
         label: vs.label.to_string(),
+        layer: 4,
         service: vs.service.to_string(),
         scheduler: vs.scheduler.to_string(),
         active,

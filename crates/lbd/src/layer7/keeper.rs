@@ -1,0 +1,138 @@
+//! When HAProxy is told what: at once after a change, again when something has changed by itself, and ever more rarely
+//! what it does not do.
+
+use super::View;
+use crate::engine::chain;
+use lb_api::Pending;
+use lb_haproxy::{Action, Observed, Proxy, Rendered, plan};
+use std::{sync::Arc, time::Duration};
+
+/// The longest pause between two tries of something that fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// So long HAProxy may take to come up before it is an alarm; its supervisor waits a second.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub struct Keeper {
+    number: u64,
+    wanted: Option<Arc<Rendered>>,
+    /// It is known that HAProxy shall not run and does not.
+    idle: bool,
+    /// What did not work last, and what HAProxy was like then.
+    failed: Option<Failed>,
+    down_since: Option<Duration>,
+}
+
+struct Failed {
+    pending: Vec<Pending>,
+    seen: Option<Observed>,
+    times: u32,
+    again: Duration,
+}
+
+impl Keeper {
+    /// Nothing to look after until the next order.
+    pub fn is_idle(&self) -> bool {
+        self.idle || self.number == 0
+    }
+
+    pub fn want(&mut self, number: u64, wanted: Option<Arc<Rendered>>) {
+        self.number = number;
+        self.wanted = wanted;
+        self.idle = false;
+        self.failed = None;
+    }
+
+    /// Looks, does what is to be done, and says how things are then.
+    pub fn work(&mut self, hands: &mut dyn Proxy, now: Duration, unix: u64) -> View {
+        let pending = self.converge(hands, now);
+        let observed = hands.observe().unwrap_or_default();
+        let settled = if pending.is_empty() { self.number } else { 0 };
+        self.idle = self.wanted.is_none() && pending.is_empty();
+        let statistics = match &self.wanted {
+            // Without counters the rest is still worth showing.
+            Some(_) => hands.statistics().unwrap_or_default(),
+            None => Default::default(),
+        };
+        View { settled, pending, alarm: self.alarm(&observed, now), observed, statistics, at: unix }
+    }
+
+    fn converge(&mut self, hands: &mut dyn Proxy, now: Duration) -> Vec<Pending> {
+        let observed = match hands.observe() {
+            Ok(observed) => observed,
+            // What cannot be seen need not be ended.
+            Err(_) if self.wanted.is_none() => return Vec::new(),
+            Err(error) => {
+                let pending = vec![Pending { action: "layer 7: read HAProxy's state".into(), error: chain(&error) }];
+                return self.failed(pending, None, now);
+            }
+        };
+        let actions = plan(self.wanted.as_deref(), &observed);
+        if actions.is_empty() {
+            self.failed = None;
+            return Vec::new();
+        }
+        if let Some(failed) = &self.failed
+            && failed.seen.as_ref().is_some_and(|seen| same(seen, &observed))
+            && now < failed.again
+        {
+            return failed.pending.clone();
+        }
+        let pending = carry_out(hands, &actions);
+        if pending.is_empty() {
+            self.failed = None;
+            return pending;
+        }
+        self.failed(pending, Some(hands.observe().unwrap_or_default()), now)
+    }
+
+    fn failed(&mut self, pending: Vec<Pending>, seen: Option<Observed>, now: Duration) -> Vec<Pending> {
+        let (known, times) = match &self.failed {
+            Some(before) => (before.pending == pending, before.times.saturating_add(1)),
+            None => (false, 1),
+        };
+        if !known {
+            for Pending { action, error } in &pending {
+                tracing::error!("{action}: {error}");
+            }
+        }
+        let again = now + Duration::from_secs(1 << times.min(6).saturating_sub(1)).min(LONGEST_PAUSE);
+        self.failed = Some(Failed { pending: pending.clone(), seen, times, again });
+        pending
+    }
+
+    fn alarm(&mut self, observed: &Observed, now: Duration) -> Option<String> {
+        if self.wanted.is_none() || observed.shape.is_some() {
+            self.down_since = None;
+            return None;
+        }
+        let since = *self.down_since.get_or_insert(now);
+        (now.saturating_sub(since) >= PATIENCE).then(|| {
+            "HAProxy does not run, so no layer 7 virtual server is served. hint: look at the log of haproxy".to_owned()
+        })
+    }
+}
+
+/// Connections of old processes end as they please.
+fn same(a: &Observed, b: &Observed) -> bool {
+    a.shape == b.shape && a.text == b.text && a.servers == b.servers
+}
+
+/// In order; what comes after a failure stands on it, and waits.
+fn carry_out(hands: &mut dyn Proxy, actions: &[Action]) -> Vec<Pending> {
+    for (n, action) in actions.iter().enumerate() {
+        match hands.execute(action) {
+            Ok(()) => tracing::info!("{action}"),
+            Err(error) => {
+                let waits = actions.iter().skip(n + 1).map(|action| Pending {
+                    action: action.to_string(),
+                    error: "waits for the one before".into(),
+                });
+                let first = Pending { action: action.to_string(), error: chain(&error) };
+                return std::iter::once(first).chain(waits).collect();
+            }
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,114 @@
+//! HAProxy's servers in the words of layer 4.
+
+use super::View;
+use crate::engine::record;
+use lb_api::{ActualState, CheckStatus, Counters, RealServerStatus, VirtualServerStatus};
+use lb_check::{Transition, Verdict};
+use lb_haproxy::{ActualServer, ServerKey, Statistics, Totals};
+use lb_model::{Layer7RealServer, Layer7VirtualServer, RequestedState, layer7::Layer7CheckMethod};
+use std::net::SocketAddr;
+
+pub fn virtual_server(vs: &Layer7VirtualServer, view: &View) -> VirtualServerStatus {
+    let real_servers: Vec<RealServerStatus> = vs.real_servers.iter().map(|rs| server(vs, rs, view)).collect();
+    let active = real_servers.iter().any(|r| r.actual == ActualState::Active);
+    let counted = view.statistics.virtual_servers.get(&vs.label);
+    VirtualServerStatus {
+        label: vs.label.to_string(),
+        layer: 7,
+        service: vs.service(),
+        scheduler: vs.balance.to_string(),
+        active,
+        fallback: !active && counted.is_some_and(|c| c.fallback),
+        counters: counted.map_or_else(Counters::default, |c| counters(c.totals)),
+        real_servers,
+    }
+}
+
+fn server(vs: &Layer7VirtualServer, rs: &Layer7RealServer, view: &View) -> RealServerStatus {
+    let key = ServerKey { virtual_server: vs.label.clone(), real_server: rs.label.clone() };
+    let seen = view.statistics.servers.get(&key);
+    let fit = match vs.check.method {
+        Layer7CheckMethod::On => seen.map(|_| true),
+        _ => seen.and_then(|s| s.fit),
+    };
+    let connected = seen.is_some_and(|s| s.totals.current > 0);
+    let actual = match (rs.state, fit) {
+        (RequestedState::Online, Some(true)) if rs.weight > 0 => ActualState::Active,
+        (RequestedState::Online, None) => ActualState::Checking,
+        // HAProxy may ask a drained server no more; whoever is connected is served all the same.
+        (RequestedState::Drain, _) | (RequestedState::Online, Some(true)) if connected => ActualState::Draining,
+        _ => ActualState::NonActive,
+    };
+    let port = rs.port.or(vs.ports.single());
+    RealServerStatus {
+        label: rs.label.to_string(),
+        address: port.map_or_else(|| rs.address.to_string(), |p| SocketAddr::new(rs.address, p).to_string()),
+        forwarding: if vs.transparent { "transparent" } else { "snat" }.into(),
+        weight: rs.weight.into(),
+        requested: rs.state,
+        actual,
+        check: seen.and_then(|s| check(s, view.at)),
+        active_connections: seen.map_or(0, |s| s.totals.current),
+        inactive_connections: 0,
+        persistent_connections: 0,
+        counters: seen.map_or_else(Counters::default, |s| counters(s.totals)),
+    }
+}
+
+fn check(server: &ActualServer, at: u64) -> Option<CheckStatus> {
+    let text = server.check.clone()?;
+    Some(CheckStatus { text, since: at.saturating_sub(server.since) })
+}
+
+/// Packets are the kernel's affair: HAProxy sees none.
+fn counters(t: Totals) -> Counters {
+    Counters {
+        connections: t.sessions,
+        packets_in: 0,
+        packets_out: 0,
+        bytes_in: t.bytes_in,
+        bytes_out: t.bytes_out,
+        connections_per_second: t.rate,
+    }
+}
+
+/// Whether somebody who keeps a status would see another one now, but for the counters.
+pub fn differ(before: &View, now: &View) -> bool {
+    let health = |s: &Statistics| -> Vec<(ServerKey, Option<bool>, Option<String>)> {
+        s.servers.iter().map(|(key, server)| (key.clone(), server.fit, server.check.clone())).collect()
+    };
+    let fallbacks = |s: &Statistics| s.virtual_servers.values().map(|vs| vs.fallback).collect::<Vec<_>>();
+    before.settled != now.settled
+        || before.pending != now.pending
+        || before.alarm != now.alarm
+        || before.observed.shape != now.observed.shape
+        || health(&before.statistics) != health(&now.statistics)
+        || fallbacks(&before.statistics) != fallbacks(&now.statistics)
+}
+
+/// One line for each server that turned, as for those of layer 4.
+pub fn log_turns(before: &Statistics, now: &Statistics) {
+    let verdict = |fit: Option<bool>| match fit {
+        None => Verdict::Unknown,
+        Some(true) => Verdict::Fit,
+        Some(false) => Verdict::Unfit,
+    };
+    for (ServerKey { virtual_server, real_server }, server) in &now.servers {
+        let key = ServerKey { virtual_server: virtual_server.clone(), real_server: real_server.clone() };
+        // A reload forgets for a moment; what is asked again is no news.
+        let Some(was) = before.servers.get(&key).filter(|was| was.fit != server.fit && server.fit.is_some()) else {
+            continue;
+        };
+        let turn = Transition {
+            vs: virtual_server.clone(),
+            rs: real_server.clone(),
+            from: verdict(was.fit),
+            to: verdict(server.fit),
+            text: server.check.clone().unwrap_or_default(),
+        };
+        match turn.to {
+            Verdict::Unfit => tracing::warn!("{}", record::turned(&turn)),
+            Verdict::Fit | Verdict::Unknown => tracing::info!("{}", record::turned(&turn)),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Layer 7: a thread that keeps HAProxy equal to the running configuration, and the engine's end of it.
+//!
+//! The thread alone drives HAProxy, so that the engine never waits for a reload: it is told what HAProxy shall do, works
+//! until that is so, looks again every second, and publishes a [`View`]. Only `haproxy -c` is asked on the engine's own
+//! thread, before a configuration is committed. What is decided when is [`keeper`]'s; what HAProxy must be told is
+//! lb-haproxy's. Tested with a HAProxy in memory (`tests/it/layer7.rs`) and with the real one in a guest.
+
+mod keeper;
+mod look;
+
+pub use look::virtual_server;
+
+use crate::engine::chain;
+use keeper::Keeper;
+use lb_api::Pending;
+use lb_haproxy::{Action, Observed, Proxy, ProxyError, Rendered, Statistics};
+use lb_model::{Config, Problem};
+use std::{
+    io::ErrorKind,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+use tokio::sync::watch;
+
+/// Between two looks at HAProxy.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What the thread is told.
+struct Order {
+    number: u64,
+    /// `None`: HAProxy shall not run.
+    wanted: Option<Arc<Rendered>>,
+}
+
+/// What the thread last saw and did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct View {
+    /// Of the last order that HAProxy carries out in full.
+    pub settled: u64,
+    /// What did not work and is tried again.
+    pub pending: Vec<Pending>,
+    /// What people must know.
+    pub alarm: Option<String>,
+    pub observed: Observed,
+    pub statistics: Statistics,
+    /// When they were read (Unix seconds).
+    pub at: u64,
+}
+
+impl View {
+    /// Clients' connections now.
+    fn connections(&self) -> u32 {
+        self.statistics.virtual_servers.values().map(|vs| vs.totals.current).sum()
+    }
+}
+
+/// The engine's end.
+pub struct Layer7 {
+    /// For `haproxy -c` alone.
+    checker: Box<dyn Proxy>,
+    orders: Sender<Order>,
+    view: watch::Receiver<View>,
+    /// Of the last order.
+    number: u64,
+    /// The shape that HAProxy was last found to take; what runs, as a rule.
+    good: Option<String>,
+}
+
+impl Layer7 {
+    /// Starts the thread, which ends with what this returns. `hands` drive HAProxy, `checker` asks the same one.
+    /// `changed` is called when people would see something else than before.
+    pub fn start(
+        hands: Box<dyn Proxy>,
+        checker: Box<dyn Proxy>,
+        changed: impl Fn() + Send + 'static,
+    ) -> std::io::Result<Layer7> {
+        let (orders, inbox) = channel();
+        let (tell, view) = watch::channel(View::default());
+        thread::Builder::new().name("layer7".into()).spawn(move || keep(hands, &inbox, &tell, &changed))?;
+        Ok(Layer7 { checker, orders, view, number: 0, good: None })
+    }
+
+    /// What HAProxy says against it, each at its field. Asked only where a reload would be needed.
+    pub fn problems(&mut self, wanted: Option<&Rendered>) -> Vec<Problem> {
+        let Some(wanted) = wanted.filter(|wanted| self.good.as_ref() != Some(&wanted.shape)) else {
+            return Vec::new();
+        };
+        match self.checker.check(wanted) {
+            Ok(problems) => {
+                if problems.is_empty() {
+                    self.good = Some(wanted.shape.clone());
+                }
+                problems
+            }
+            Err(error) => vec![unchecked(&error)],
+        }
+    }
+
+    /// From now on HAProxy is kept so.
+    pub fn want(&mut self, wanted: Option<Arc<Rendered>>) {
+        self.number += 1;
+        self.good = wanted.as_ref().map(|wanted| wanted.shape.clone());
+        // The thread ends only after this end is gone.
+        let _ = self.orders.send(Order { number: self.number, wanted });
+    }
+
+    pub fn view(&self) -> watch::Ref<'_, View> {
+        self.view.borrow()
+    }
+
+    /// HAProxy does what it was told last.
+    pub fn is_settled(&self) -> bool {
+        self.view.borrow().settled == self.number
+    }
+
+    /// What would be done to HAProxy as it was last seen, one line an action.
+    pub fn preview(&self, wanted: Option<&Rendered>) -> Vec<String> {
+        let view = self.view();
+        let actions = lb_haproxy::plan(wanted, &view.observed);
+        actions.iter().map(|action| line(action, &view)).collect()
+    }
+}
+
+fn line(action: &Action, view: &View) -> String {
+    match (action, view.connections()) {
+        (Action::Reload, _) if view.observed.shape.is_none() => action.to_string(),
+        (Action::Reload, 1) => format!("{action}: 1 connection keeps the old process until it ends"),
+        (Action::Reload, n) => format!("{action}: {n} connections keep the old process until they end"),
+        _ => action.to_string(),
+    }
+}
+
+/// What HAProxy shall do; shared with the thread.
+pub fn render(config: &Config) -> Option<Arc<Rendered>> {
+    lb_haproxy::render(config).map(Arc::new)
+}
+
+fn unchecked(error: &ProxyError) -> Problem {
+    let (reason, hint) = match error {
+        ProxyError::Io { source, .. } if source.kind() == ErrorKind::NotFound => (
+            format!("HAProxy is not installed ({})", chain(error)),
+            "layer 7 needs it; without it leave the layer 7 virtual servers out",
+        ),
+        _ => (format!("HAProxy could not check it: {}", chain(error)), "nothing was changed; try again"),
+    };
+    Problem { path: "/layer7".into(), value: "the virtual servers".into(), reason, hint: Some(hint.into()) }
+}
+
+/// The thread: until the engine is gone.
+fn keep(mut hands: Box<dyn Proxy>, inbox: &Receiver<Order>, tell: &watch::Sender<View>, changed: &dyn Fn()) {
+    let started = Instant::now();
+    let mut keeper = Keeper::default();
+    loop {
+        let order = match (keeper.is_idle(), inbox.recv_timeout(EVERY)) {
+            (_, Ok(order)) => Some(order),
+            (true, Err(RecvTimeoutError::Timeout)) => continue,
+            (false, Err(RecvTimeoutError::Timeout)) => None,
+            (_, Err(RecvTimeoutError::Disconnected)) => return,
+        };
+        // Only the last word counts.
+        if let Some(Order { number, wanted }) = inbox.try_iter().last().or(order) {
+            keeper.want(number, wanted);
+        }
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let view = keeper.work(&mut *hands, started.elapsed(), unix);
+        let seen = look::differ(&tell.borrow(), &view);
+        look::log_turns(&tell.borrow().statistics, &view.statistics);
+        tell.send_replace(view);
+        if seen {
+            changed();
+        }
+    }
+}
