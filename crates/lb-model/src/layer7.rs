@@ -114,6 +114,35 @@ fn yes() -> bool {
 }
 
 impl Layer7VirtualServer {
+    /// With everything else as it is when left out.
+    pub fn new(label: Label, address: IpAddr, ports: Ports) -> Layer7VirtualServer {
+        Layer7VirtualServer {
+            label,
+            address,
+            ports,
+            mode: ProxyMode::default(),
+            balance: Balance::default(),
+            persistence: None,
+            check: Layer7Check::default(),
+            timeouts: OwnTimeouts::default(),
+            max_connections: 0,
+            forwarded_for: yes(),
+            accept_proxy: false,
+            keep_alive: KeepAlive::default(),
+            compression: false,
+            transparent: false,
+            redirect_https: false,
+            rules: Vec::new(),
+            request_headers: Vec::new(),
+            response_headers: Vec::new(),
+            limits: None,
+            slow_start: 0,
+            fallback: Layer7Fallback::page(),
+            manual: None,
+            real_servers: Vec::new(),
+        }
+    }
+
     /// Each place where clients connect.
     pub fn places(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let ports = self.ports.ranges().iter().flat_map(|PortRange { first, last }| *first..=*last);
@@ -165,6 +194,23 @@ pub struct Layer7RealServer {
 
 fn one() -> u16 {
     1
+}
+
+impl Layer7RealServer {
+    /// With everything else as it is when left out.
+    pub fn new(label: Label, address: IpAddr, port: Option<u16>) -> Layer7RealServer {
+        Layer7RealServer {
+            label,
+            address,
+            port,
+            weight: one(),
+            min_connections: 0,
+            max_connections: 0,
+            send_proxy: SendProxy::default(),
+            tls: false,
+            state: RequestedState::default(),
+        }
+    }
 }
 
 impl fmt::Display for Layer7RealServer {

@@ -258,6 +258,9 @@ pub enum ConfigCommand {
 pub enum VipCommand {
     /// Add a virtual server to the candidate
     Add(Box<VipAdd>),
+    /// Add a layer 7 virtual server (HAProxy) to the candidate: cookies, content, SNAT
+    #[command(name = "add-layer7")]
+    AddLayer7(Box<crate::layer7::VipAdd>),
     /// Remove a virtual server, with its real servers, from the candidate
     Remove {
         /// Label, or address:port
@@ -344,7 +347,7 @@ pub struct RipAdd {
     /// Without a port: the port that the client asked for
     #[arg(value_name = "ADDRESS[:PORT]")]
     pub address: crate::parse::AddressPort,
-    /// Share of the load, 0 to 65535
+    /// Share of the load, 0 to 65535; of a layer 7 virtual server 0 to 256
     #[arg(long, default_value_t = 1)]
     pub weight: u32,
     /// dr, nat or tun [default: the global setting]

@@ -11,6 +11,7 @@ mod edit;
 mod editor;
 mod error;
 mod ha;
+mod layer7;
 mod manual;
 mod pair;
 mod parse;
@@ -80,6 +81,7 @@ fn run(cli: Cli) -> Result<Answer, Error> {
         Command::Status(args) => s.status(&args, json),
         Command::Config(command) => config(&s, command),
         Command::Vip(VipCommand::Add(args)) => s.edit(&args.options, |c| servers::add_vip(c, &args)),
+        Command::Vip(VipCommand::AddLayer7(args)) => s.edit(&args.options, |c| layer7::add_vip(c, &args)),
         Command::Vip(VipCommand::Remove { vip, options }) => s.edit(&options, |c| servers::remove_vip(c, &vip)),
         Command::Rip(RipCommand::Add(args)) => s.edit(&args.options, |c| servers::add_rip(c, &args)),
         Command::Rip(RipCommand::Remove { server, options }) => s.edit(&options, |c| servers::remove_rip(c, &server)),

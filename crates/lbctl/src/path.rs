@@ -148,6 +148,15 @@ fn tree(config: &Config) -> Result<Value, PathError> {
     // An empty list that is not written is a list all the same: entries can be added to it.
     if let Value::Object(map) = &mut tree {
         map.entry("floating_ips").or_insert_with(|| Value::Array(Vec::new()));
+        if let Ok(empty) = serde_json::to_value(lb_model::Layer7::default()) {
+            map.entry("layer7").or_insert(empty);
+        }
+        let layer7 = map.get_mut("layer7").and_then(|l| l.get_mut("virtual_servers")).and_then(Value::as_array_mut);
+        for vs in layer7.into_iter().flatten().filter_map(Value::as_object_mut) {
+            for list in ["rules", "request_headers", "response_headers"] {
+                vs.entry(list).or_insert_with(|| Value::Array(Vec::new()));
+            }
+        }
     }
     Ok(tree)
 }

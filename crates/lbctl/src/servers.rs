@@ -1,10 +1,11 @@
 //! Virtual and real servers: adding, removing, taking on and off.
 //!
-//! Owns the finding of servers by label or address, with suggestions for mistyped ones.
+//! Owns the finding of servers of both layers by label or address, with suggestions for mistyped ones.
 
 use crate::{
     cli::{RipAdd, Server, VipAdd},
     error::Error,
+    layer7,
     parse::{AddressPort, AddressPorts, CheckType, Fallback},
     session::{Answer, Session},
     suggest::closest,
@@ -12,12 +13,16 @@ use crate::{
 };
 use lb_api::StateRequest;
 use lb_model::{
-    Check, CheckMethod, Config, FallbackServer, Family, FirewallMark, Negotiate, Persistence, RealServer,
+    Check, CheckMethod, Config, FallbackServer, Family, FirewallMark, Label, Negotiate, Persistence, RealServer,
     RequestedState, Service, VirtualServer,
 };
 
 /// Appends the virtual server.
 pub fn add_vip(config: &Config, args: &VipAdd) -> Result<Config, Error> {
+    if config.layer7_virtual_server(args.label.as_str()).is_some() {
+        let hint = format!("change it with lbctl config set layer7.virtual_servers.{}.…", args.label);
+        return Err(Error::request(format!("there is a layer 7 virtual server {} already", args.label), Some(hint)));
+    }
     if config.virtual_server(args.label.as_str()).is_some() {
         let hint = format!("change it with lbctl config set virtual_servers.{}.…", args.label);
         return Err(Error::request(format!("there is a virtual server {} already", args.label), Some(hint)));
@@ -78,25 +83,33 @@ fn check(args: &VipAdd) -> Result<Check, Error> {
 
 pub fn remove_vip(config: &Config, vip: &str) -> Result<Config, Error> {
     let mut config = config.clone();
-    let i = find_vip(&config, vip)?;
-    config.virtual_servers.remove(i);
+    match find_vip(&config, vip)? {
+        Vip::Layer4(i) => drop(config.virtual_servers.remove(i)),
+        Vip::Layer7(i) => drop(config.layer7.virtual_servers.remove(i)),
+    }
     Ok(config)
 }
 
 /// Appends the real server; its forwarding method is the global setting's unless named.
 pub fn add_rip(config: &Config, args: &RipAdd) -> Result<Config, Error> {
-    let i = find_vip(config, &args.vip)?;
+    let vip = find_vip(config, &args.vip)?;
     let mut config = config.clone();
     let forwarding = args.forwarding.unwrap_or(config.globals.default_forwarding);
-    let vs = &mut config.virtual_servers[i];
-    if vs.real_servers.iter().any(|r| r.label == args.label) {
-        let hint =
-            format!("change it with lbctl config set virtual_servers.{}.real_servers.{}.…", vs.label, args.label);
-        return Err(Error::request(
-            format!("there is a real server {} in {} already", args.label, vs.label),
-            Some(hint),
-        ));
+    let (path, vs) = match vip {
+        Vip::Layer4(i) => ("virtual_servers", &config.virtual_servers[i].label),
+        Vip::Layer7(i) => ("layer7.virtual_servers", &config.layer7.virtual_servers[i].label),
+    };
+    if labels(&config, vip).any(|label| *label == args.label) {
+        let hint = format!("change it with lbctl config set {path}.{vs}.real_servers.{}.…", args.label);
+        return Err(Error::request(format!("there is a real server {} in {vs} already", args.label), Some(hint)));
     }
+    let vs = match vip {
+        Vip::Layer4(i) => &mut config.virtual_servers[i],
+        Vip::Layer7(i) => {
+            config.layer7.virtual_servers[i].real_servers.push(layer7::real_server(args)?);
+            return Ok(config);
+        }
+    };
     vs.real_servers.push(RealServer {
         label: args.label.clone(),
         address: args.address.address,
@@ -113,10 +126,12 @@ pub fn add_rip(config: &Config, args: &RipAdd) -> Result<Config, Error> {
 
 pub fn remove_rip(config: &Config, server: &Server) -> Result<Config, Error> {
     let mut config = config.clone();
-    let i = find_vip(&config, &server.vip)?;
-    let vs = &mut config.virtual_servers[i];
-    let j = find_rip(vs, &server.rip)?;
-    vs.real_servers.remove(j);
+    let vip = find_vip(&config, &server.vip)?;
+    let j = find_rip(&config, vip, &server.rip)?;
+    match vip {
+        Vip::Layer4(i) => drop(config.virtual_servers[i].real_servers.remove(j)),
+        Vip::Layer7(i) => drop(config.layer7.virtual_servers[i].real_servers.remove(j)),
+    }
     Ok(config)
 }
 
@@ -124,33 +139,56 @@ impl Session {
     /// Takes a real server of the running configuration on or off.
     pub fn set_state(&self, server: &Server, state: RequestedState) -> Result<Answer, Error> {
         let config = self.client.running()?.config;
-        let vs = &config.virtual_servers[find_vip(&config, &server.vip)?];
-        let rs = &vs.real_servers[find_rip(vs, &server.rip)?];
+        let vip = find_vip(&config, &server.vip)?;
+        let j = find_rip(&config, vip, &server.rip)?;
+        let (vs, rs) = match vip {
+            Vip::Layer4(i) => {
+                let vs = &config.virtual_servers[i];
+                (&vs.label, &vs.real_servers[j].label)
+            }
+            Vip::Layer7(i) => {
+                let vs = &config.layer7.virtual_servers[i];
+                (&vs.label, &vs.real_servers[j].label)
+            }
+        };
         let applied = self.client.set_state(&StateRequest {
-            virtual_server: vs.label.clone(),
-            real_server: rs.label.clone(),
+            virtual_server: vs.clone(),
+            real_server: rs.clone(),
             state,
             author: self.author.clone(),
         })?;
         let text = match applied.changes.is_empty() {
-            true => format!("{} in {} was {state} already.\n", rs.label, vs.label),
+            true => format!("{rs} in {vs} was {state} already.\n"),
             false => text::applied(&applied),
         };
         Answer::new(text, &applied)
     }
 }
 
-fn find_vip(config: &Config, name: &str) -> Result<usize, Error> {
-    let all = &config.virtual_servers;
-    if let Some(i) = all.iter().position(|v| v.label.as_str() == name) {
-        return Ok(i);
+/// A virtual server by its place in its layer's list.
+#[derive(Clone, Copy)]
+enum Vip {
+    Layer4(usize),
+    Layer7(usize),
+}
+
+fn find_vip(config: &Config, name: &str) -> Result<Vip, Error> {
+    let layer4 = config.virtual_servers.iter().enumerate().map(|(i, v)| {
+        let at = match &v.service {
+            Service::Address { address, ports, .. } => Some((*address, ports)),
+            Service::FirewallMark { .. } => None,
+        };
+        (Vip::Layer4(i), &v.label, at)
+    });
+    let layer7 = config.layer7.virtual_servers.iter().enumerate();
+    let all = layer4.chain(layer7.map(|(i, v)| (Vip::Layer7(i), &v.label, Some((v.address, &v.ports)))));
+    if let Some((vip, ..)) = all.clone().find(|(_, label, _)| label.as_str() == name) {
+        return Ok(vip);
     }
-    if let Ok(at) = name.parse::<AddressPorts>() {
-        let mut found = all.iter().enumerate().filter(
-            |(_, v)| matches!(&v.service, Service::Address { address, ports, .. } if *address == at.address && *ports == at.ports),
-        );
+    if let Ok(wanted) = name.parse::<AddressPorts>() {
+        let mut found = all.clone().filter(|(.., at)| *at == Some((wanted.address, &wanted.ports)));
         match (found.next(), found.next()) {
-            (Some((i, _)), None) => return Ok(i),
+            (Some((vip, ..)), None) => return Ok(vip),
             (Some(_), Some(_)) => {
                 return Err(Error::request(
                     format!("several virtual servers are on {name}"),
@@ -160,22 +198,41 @@ fn find_vip(config: &Config, name: &str) -> Result<usize, Error> {
             (None, _) => {}
         }
     }
-    Err(unknown(&format!("there is no virtual server {name}"), name, all.iter().map(|v| v.label.as_str())))
+    Err(unknown(&format!("there is no virtual server {name}"), name, all.map(|(_, label, _)| label.as_str())))
 }
 
-fn find_rip(vs: &VirtualServer, name: &str) -> Result<usize, Error> {
-    let all = &vs.real_servers;
-    if let Some(i) = all.iter().position(|r| r.label.as_str() == name) {
+/// The labels of the real servers of `vip`.
+fn labels(config: &Config, vip: Vip) -> impl Iterator<Item = &Label> + Clone {
+    let (layer4, layer7) = match vip {
+        Vip::Layer4(i) => (&config.virtual_servers[i].real_servers[..], &[][..]),
+        Vip::Layer7(i) => (&[][..], &config.layer7.virtual_servers[i].real_servers[..]),
+    };
+    layer4.iter().map(|rs| &rs.label).chain(layer7.iter().map(|rs| &rs.label))
+}
+
+fn find_rip(config: &Config, vip: Vip, name: &str) -> Result<usize, Error> {
+    if let Some(i) = labels(config, vip).position(|label| label.as_str() == name) {
         return Ok(i);
     }
+    let (vs, places): (_, Vec<_>) = match vip {
+        Vip::Layer4(i) => {
+            let vs = &config.virtual_servers[i];
+            (&vs.label, vs.real_servers.iter().map(|r| (r.address, r.port)).collect())
+        }
+        Vip::Layer7(i) => {
+            let vs = &config.layer7.virtual_servers[i];
+            (&vs.label, vs.real_servers.iter().map(|r| (r.address, r.port)).collect())
+        }
+    };
     if let Ok(AddressPort { address, port }) = name.parse() {
-        let mut found =
-            all.iter().enumerate().filter(|(_, r)| r.address == address && (port.is_none() || r.port == port));
+        let fits = |place: &(std::net::IpAddr, Option<u16>)| place.0 == address && (port.is_none() || place.1 == port);
+        let mut found = places.iter().enumerate().filter(|(_, place)| fits(place));
         if let (Some((i, _)), None) = (found.next(), found.next()) {
             return Ok(i);
         }
     }
-    Err(unknown(&format!("there is no real server {name} in {}", vs.label), name, all.iter().map(|r| r.label.as_str())))
+    let known = labels(config, vip).map(Label::as_str);
+    Err(unknown(&format!("there is no real server {name} in {vs}"), name, known))
 }
 
 fn unknown<'a>(message: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {

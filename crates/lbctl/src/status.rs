@@ -188,7 +188,9 @@ const LABEL: usize = 12;
 const ADDRESS: usize = 20;
 
 fn row(label: &str, address: &str, [forwarding, weight, requested, actual, active, inactive]: [&str; 6]) -> String {
-    format!("{label:<LABEL$} {address:<ADDRESS$} {forwarding:<3} {weight:>5} {requested:<9} {actual:<10} {active:>6} {inactive:>5}")
+    // "snat" is wider than the other methods, and its weights are narrower.
+    let room = 9_usize.saturating_sub(forwarding.chars().count());
+    format!("{label:<LABEL$} {address:<ADDRESS$} {forwarding}{weight:>room$} {requested:<9} {actual:<10} {active:>6} {inactive:>5}")
         .trim_end()
         .to_owned()
 }

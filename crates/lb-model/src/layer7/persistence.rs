@@ -67,6 +67,13 @@ pub struct ApplicationCookie {
     pub source: Option<SourceTable>,
 }
 
+impl ApplicationCookie {
+    /// With everything else as it is when left out.
+    pub fn new(name: CookieName) -> ApplicationCookie {
+        ApplicationCookie { name, timeout: half_an_hour(), size: hundred_thousand(), source: None }
+    }
+}
+
 /// What is remembered of clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
