@@ -1,5 +1,7 @@
 //! The real HAProxy, by its binary, its file and its sockets.
 
+pub(crate) mod text;
+
 use crate::{Action, Observed, Proxy, ProxyError, Rendered, Statistics};
 use lb_model::Problem;
 use std::path::PathBuf;

@@ -17,7 +17,7 @@ mod statistics;
 
 pub use haproxy::{Haproxy, Paths};
 pub use plan::{Action, Observed, ObservedServer, plan};
-pub use render::{Rendered, ServerKey, ServerSetting, render};
+pub use render::{Places, Rendered, ServerKey, ServerSetting, render, render_in};
 pub use statistics::{ActualServer, Statistics, Totals, VirtualServerStatistics};
 
 use lb_model::Problem;

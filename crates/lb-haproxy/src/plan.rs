@@ -1,4 +1,15 @@
 //! From what should be and what is to what must be done.
+//!
+//! The ladder, least disturbance first:
+//! 1. nothing, where the file and all that runs are as they should be;
+//! 2. the runtime API, where only weights and requested states differ: no connection notices. The file is written too,
+//!    for the next start;
+//! 3. the file and a reload, where anything else differs: listening sockets are handed over, connections stay with the
+//!    old process until they end;
+//! 4. the end, where no layer 7 virtual server is left.
+//!
+//! Level-triggered: it compares with what was observed, not with what was done, so that a server that somebody changed
+//! by hand over the socket is put right as well. Tested beside the code.
 
 use crate::{Rendered, ServerKey};
 use lb_model::RequestedState;
@@ -45,14 +56,76 @@ pub enum Action {
     Stop,
 }
 
+impl fmt::Display for ServerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.real_server, self.virtual_server)
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let _ = f;
-        todo!()
+        match self {
+            Action::Write { text } => {
+                write!(f, "layer 7: write {} lines for HAProxy's next start", text.lines().count())
+            }
+            Action::Reload => f.write_str("layer 7: reload HAProxy: open connections stay with the old process"),
+            Action::SetWeight { server, weight } => write!(f, "layer 7: set weight of {server} to {weight}"),
+            Action::SetState { server, state } => write!(f, "layer 7: set {server} to {state}"),
+            Action::Stop => f.write_str("layer 7: stop HAProxy"),
+        }
+    }
+}
+
+/// What clients feel of a server's weight and state: a drained server and one of weight 0 are the same.
+#[derive(PartialEq, Eq)]
+enum Share {
+    None,
+    OldClients,
+    Weight(u16),
+}
+
+fn share(weight: u16, state: RequestedState) -> Share {
+    match (state, weight) {
+        (RequestedState::Offline, _) => Share::None,
+        (RequestedState::Drain, _) | (RequestedState::Online, 0) => Share::OldClients,
+        (RequestedState::Online, weight) => Share::Weight(weight),
     }
 }
 
 /// Empty where all is as it should be. `wanted: None`: HAProxy shall not run.
 pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
-    todo!("{wanted:?} {observed:?}")
+    let Some(wanted) = wanted else {
+        let nothing = observed.shape.is_none() && observed.text.is_none();
+        return if nothing { Vec::new() } else { vec![Action::Stop] };
+    };
+    let mut actions = Vec::new();
+    if observed.text.as_ref() != Some(&wanted.text) {
+        actions.push(Action::Write { text: wanted.text.clone() });
+    }
+    if observed.shape.as_ref() != Some(&wanted.shape) {
+        // The new process reads weights and states from the file.
+        actions.push(Action::Reload);
+        return actions;
+    }
+    for (server, want) in &wanted.servers {
+        let Some(is) = observed.servers.get(server) else {
+            // HAProxy does not run what we believe it runs.
+            actions.push(Action::Reload);
+            return actions;
+        };
+        if share(want.weight, want.state) == share(is.weight, is.state) {
+            continue;
+        }
+        // The weight first: a server never comes back with another's share of the load.
+        if want.state == RequestedState::Online && want.weight != is.weight {
+            actions.push(Action::SetWeight { server: server.clone(), weight: want.weight });
+        }
+        if want.state != is.state {
+            actions.push(Action::SetState { server: server.clone(), state: want.state });
+        }
+    }
+    actions
 }
+
+#[cfg(test)]
+mod tests;

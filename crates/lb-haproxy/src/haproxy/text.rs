@@ -1,0 +1,37 @@
+//! What our own text says of the servers, for those who have only the file.
+
+use crate::ServerKey;
+
+pub(crate) struct TextServer<'a> {
+    pub key: ServerKey,
+    /// `10.0.0.31:80`
+    pub place: &'a str,
+    pub weight: u16,
+    pub disabled: bool,
+    pub checked: bool,
+}
+
+/// The real servers of a text of ours, without those of names that no label has.
+pub(crate) fn servers(text: &str) -> impl Iterator<Item = TextServer<'_>> {
+    let mut backend = None;
+    text.lines().filter_map(move |line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if !line.starts_with(' ') {
+            backend = match words[..] {
+                ["backend", label, ..] => label.parse().ok(),
+                _ => None,
+            };
+            return None;
+        }
+        let ["server", label, place, ref rest @ ..] = words[..] else { return None };
+        let key = ServerKey { virtual_server: backend.clone()?, real_server: label.parse().ok()? };
+        let weight = rest.iter().skip_while(|word| **word != "weight").nth(1);
+        Some(TextServer {
+            key,
+            place,
+            weight: weight.and_then(|weight| weight.parse().ok()).unwrap_or(1),
+            disabled: rest.contains(&"disabled"),
+            checked: rest.contains(&"check"),
+        })
+    })
+}

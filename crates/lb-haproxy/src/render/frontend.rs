@@ -1,0 +1,171 @@
+//! Where clients arrive: places, limits, content switching, headers.
+
+use super::{Lines, backend, quote};
+use lb_model::{
+    Layer7VirtualServer,
+    layer7::{HeaderOperation, HeaderRule, KeepAlive, Limits, Outcome, ProxyMode, Test},
+};
+use std::net::IpAddr;
+
+/// Of [`lb_model::layer7::OwnTimeouts`], what HAProxy reads in a frontend; the others are the backend's.
+pub(super) const TIMEOUTS: [&str; 3] = ["client", "http-request", "http-keep-alive"];
+
+const TOO_MANY: &str = "<!DOCTYPE html><title>Too many requests</title><h1>Too many requests</h1><p>Please wait ten seconds and try again.</p>";
+
+pub(super) fn write(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
+    let http = vs.mode == ProxyMode::Http;
+    lines.section(&format!("{at}/label"), format_args!("frontend vs:{} from {}", vs.label, vs.mode));
+    bind(vs, at, lines);
+    if vs.max_connections > 0 {
+        lines.put(&format!("{at}/max_connections"), format_args!("maxconn {}", vs.max_connections));
+    }
+    for (field, name, seconds) in vs.timeouts.words() {
+        if let Some(seconds) = seconds.filter(|_| TIMEOUTS.contains(&name)) {
+            lines.put(&format!("{at}/timeouts/{field}"), format_args!("timeout {name} {seconds}s"));
+        }
+    }
+    if let Some(limits) = &vs.limits {
+        limit(vs, limits, &format!("{at}/limits"), lines);
+    }
+    if http {
+        keep_alive(vs, at, lines);
+        if vs.forwarded_for {
+            lines.put(&format!("{at}/forwarded_for"), "option forwardfor");
+        }
+        if vs.compression {
+            let at = format!("{at}/compression");
+            lines.put(&at, "compression algo gzip");
+            let types = "text/html text/plain text/css text/xml text/javascript application/javascript application/json application/xml image/svg+xml";
+            lines.put(&at, format_args!("compression type {types}"));
+        }
+        if vs.redirect_https {
+            // Certificates are asked for over http (RFC 8555, section 8.3).
+            let unless = "!{ path -m beg /.well-known/acme-challenge/ }";
+            let to = "https://%[req.hdr(host),host_only]%[pathq]";
+            lines.put(&format!("{at}/redirect_https"), format_args!("http-request redirect location {to} if {unless}"));
+        }
+        rules(vs, at, lines);
+        headers("http-request", &vs.request_headers, &format!("{at}/request_headers"), lines);
+        headers("http-response", &vs.response_headers, &format!("{at}/response_headers"), lines);
+    }
+    // HAProxy chooses the backend last, and warns of other rules after these lines.
+    backend::manual(vs, &format!("{at}/manual"), backend::Section::Frontend, lines);
+    if http {
+        choice(vs, at, lines);
+    }
+    lines.put(&format!("{at}/label"), format_args!("default_backend {}", vs.label));
+}
+
+fn bind(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
+    let address = match vs.address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    let proxy = if vs.accept_proxy { " accept-proxy" } else { "" };
+    for range in vs.ports.ranges() {
+        let ports = match range.first == range.last {
+            true => range.first.to_string(),
+            false => format!("{}-{}", range.first, range.last),
+        };
+        lines.put(&format!("{at}/ports"), format_args!("bind {address}:{ports}{proxy}"));
+    }
+}
+
+pub(super) fn keep_alive(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
+    let option = match vs.keep_alive {
+        KeepAlive::Both => return,
+        KeepAlive::ServerClose => "http-server-close",
+        KeepAlive::Close => "httpclose",
+    };
+    lines.put(&format!("{at}/keep_alive"), format_args!("option {option}"));
+}
+
+fn limit(vs: &Layer7VirtualServer, limits: &Limits, at: &str, lines: &mut Lines) {
+    if *limits == Limits::default() {
+        return;
+    }
+    let http = vs.mode == ProxyMode::Http;
+    let rate = if http { "http_req_rate" } else { "conn_rate" };
+    let family = backend::address_type(vs);
+    lines.put(at, format_args!("stick-table type {family} size 100k expire 60s store conn_cur,{rate}(10s)"));
+    // After the PROXY protocol's header, so that the source is the client.
+    lines.put(at, "tcp-request session track-sc0 src");
+    let over = [("requests_per_10s", rate, limits.requests_per_10s), ("connections", "conn_cur", limits.connections)];
+    for (field, counter, most) in over {
+        if most > 0 {
+            let refuse = match http {
+                true => format!(
+                    "http-request deny status 429 content-type text/html string {} hdr Retry-After 10",
+                    quote::word(TOO_MANY)
+                ),
+                false => "tcp-request session reject".into(),
+            };
+            lines.put(&format!("{at}/{field}"), format_args!("{refuse} if {{ sc0_{counter} gt {most} }}"));
+        }
+    }
+}
+
+/// The first rule that matches decides, whatever it does; a variable remembers that one did, as HAProxy chooses
+/// backends only after all `http-request` lines.
+fn rules(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
+    let mut open = "";
+    for (i, rule) in vs.rules.iter().enumerate() {
+        let at = format!("{at}/rules/{i}");
+        test(&rule.test, i, &format!("{at}/test"), lines);
+        let not = if rule.not { "!" } else { "" };
+        let then = match &rule.then {
+            Outcome::Use { virtual_server } => format!("set-var(txn.use) str({virtual_server})"),
+            Outcome::Redirect { to } => format!("redirect location {}", quote::format(to.as_str())),
+            Outcome::Refuse {} => "deny".into(),
+        };
+        lines.put(&format!("{at}/then"), format_args!("http-request {then} if {not}rule:{i}{open}"));
+        if matches!(rule.then, Outcome::Use { .. }) {
+            open = " !{ var(txn.use) -m found }";
+        }
+    }
+}
+
+fn choice(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
+    let mut used = Vec::new();
+    for (i, rule) in vs.rules.iter().enumerate() {
+        if let Outcome::Use { virtual_server } = &rule.then
+            && !used.contains(&virtual_server)
+        {
+            let line = format!("use_backend {virtual_server} if {{ var(txn.use) -m str -- {virtual_server} }}");
+            lines.put(&format!("{at}/rules/{i}/then/virtual_server"), line);
+            used.push(virtual_server);
+        }
+    }
+}
+
+/// One line a value: HAProxy takes 64 words a line, and each line is a field of its own. Lines of one name are joined
+/// by or. Paths and parameters are compared decoded, or `%61dmin` would slip past a rule on `admin`.
+fn test(test: &Test, rule: usize, at: &str, lines: &mut Lines) {
+    let (sample, values): (String, Vec<String>) = match test {
+        Test::PathBegins { values } => ("path,url_dec -m beg".into(), words(values)),
+        Test::PathEnds { values } => ("path,url_dec -m end".into(), words(values)),
+        Test::Host { values } => ("req.hdr(host),host_only -m str -i".into(), words(values)),
+        Test::Header { name, values } => (format!("req.hdr({name}) -m str"), words(values)),
+        Test::Query { name, values } => (format!("url_param({name}),url_dec(1) -m str"), words(values)),
+        Test::Source { values } => ("src".into(), values.iter().map(ToString::to_string).collect()),
+    };
+    for (i, value) in values.iter().enumerate() {
+        lines.put(&format!("{at}/values/{i}"), format_args!("acl rule:{rule} {sample} -- {value}"));
+    }
+}
+
+fn words(values: &[lb_model::layer7::HttpText]) -> Vec<String> {
+    values.iter().map(|value| quote::word(value.as_str())).collect()
+}
+
+fn headers(direction: &str, rules: &[HeaderRule], at: &str, lines: &mut Lines) {
+    for (i, HeaderRule { operation, name, value }) in rules.iter().enumerate() {
+        let value = value.as_ref().map_or_else(|| "''".into(), |value| quote::format(value.as_str()));
+        let line = match operation {
+            HeaderOperation::Set => format!("set-header {name} {value}"),
+            HeaderOperation::Add => format!("add-header {name} {value}"),
+            HeaderOperation::Remove => format!("del-header {name}"),
+        };
+        lines.put(&format!("{at}/{i}"), format_args!("{direction} {line}"));
+    }
+}
