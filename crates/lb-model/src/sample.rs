@@ -2,6 +2,8 @@
 //!
 //! Behind the feature `sample`, so that the product does not carry it.
 
+mod layer7;
+
 use crate::{
     Check, CheckMethod, Config, FallbackPage, FallbackServer, Family, FirewallMark, ForwardingMethod, Interface,
     Negotiate, NegotiateService, Persistence, Ports, Protocol, RealServer, RequestedState, Route, Scheduler, Service,
@@ -58,6 +60,14 @@ pub fn config(seed: u64, wild: bool) -> Config {
     }
     for i in 0..r.below(6) {
         config.virtual_servers.extend(virtual_server(&mut r, i, wild));
+    }
+    if r.one_in(3) {
+        for i in 0..r.below(4) {
+            config.layer7.virtual_servers.extend(layer7::virtual_server(&mut r, i, wild));
+        }
+        if r.one_in(2) {
+            config.layer7.timeouts.client = u32::try_from(r.below(if wild { 100_000 } else { 100 })).unwrap_or(0) + 1;
+        }
     }
     if wild && r.one_in(4) {
         config.node.gateway = Some(Ipv4Addr::from(u32::try_from(r.draw() >> 32).unwrap_or(0)));

@@ -3,7 +3,9 @@
 //! A schema never refuses what the parser takes, and refuses what one value shows to be wrong; what
 //! needs several values ([`crate::problems`]) it cannot say. `tests/schema.rs` holds both sides together.
 
-use crate::layer7::{CookieName, HeaderName, HttpText, ManualBlock};
+use crate::layer7::{
+    ApplicationCookie, Cookie, CookieName, HeaderName, HttpText, Layer7Persistence, ManualBlock, SourceTable,
+};
 use crate::{
     CheckMethod, Family, FirewallMark, Hostname, IfName, Label, Negotiate, Pattern, Ports, Protocol, Service,
     StatusCodes,
@@ -145,9 +147,33 @@ impl PartialSchema for CheckMethod {
             .item(bare("off", "Never asked, never active."))
             .item(bare("connect", "A TCP connection is accepted; UDP and SCTP are checked as by `ping`."))
             .item(bare("ping", "An ICMP echo is answered."))
-            .item(tagged(negotiate(), "type", "negotiate"))
+            .item(tagged(object::<Negotiate>(), "type", "negotiate"))
             .description(Some("How a real server's fitness is asked for."));
         RefOr::T(one_of.into())
+    }
+}
+
+impl PartialSchema for Layer7Persistence {
+    fn schema() -> RefOr<Schema> {
+        let one_of = OneOfBuilder::new()
+            .item(tagged(object::<Cookie>(), "type", "cookie"))
+            .item(tagged(object::<ApplicationCookie>(), "type", "application-cookie"))
+            .item(tagged(object::<SourceTable>(), "type", "source"))
+            .item(tagged(object::<SourceTable>(), "type", "rdp-cookie"))
+            .item(tagged(object::<SourceTable>(), "type", "ssl-session-id"))
+            .description(Some("What keeps a client on its server."));
+        RefOr::T(one_of.into())
+    }
+}
+
+impl ToSchema for Layer7Persistence {
+    fn schemas(parts: &mut Vec<(String, RefOr<Schema>)>) {
+        Cookie::schemas(parts);
+        ApplicationCookie::schemas(parts);
+    }
+
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Layer7Persistence")
     }
 }
 
@@ -194,9 +220,10 @@ fn tagged(mut object: Object, field: &str, word: &str) -> Object {
     object
 }
 
-fn negotiate() -> Object {
-    match Negotiate::schema() {
+/// The schema of a struct with named fields.
+fn object<T: PartialSchema>() -> Object {
+    match T::schema() {
         RefOr::T(Schema::Object(object)) => object,
-        _ => unreachable!("Negotiate is a struct with named fields"),
+        _ => unreachable!("a struct with named fields"),
     }
 }

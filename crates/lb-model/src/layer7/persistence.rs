@@ -6,7 +6,6 @@ use std::fmt;
 
 /// Stickiness. Where a client cannot be kept by a cookie, `source` may help out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Layer7Persistence {
     /// HAProxy sends clients a cookie of its own (active).

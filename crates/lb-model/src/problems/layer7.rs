@@ -98,7 +98,8 @@ fn settings(vs: &Layer7VirtualServer, at: &str, found: &mut Found) {
         found.add(format!("{at}/slow_start"), vs.slow_start, reason, "use roundrobin, leastconn or random, or 0");
     }
     if vs.transparent {
-        let hint = "turn transparent off; servers are told the client's address in X-Forwarded-For or by the PROXY protocol";
+        let hint =
+            "turn transparent off; servers are told the client's address in X-Forwarded-For or by the PROXY protocol";
         found.add(format!("{at}/transparent"), true, "a transparent source is not yet possible", hint);
     }
     if vs.transparent && vs.fallback.as_ref().is_some_and(|f| f.is_page()) {
