@@ -78,6 +78,38 @@ const SECTIONS: &[&str] = &[
     "log-forward",
 ];
 
+/// Words that would make HAProxy, which starts as root, read a file, run a program, or speak with sockets of this unit.
+/// Whoever may configure it need not be root.
+const REACHES_OUT: &[&str] = &[
+    "-f",
+    "-M",
+    "bind",
+    "ca-file",
+    "crl-file",
+    "crt",
+    "crt-list",
+    "email-alert",
+    "errorfile",
+    "errorfiles",
+    "external-check",
+    "file",
+    "filter",
+    "lf-file",
+    "log",
+    "namespace",
+    "use-fcgi-app",
+];
+
+/// The same within a word.
+const REACHES_OUT_WITHIN: &[&str] = &["-acl(", "-map(", "map(", "map_", "lua.", "abns@", "fd@", "sockpair@", "unix@"];
+
+fn reaches_out(line: &str) -> Option<String> {
+    // HAProxy joins what stands in quotes with what stands beside them.
+    let plain = line.replace(['"', '\'', '\\'], "");
+    let out = |word: &&str| REACHES_OUT.contains(word) || REACHES_OUT_WITHIN.iter().any(|part| word.contains(part));
+    plain.split_whitespace().find(out).map(str::to_owned)
+}
+
 fn check_manual(s: &str) -> Result<(), String> {
     if s.len() > 16_384 {
         return Err(format!("the manual configuration has {} bytes; at most 16384 are allowed", s.len()));
@@ -92,6 +124,10 @@ fn check_manual(s: &str) -> Result<(), String> {
             let reason = "the lines belong to the virtual server's own section";
             return Err(format!("line {n} of the manual configuration begins with \"{first}\"; {reason}"));
         }
+        if let Some(word) = reaches_out(line) {
+            let reason = "it would reach files, programs or sockets of this unit";
+            return Err(format!("line {n} of the manual configuration has \"{word}\"; {reason}"));
+        }
         if line.ends_with('\\') || line.matches(['"', '\'']).count() % 2 == 1 {
             return Err(format!(
                 "line {n} of the manual configuration does not end: it closes no quote, or ends in \\"
@@ -99,4 +135,39 @@ fn check_manual(s: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_block_stays_in_its_section() {
+        for good in [
+            "",
+            "# a note\nhttp-request deny if { path -m end .php }\n",
+            "option http-no-delay",
+            "acl a path_beg '/a b'",
+        ] {
+            assert_eq!(check_manual(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "backend other",
+            "  global",
+            ".if 1",
+            "acl a path_beg 'open",
+            "http-request deny \\",
+            "http-request return file /etc/shadow",
+            "acl a src -f /etc/shadow",
+            "acl a src -\"f\" /etc/shadow",
+            "errorfile 503 /etc/shadow",
+            "http-request set-header A %[src,map(/etc/shadow)]",
+            "option external-check",
+            "server a unix@/run/lbd.sock",
+            "bind 10.0.0.1:22",
+            "a\u{7}b",
+        ] {
+            assert!(check_manual(bad).is_err(), "{bad}");
+        }
+    }
 }
