@@ -21,10 +21,7 @@ pub use reconcile::chain;
 pub use reply::Reply;
 pub use status::Snapshot;
 
-use crate::{
-    ha::HaFile,
-    layer7::{self, Layer7},
-};
+use crate::{ha::HaFile, layer7::Layer7};
 use lb_api::{
     ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, Pending, PlanRequest, PutCandidate, RevisionView,
     RollbackRequest, StateRequest,
@@ -217,7 +214,7 @@ impl<K: Kernel> Engine<K> {
             layer7,
             revert_at: None,
         };
-        engine.layer7.want(layer7::render(&engine.running));
+        engine.layer7.want(engine.layer7.render(&engine.running));
         engine.write_ha();
         engine.resume_confirm(now);
         engine.observe();

@@ -141,11 +141,12 @@ fn layer7(haproxy: Option<lb_haproxy::Paths>, events: mpsc::Sender<Event>) -> st
     match haproxy {
         Some(paths) => {
             let hands = || Box::new(lb_haproxy::Haproxy::new(paths.clone()));
-            Layer7::start(hands(), hands(), changed)
+            let places = lb_haproxy::Places { run: paths.run.clone(), ..lb_haproxy::Places::default() };
+            Layer7::start(hands(), hands(), places, changed)
         }
         None => {
             let fake = lb_haproxy::fake::Fake::default();
-            Layer7::start(Box::new(fake.clone()), Box::new(fake), changed)
+            Layer7::start(Box::new(fake.clone()), Box::new(fake), lb_haproxy::Places::default(), changed)
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The life of a configuration: apply, history, rollback.
 
 use super::{Engine, Now, opening::view, reconcile::shown, record, reply::RunningView};
-use crate::layer7;
 use lb_api::{
     ApiError, Applied, ApplyRequest, ErrorCode, PlanRequest, PlanView, RevisionView, RollbackRequest, StateRequest,
 };
@@ -187,7 +186,7 @@ impl<K: Kernel> Engine<K> {
             }
             return Ok(self.nothing());
         }
-        let proxied = if note.ran_before { layer7::render(&config) } else { self.proxied(&config)? };
+        let proxied = if note.ran_before { self.layer7.render(&config) } else { self.proxied(&config)? };
         let confirm = self.confirm_window(note.confirm_within, now)?;
         let new = NewRevision {
             author: note.author,
@@ -268,7 +267,7 @@ impl<K: Kernel> Engine<K> {
 
     /// What HAProxy would be told, if it takes that.
     fn proxied(&mut self, config: &Config) -> Result<Option<Arc<Rendered>>, ApiError> {
-        let rendered = layer7::render(config);
+        let rendered = self.layer7.render(config);
         match self.layer7.problems(rendered.as_deref()) {
             none if none.is_empty() => Ok(rendered),
             all => Err(ApiError::invalid(all)),

@@ -10,6 +10,9 @@ use std::{sync::Arc, time::Duration};
 /// The longest pause between two tries of something that fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// What a reload does not bring, such as a drained server, takes a second round.
+const ROUNDS: usize = 4;
+
 /// So long HAProxy may take to come up before it is an alarm; its supervisor waits a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -46,8 +49,7 @@ impl Keeper {
 
     /// Looks, does what is to be done, and says how things are then.
     pub fn work(&mut self, hands: &mut dyn Proxy, now: Duration, unix: u64) -> View {
-        let pending = self.converge(hands, now);
-        let observed = hands.observe().unwrap_or_default();
+        let (pending, observed) = self.converge(hands, now);
         let settled = if pending.is_empty() { self.number } else { 0 };
         self.idle = self.wanted.is_none() && pending.is_empty();
         let statistics = match &self.wanted {
@@ -58,33 +60,44 @@ impl Keeper {
         View { settled, pending, alarm: self.alarm(&observed, now), observed, statistics, at: unix }
     }
 
-    fn converge(&mut self, hands: &mut dyn Proxy, now: Duration) -> Vec<Pending> {
-        let observed = match hands.observe() {
-            Ok(observed) => observed,
-            // What cannot be seen need not be ended.
-            Err(_) if self.wanted.is_none() => return Vec::new(),
-            Err(error) => {
-                let pending = vec![Pending { action: "layer 7: read HAProxy's state".into(), error: chain(&error) }];
-                return self.failed(pending, None, now);
+    /// What is left to do, and what HAProxy is like.
+    fn converge(&mut self, hands: &mut dyn Proxy, now: Duration) -> (Vec<Pending>, Observed) {
+        let mut pending = Vec::new();
+        for _ in 0..ROUNDS {
+            let observed = match hands.observe() {
+                Ok(observed) => observed,
+                // What cannot be seen need not be ended.
+                Err(_) if self.wanted.is_none() => return (Vec::new(), Observed::default()),
+                Err(error) => {
+                    let action = "layer 7: read HAProxy's state".into();
+                    pending = vec![Pending { action, error: chain(&error) }];
+                    return (self.failed(pending, None, now), Observed::default());
+                }
+            };
+            let actions = plan(self.wanted.as_deref(), &observed);
+            if actions.is_empty() {
+                self.failed = None;
+                return (Vec::new(), observed);
             }
-        };
-        let actions = plan(self.wanted.as_deref(), &observed);
-        if actions.is_empty() {
-            self.failed = None;
-            return Vec::new();
+            if !pending.is_empty() {
+                return (self.failed(pending, Some(observed.clone()), now), observed);
+            }
+            if let Some(failed) = &self.failed
+                && now < failed.again
+                && failed.seen.as_ref().is_some_and(|seen| same(seen, &observed))
+            {
+                return (failed.pending.clone(), observed);
+            }
+            pending = carry_out(hands, &actions);
         }
-        if let Some(failed) = &self.failed
-            && failed.seen.as_ref().is_some_and(|seen| same(seen, &observed))
-            && now < failed.again
-        {
-            return failed.pending.clone();
-        }
-        let pending = carry_out(hands, &actions);
         if pending.is_empty() {
-            self.failed = None;
-            return pending;
+            pending = vec![Pending {
+                action: "layer 7: bring HAProxy to the configuration".into(),
+                error: "it was told, and is otherwise all the same".into(),
+            }];
         }
-        self.failed(pending, Some(hands.observe().unwrap_or_default()), now)
+        let observed = hands.observe().unwrap_or_default();
+        (self.failed(pending, Some(observed.clone()), now), observed)
     }
 
     fn failed(&mut self, pending: Vec<Pending>, seen: Option<Observed>, now: Duration) -> Vec<Pending> {
@@ -125,10 +138,10 @@ fn carry_out(hands: &mut dyn Proxy, actions: &[Action]) -> Vec<Pending> {
         match hands.execute(action) {
             Ok(()) => tracing::info!("{action}"),
             Err(error) => {
-                let waits = actions.iter().skip(n + 1).map(|action| Pending {
-                    action: action.to_string(),
-                    error: "waits for the one before".into(),
-                });
+                let waits = actions
+                    .iter()
+                    .skip(n + 1)
+                    .map(|action| Pending { action: action.to_string(), error: "waits for the one before".into() });
                 let first = Pending { action: action.to_string(), error: chain(&error) };
                 return std::iter::once(first).chain(waits).collect();
             }

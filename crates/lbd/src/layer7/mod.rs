@@ -13,7 +13,7 @@ pub use look::virtual_server;
 use crate::engine::chain;
 use keeper::Keeper;
 use lb_api::Pending;
-use lb_haproxy::{Action, Observed, Proxy, ProxyError, Rendered, Statistics};
+use lb_haproxy::{Action, Observed, Places, Proxy, ProxyError, Rendered, Statistics, render_in};
 use lb_model::{Config, Problem};
 use std::{
     io::ErrorKind,
@@ -62,6 +62,7 @@ impl View {
 pub struct Layer7 {
     /// For `haproxy -c` alone.
     checker: Box<dyn Proxy>,
+    places: Places,
     orders: Sender<Order>,
     view: watch::Receiver<View>,
     /// Of the last order.
@@ -76,12 +77,18 @@ impl Layer7 {
     pub fn start(
         hands: Box<dyn Proxy>,
         checker: Box<dyn Proxy>,
+        places: Places,
         changed: impl Fn() + Send + 'static,
     ) -> std::io::Result<Layer7> {
         let (orders, inbox) = channel();
         let (tell, view) = watch::channel(View::default());
         thread::Builder::new().name("layer7".into()).spawn(move || keep(hands, &inbox, &tell, &changed))?;
-        Ok(Layer7 { checker, orders, view, number: 0, good: None })
+        Ok(Layer7 { checker, places, orders, view, number: 0, good: None })
+    }
+
+    /// What HAProxy shall do; `None`: not run.
+    pub fn render(&self, config: &Config) -> Option<Arc<Rendered>> {
+        render_in(config, &self.places).map(Arc::new)
     }
 
     /// What HAProxy says against it, each at its field. Asked only where a reload would be needed.
@@ -127,16 +134,11 @@ impl Layer7 {
 
 fn line(action: &Action, view: &View) -> String {
     match (action, view.connections()) {
-        (Action::Reload, _) if view.observed.shape.is_none() => action.to_string(),
-        (Action::Reload, 1) => format!("{action}: 1 connection keeps the old process until it ends"),
-        (Action::Reload, n) => format!("{action}: {n} connections keep the old process until they end"),
+        (Action::Reload, _) if view.observed.shape.is_none() => "layer 7: start HAProxy".to_owned(),
+        (Action::Reload, 1) => "layer 7: reload HAProxy: 1 connection keeps the old process until it ends".to_owned(),
+        (Action::Reload, n) => format!("layer 7: reload HAProxy: {n} connections keep the old process until they end"),
         _ => action.to_string(),
     }
-}
-
-/// What HAProxy shall do; shared with the thread.
-pub fn render(config: &Config) -> Option<Arc<Rendered>> {
-    lb_haproxy::render(config).map(Arc::new)
 }
 
 fn unchecked(error: &ProxyError) -> Problem {

@@ -3,6 +3,7 @@
 mod checks;
 mod damage;
 mod kill;
+mod layer7;
 mod life;
 mod pair;
 mod rig;

@@ -1,9 +1,13 @@
 //! An engine in a thread with a fake kernel, and commands to it.
 
 use lb_api::{ApiError, Applied, ApplyRequest, CandidateView, PutCandidate, Running, Status, Summary};
+use lb_haproxy::fake;
 use lb_kernel::{Fake, Kernel};
 use lb_model::Config;
-use lbd::engine::{Clock, Command, Engine, Event, Opening, Pairing, pair};
+use lbd::{
+    engine::{Clock, Command, Engine, Event, Opening, Pairing, pair},
+    layer7::Layer7,
+};
 use serde::de::DeserializeOwned;
 use std::{
     path::Path,
@@ -20,6 +24,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 pub struct Rig {
     pub kernel: Fake,
+    pub proxy: fake::Fake,
     events: Sender<Event>,
     /// Probes that the engine started; the test says what came of them.
     pub probes: Arc<Mutex<Vec<lb_check::Probe>>>,
@@ -35,20 +40,28 @@ impl Rig {
     }
 
     pub fn with_kernel(dir: &Path, kernel: Fake) -> Rig {
+        Rig::with(dir, kernel, fake::Fake::default())
+    }
+
+    pub fn with(dir: &Path, kernel: Fake, proxy: fake::Fake) -> Rig {
         let (events, inbox) = channel();
         let probes = Arc::new(Mutex::new(Vec::new()));
         let (says, sync) = tokio::sync::watch::channel(None);
         let pairing = Pairing { file: Some(lbd::HaFile::below(dir)), sync: says, ..Pairing::default() };
         let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
+        let changes = events.clone();
+        let changed = move || drop(changes.send(Event::Layer7));
+        let (hands, checker) = (Box::new(proxy.clone()), Box::new(proxy.clone()));
+        let layer7 = Layer7::start(hands, checker, lb_haproxy::Places::default(), changed).expect("a thread");
         let engine = std::thread::spawn(move || {
             let clock = Clock::start();
             let start = Box::new(move |probe| started.lock().expect("the probes").push(probe));
             // Reconciles come from the tests' own changes alone.
             let every = Duration::from_secs(3600);
-            Engine::new(Opening::open(&state, clock.now()), fake, pairing, every, start, clock.now())
+            Engine::new(Opening::open(&state, clock.now()), fake, pairing, layer7, every, start, clock.now())
                 .run(&inbox, &clock);
         });
-        Rig { kernel, events, probes, engine: Some(engine), sync }
+        Rig { kernel, proxy, events, probes, engine: Some(engine), sync }
     }
 
     pub fn ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, ApiError> {
