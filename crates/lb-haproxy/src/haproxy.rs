@@ -1,10 +1,51 @@
 //! The real HAProxy, by its binary, its file and its sockets.
+//!
+//! It is started by its service as soon as the file is there: `haproxy -W -db -S RUN/master.sock,mode,600 -f FILE`. The
+//! worker answers over `admin.sock`, the master over `master.sock`. Which shape a running HAProxy loaded cannot be asked
+//! for: it is written down in `RUN/loaded`, with the master's number, its start and its count of reloads. Where these
+//! are not the running one's, its supervisor started it again, and it read the file as it was then; where even that is
+//! not known, the shape is the empty one, which no configuration has, and the plan reloads.
+//!
+//! Every operation on a socket has a time limit, every answer a longest length. Tested against a real HAProxy in
+//! `tests/`.
 
+mod process;
+mod socket;
+mod states;
 pub(crate) mod text;
 
-use crate::{Action, Observed, Proxy, ProxyError, Rendered, Statistics};
-use lb_model::Problem;
-use std::path::PathBuf;
+use crate::{Action, Observed, Proxy, ProxyError, Rendered, ServerKey, Statistics, refusal};
+use lb_model::{Problem, RequestedState};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use process::{Loaded, Processes};
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// For an answer over a socket; a worker that reads a new file of 10,000 virtual servers takes a second and a half.
+const ANSWER: Duration = Duration::from_secs(5);
+/// For one try to get an answer of the master, which is quick or none.
+const MASTER: Duration = Duration::from_millis(500);
+/// For `haproxy -c`.
+const CHECK: Duration = Duration::from_secs(20);
+/// Until a reload has worked or failed; until the service has started HAProxy, or HAProxy has ended.
+const RELOAD: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(5);
+const END: Duration = Duration::from_secs(5);
+const TABLES: Duration = Duration::from_secs(7);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
+/// The longest file that is read back.
+const LONGEST: u64 = 256 << 20;
 
 /// Where things are; all in directories that exist.
 #[derive(Debug, Clone)]
@@ -26,22 +67,346 @@ impl Haproxy {
     pub fn new(paths: Paths) -> Haproxy {
         Haproxy { paths }
     }
+
+    fn in_run(&self, name: &str) -> PathBuf {
+        self.paths.run.join(name)
+    }
+
+    /// A command to the worker; what it answers, without the empty line at the end.
+    fn worker(&self, command: &str) -> Result<String, ProxyError> {
+        let answer = socket::ask(&self.in_run("admin.sock"), command, ANSWER);
+        answer.map_err(|e| absent(e).unwrap_or_else(|e| io(format!("asking HAProxy to \"{command}\""))(e)))
+    }
+
+    /// A change by the worker, which answers with nothing when it has done so.
+    fn order(&self, command: &str) -> Result<(), ProxyError> {
+        match self.worker(command)?.trim() {
+            "" => Ok(()),
+            answer => Err(ProxyError::Refused { command: command.to_owned(), answer: answer.to_owned() }),
+        }
+    }
+
+    fn master(&self, command: &str, limit: Duration) -> io::Result<String> {
+        socket::ask(&self.in_run("master.sock"), command, limit)
+    }
+
+    /// `None`: none runs.
+    ///
+    /// At a start and at a reload the master executes itself, twice: for moments it does not listen, resets connections,
+    /// or forgets one that it had accepted.
+    fn processes(&self) -> Result<Option<Processes>, ProxyError> {
+        let deadline = Instant::now() + RELOAD;
+        let mut absences = 20;
+        loop {
+            let doing = match self.master("show proc", MASTER).map_err(absent) {
+                Ok(answer) => match Processes::parse(&answer) {
+                    Some(processes) => return Ok(Some(processes)),
+                    None => io::Error::other("it does not know itself"),
+                },
+                Err(Ok(_)) if absences == 0 || !self.in_run("master.sock").exists() => return Ok(None),
+                Err(Ok(_)) => {
+                    absences -= 1;
+                    io::ErrorKind::ConnectionRefused.into()
+                }
+                Err(Err(e)) => e,
+            };
+            if Instant::now() > deadline {
+                return Err(io("asking HAProxy's master for its processes")(doing));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn text(&self) -> Result<Option<String>, ProxyError> {
+        read(&self.paths.file).map_err(io(format!("reading {}", self.paths.file.display())))
+    }
+
+    fn write(&self, path: &Path, text: &str) -> Result<(), ProxyError> {
+        replace(path, text).map_err(io(format!("writing {}", path.display())))
+    }
+
+    fn loaded(&self) -> Option<Loaded> {
+        read(&self.in_run("loaded")).ok()??.parse().ok()
+    }
+
+    fn remember(&self, processes: &Processes, shape: &str) -> Result<(), ProxyError> {
+        let Some(started) = process::started(processes.master) else { return Err(ProxyError::Down) };
+        let shape = shape.to_owned();
+        let loaded = Loaded { master: processes.master, started, reloads: processes.reloads, shape };
+        if self.loaded().as_ref() == Some(&loaded) {
+            return Ok(());
+        }
+        self.write(&self.in_run("loaded"), &loaded.to_string())
+    }
+
+    /// What the running one was started or last reloaded with; empty where that cannot be known.
+    fn shape(&self, processes: &Processes, text: Option<&str>) -> String {
+        let Some(started) = process::started(processes.master) else { return String::new() };
+        match self.loaded() {
+            Some(loaded) if (loaded.master, loaded.started) == (processes.master, started) => {
+                if loaded.reloads == processes.reloads { loaded.shape } else { String::new() }
+            }
+            // It was started since we last wrote it down, and read the file if that was there before.
+            _ if processes.reloads == 0 && self.file_is_older(started) => {
+                text.and_then(Rendered::shape_of).unwrap_or_default().to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn file_is_older(&self, started: u64) -> bool {
+        let written = fs::metadata(&self.paths.file).and_then(|file| file.modified());
+        let since = written.ok().and_then(|written| SystemTime::now().duration_since(written).ok());
+        since.zip(process::age(started)).is_some_and(|(file, process)| file > process)
+    }
+
+    /// What processes of before a reload still serve.
+    fn old_connections(&self, processes: &Processes) -> u32 {
+        let count = |pid: &u32| {
+            let info = self.master(&format!("@!{pid} show info"), MASTER).ok()?;
+            info.lines().find_map(|line| line.strip_prefix("CurrConns: "))?.parse::<u32>().ok()
+        };
+        processes.old.iter().filter_map(count).sum()
+    }
+
+    fn reload(&self) -> Result<(), ProxyError> {
+        let text = self.text()?.ok_or(ProxyError::Down)?;
+        let shape = Rendered::shape_of(&text).unwrap_or_default();
+        let Some(before) = self.processes()?.filter(|processes| processes.worker.is_some()) else {
+            let started = self.wait(START, |now| now.worker.is_some())?.ok_or(ProxyError::Down)?;
+            self.wait_for_worker(&started)?;
+            return self.remember(&started, shape);
+        };
+        let was = self.shape(&before, Some(&text));
+        self.wait_for_tables();
+        let states = self.worker("show servers state")?;
+        self.write(&self.in_run("servers"), &states::over_a_reload(&states, &text))?;
+        // The master closes the connection and starts itself anew: no answer is a good one.
+        let _ = self.master("reload", MASTER);
+        let after = self.wait(RELOAD, |now| (now.master, now.reloads) != (before.master, before.reloads))?;
+        let after = after.ok_or_else(|| ProxyError::Reload("it did not answer in time".to_owned()))?;
+        if after.failed > 0 {
+            self.remember(&after, &was)?;
+            return Err(ProxyError::Reload(self.why_not()));
+        }
+        self.wait_for_worker(&after)?;
+        // Its next start without a reload, after a crash, shall not believe what is old by then.
+        self.write(&self.in_run("servers"), states::nothing())?;
+        self.remember(&after, shape)
+    }
+
+    fn wait(&self, limit: Duration, until: impl Fn(&Processes) -> bool) -> Result<Option<Processes>, ProxyError> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(now) = self.processes()?.filter(|now| until(now)) {
+                return Ok(Some(now));
+            }
+            if Instant::now() > deadline {
+                return Ok(None);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Until the worker could teach the next one what its tables remember: it does not within the five seconds in which
+    /// it waits to be taught itself, after a start from nothing.
+    fn wait_for_tables(&self) {
+        let deadline = Instant::now() + TABLES;
+        let ready = || {
+            let empty = self.worker("show table").is_ok_and(|tables| !process::remembers(&tables));
+            empty || self.worker("show peers").is_ok_and(|peers| process::taught(&peers))
+        };
+        while !ready() && Instant::now() < deadline {
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Until the worker answers on the socket that the one before it had.
+    fn wait_for_worker(&self, processes: &Processes) -> Result<(), ProxyError> {
+        let deadline = Instant::now() + START;
+        let pid = format!("Pid: {}", processes.worker.unwrap_or(0));
+        loop {
+            match self.worker("show info") {
+                Ok(info) if info.lines().any(|line| line == pid) => return Ok(()),
+                _ if Instant::now() > deadline => {
+                    return Err(ProxyError::Reload("the new process does not answer".to_owned()));
+                }
+                _ => thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    /// The master says only that a reload failed.
+    fn why_not(&self) -> String {
+        let nothing = "it says why in its log; another program may listen on an address".to_owned();
+        match self.complaints(&self.paths.file) {
+            Ok(Some(said)) => said.lines().find(|line| line.starts_with("[ALERT]")).map_or(nothing, str::to_owned),
+            _ => nothing,
+        }
+    }
+
+    /// Standard error of `haproxy -c`, where it refuses the file.
+    fn complaints(&self, file: &Path) -> Result<Option<String>, ProxyError> {
+        let doing = || format!("checking with {}", self.paths.binary.display());
+        let path = self.in_run("check.stderr");
+        let stderr = create(&path).map_err(io(format!("writing {}", path.display())))?;
+        let mut command = Command::new(&self.paths.binary);
+        command.arg("-c").arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        let status = run(&mut command, CHECK).map_err(io(doing()));
+        let said = read(&path);
+        let _ = fs::remove_file(&path);
+        let said = said.map_err(io(doing()))?.unwrap_or_default();
+        Ok((!status?.success()).then_some(said))
+    }
+
+    fn set_state(&self, server: &ServerKey, state: RequestedState) -> Result<(), ProxyError> {
+        let name = format!("{}/{}", server.virtual_server, server.real_server);
+        match state {
+            RequestedState::Online => self.order(&format!("set server {name} state ready")),
+            RequestedState::Drain => self.order(&format!("set server {name} state drain")),
+            RequestedState::Offline => {
+                self.order(&format!("set server {name} state maint"))?;
+                self.order(&format!("shutdown sessions server {name}"))?;
+                for pid in self.processes()?.unwrap_or_default().old {
+                    self.shut_down_old(pid, server);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends what a process of before a reload still serves by a server. It takes no orders for servers any more, only
+    /// for sessions; and it may end at any moment, so that no answer is no failure.
+    fn shut_down_old(&self, pid: u32, server: &ServerKey) {
+        let sessions = self.master(&format!("@!{pid} show sess"), ANSWER).unwrap_or_default();
+        for session in process::sessions_of(&sessions, server) {
+            let _ = self.master(&format!("@!{pid} shutdown session {session}"), MASTER);
+        }
+    }
+
+    fn stop(&self) -> Result<(), ProxyError> {
+        // First the file: the service does not start HAProxy again without it.
+        for path in [&self.paths.file, &self.in_run("loaded")] {
+            match fs::remove_file(path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(io(format!("removing {}", path.display()))(e));
+                }
+                _ => {}
+            }
+        }
+        let Some(processes) = self.processes()? else { return Ok(()) };
+        let Some(started) = process::started(processes.master) else { return Ok(()) };
+        let pid = i32::try_from(processes.master).map_err(|_| ProxyError::Down)?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|e| io("ending HAProxy".to_owned())(e.into()))?;
+        let deadline = Instant::now() + END;
+        while process::started(processes.master) == Some(started) && self.processes()?.is_some() {
+            if Instant::now() > deadline {
+                return Err(io("ending HAProxy".to_owned())(io::ErrorKind::TimedOut.into()));
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
 }
 
 impl Proxy for Haproxy {
     fn check(&mut self, wanted: &Rendered) -> Result<Vec<Problem>, ProxyError> {
-        todo!("{wanted:?} {:?}", self.paths)
+        let file = self.in_run("check.cfg");
+        self.write(&file, &wanted.text)?;
+        let said = self.complaints(&file);
+        let _ = fs::remove_file(&file);
+        Ok(said?.map_or_else(Vec::new, |said| refusal::problems(&said, &file, wanted)))
     }
 
     fn observe(&mut self) -> Result<Observed, ProxyError> {
-        todo!()
+        let text = self.text()?;
+        let Some(processes) = self.processes()?.filter(|processes| processes.worker.is_some()) else {
+            return Ok(Observed { text, ..Observed::default() });
+        };
+        let shape = self.shape(&processes, text.as_deref());
+        self.remember(&processes, &shape)?;
+        let servers = states::observed(&self.worker("show servers state")?);
+        let old_connections = self.old_connections(&processes);
+        Ok(Observed { shape: Some(shape), text, servers, old_connections })
     }
 
     fn execute(&mut self, action: &Action) -> Result<(), ProxyError> {
-        todo!("{action:?}")
+        match action {
+            Action::Write { text } => {
+                let empty = self.in_run("empty");
+                fs::create_dir_all(&empty).map_err(io(format!("creating {}", empty.display())))?;
+                let states = self.in_run("servers");
+                if !states.exists() {
+                    self.write(&states, states::nothing())?;
+                }
+                self.write(&self.paths.file, text)
+            }
+            Action::Reload => self.reload(),
+            Action::SetWeight { server, weight } => {
+                self.order(&format!("set server {}/{} weight {weight}", server.virtual_server, server.real_server))
+            }
+            Action::SetState { server, state } => self.set_state(server, *state),
+            Action::Stop => self.stop(),
+        }
     }
 
     fn statistics(&mut self) -> Result<Statistics, ProxyError> {
-        todo!()
+        match self.worker("show stat") {
+            Ok(answer) => Ok(Statistics::parse(&answer)),
+            Err(ProxyError::Down) => Ok(Statistics::default()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> ProxyError {
+    let doing = doing.into();
+    move |source| ProxyError::Io { doing, source }
+}
+
+/// Whether nobody listens.
+fn absent(e: io::Error) -> Result<ProxyError, io::Error> {
+    match e.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(ProxyError::Down),
+        _ => Err(e),
+    }
+}
+
+/// `None`: no such file.
+fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::metadata(path) {
+        Ok(file) if file.len() > LONGEST => Err(io::Error::other(format!("has more than {LONGEST} bytes"))),
+        Ok(_) => fs::read_to_string(path).map(Some),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn create(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Whole or not at all. Without `fsync`: what is written here does not outlive the machine's start.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    create(&new)?.write_all(text.as_bytes())?;
+    fs::rename(&new, path)
+}
+
+fn run(command: &mut Command, limit: Duration) -> io::Result<ExitStatus> {
+    let mut child = command.spawn()?;
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(PAUSE / 5);
     }
 }

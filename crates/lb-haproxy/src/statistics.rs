@@ -40,3 +40,132 @@ pub struct ActualServer {
     pub since: u64,
     pub totals: Totals,
 }
+
+impl Statistics {
+    /// The answer to `show stat`: one header, then one line for each frontend, backend and server.
+    pub(crate) fn parse(answer: &str) -> Statistics {
+        let mut lines = answer.lines();
+        let header = lines.next().unwrap_or_default().trim_start_matches("# ");
+        let columns: BTreeMap<&str, usize> = header.split(',').enumerate().map(|(i, name)| (name, i)).collect();
+        let mut statistics = Statistics::default();
+        for line in lines.filter(|line| !line.is_empty()) {
+            statistics.add(&Row { columns: &columns, fields: fields(line) });
+        }
+        statistics
+    }
+
+    fn add(&mut self, row: &Row) {
+        match row.text("type") {
+            FRONTEND => {
+                if let Some(label) = row.text("pxname").strip_prefix("vs:").and_then(|label| label.parse().ok()) {
+                    self.virtual_servers.entry(label).or_default().totals = row.totals();
+                }
+            }
+            BACKEND => {
+                if let Ok(label) = row.text("pxname").parse() {
+                    let fallback = row.number("act") == 0 && row.number("bck") > 0;
+                    self.virtual_servers.entry(label).or_default().fallback = fallback;
+                }
+            }
+            SERVER => {
+                if let (Ok(virtual_server), Ok(real_server)) = (row.text("pxname").parse(), row.text("svname").parse())
+                {
+                    let (fit, check) = (row.fit(), row.check());
+                    let actual = ActualServer { fit, check, since: row.number("lastchg"), totals: row.totals() };
+                    self.servers.insert(ServerKey { virtual_server, real_server }, actual);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+const FRONTEND: &str = "0";
+const BACKEND: &str = "1";
+const SERVER: &str = "2";
+
+/// The fields of a line; HAProxy writes one with a comma or a quote in it in quotes.
+fn fields(line: &str) -> Vec<String> {
+    let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => field.extend(chars.next()),
+            '"' => quoted = !quoted,
+            ',' if !quoted => fields.push(std::mem::take(&mut field)),
+            c => field.push(c),
+        }
+    }
+    fields.push(field);
+    fields
+}
+
+struct Row<'a> {
+    columns: &'a BTreeMap<&'a str, usize>,
+    fields: Vec<String>,
+}
+
+impl Row<'_> {
+    fn text(&self, name: &str) -> &str {
+        self.columns.get(name).and_then(|column| self.fields.get(*column)).map_or("", String::as_str)
+    }
+
+    /// 0 where there is none.
+    fn number(&self, name: &str) -> u64 {
+        self.text(name).parse().unwrap_or(0)
+    }
+
+    fn totals(&self) -> Totals {
+        let requests = self.text("mode") == "http" && self.text("type") == FRONTEND;
+        let (sessions, rate) = if requests { ("req_tot", "req_rate") } else { ("stot", "rate") };
+        Totals {
+            sessions: self.number(sessions),
+            bytes_in: self.number("bin"),
+            bytes_out: self.number("bout"),
+            rate: self.number(rate),
+            current: u32::try_from(self.number("scur")).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// HAProxy takes a server for fit until it has asked; where it has not, only "unfit" is known (from before a reload).
+    fn fit(&self) -> Option<bool> {
+        let asked = !matches!(self.text("check_status").trim_start_matches("* "), "" | "INI" | "UNK");
+        match self.text("status").split(' ').next().unwrap_or_default() {
+            "no" => Some(true),
+            "UP" | "NOLB" | "DRAIN" => asked.then_some(true),
+            "DOWN" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn check(&self) -> Option<String> {
+        let status = self.text("check_status").trim_start_matches("* ");
+        let (code, last) = (self.text("check_code"), self.text("last_chk"));
+        let words = |instead: &str| if last.is_empty() { instead.to_owned() } else { lower(last) };
+        let found = match status {
+            "" | "INI" | "UNK" => return None,
+            "L4OK" => "connected".to_owned(),
+            "L6OK" => "TLS connected".to_owned(),
+            "L7OK" | "L7OKC" | "L7STS" if self.text("mode") == "http" && !code.is_empty() && code != "0" => {
+                format!("status {code}")
+            }
+            "L7OK" | "L7OKC" => "answered".to_owned(),
+            "L4TOUT" | "L6TOUT" | "L7TOUT" => "timeout".to_owned(),
+            "L6RSP" => words("no TLS"),
+            "L7RSP" | "L7STS" => words("unexpected answer"),
+            _ => words("no connection"),
+        };
+        Some(found)
+    }
+}
+
+/// As the middle of a sentence: `Connection refused` -> `connection refused`.
+fn lower(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(Some(second)).chain(chars).collect()
+        }
+        _ => text.to_owned(),
+    }
+}

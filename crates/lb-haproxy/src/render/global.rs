@@ -32,8 +32,7 @@ fn process(config: &Config, places: &Places, lines: &mut Lines) {
     if places.user.is_some() {
         lines.put(at, format_args!("chroot {run}/empty"));
     }
-    // Levels from notice on: servers that go up and down, not each connection.
-    lines.put(at, "log stdout format raw local0 notice");
+    // No `log` yet: servers that go up and down are said on standard error in any case.
     lines.put(at, format_args!("stats socket {run}/admin.sock mode 600 level admin expose-fd listeners"));
     lines.put(at, format_args!("server-state-file {run}/servers"));
     lines.put(at, "localpeer this");
@@ -52,7 +51,6 @@ fn defaults(config: &Config, lines: &mut Lines) {
         let at = "/layer7";
         lines.section(at, format_args!("defaults {mode}"));
         lines.put(at, format_args!("mode {mode}"));
-        lines.put(at, "log global");
         lines.put(at, "load-server-state-from-file global");
         if mode == "http" {
             // A connection that waits for its next request gets an answer before the old process closes it.

@@ -1,0 +1,117 @@
+//! `show servers state` (Management Guide 9.3): what it says of us, and what of it goes over a reload.
+
+use super::text;
+use crate::{ObservedServer, ServerKey};
+use lb_model::RequestedState;
+use std::collections::{BTreeMap, HashMap};
+
+/// The file's version and the columns that we use, by their place.
+const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight \
+    srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state \
+    bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr \
+    srv_agent_port\n";
+const BACKEND: usize = 1;
+const SERVER: usize = 3;
+const ADDRESS: usize = 4;
+const ADMIN: usize = 6;
+const WEIGHT: usize = 7;
+const TEXT_WEIGHT: usize = 8;
+const PORT: usize = 18;
+const COLUMNS: usize = 25;
+
+/// Forced, inherited, and of an address that is not known.
+const MAINTENANCE: u32 = 0x01 | 0x02 | 0x20;
+const DRAIN: u32 = 0x08 | 0x10;
+
+fn rows(answer: &str) -> impl Iterator<Item = Vec<&str>> {
+    let rows = answer.lines().filter(|line| !line.starts_with('#')).map(|line| line.split(' ').collect::<Vec<_>>());
+    rows.filter(|row| row.len() >= COLUMNS)
+}
+
+fn key(row: &[&str]) -> Option<ServerKey> {
+    Some(ServerKey { virtual_server: row[BACKEND].parse().ok()?, real_server: row[SERVER].parse().ok()? })
+}
+
+pub(super) fn observed(answer: &str) -> BTreeMap<ServerKey, ObservedServer> {
+    let server = |row: Vec<&str>| {
+        let admin: u32 = row[ADMIN].parse().ok()?;
+        let state = match admin {
+            admin if admin & MAINTENANCE != 0 => RequestedState::Offline,
+            admin if admin & DRAIN != 0 => RequestedState::Drain,
+            _ => RequestedState::Online,
+        };
+        Some((key(&row)?, ObservedServer { weight: row[WEIGHT].parse().ok()?, state }))
+    };
+    rows(answer).filter_map(server).collect()
+}
+
+/// The file of states for the process that will read `text`: who is fit, and nothing else.
+///
+/// Weights and requested states are the text's, so both weights are written alike (HAProxy then takes the text's), and
+/// the administrative state as none. Left out are servers that are not known as fit or not (they were out on request),
+/// that have another place now (HAProxy would keep the old port), and that are not asked any more (one that was down
+/// would stay down).
+pub(super) fn over_a_reload(answer: &str, text: &str) -> String {
+    let keep: HashMap<ServerKey, &str> =
+        text::servers(text).filter(|server| server.checked).map(|server| (server.key, server.place)).collect();
+    let mut file = nothing().to_owned();
+    for mut row in rows(answer) {
+        let same_place = key(&row).and_then(|key| keep.get(&key).copied()).is_some_and(|place| {
+            let (address, port) = (row[ADDRESS], row[PORT]);
+            let with_port = [format!("{address}:{port}"), format!("[{address}]:{port}")].iter().any(|is| is == place);
+            with_port || (port == "0" && [format!("[{address}]"), address.to_owned()].iter().any(|is| is == place))
+        });
+        let known = row[ADMIN].parse::<u32>().is_ok_and(|admin| admin & MAINTENANCE == 0);
+        if same_place && known {
+            row[ADMIN] = "0";
+            row[WEIGHT] = row[TEXT_WEIGHT];
+            file.push_str(&row.join(" "));
+            file.push('\n');
+        }
+    }
+    file
+}
+
+/// The file of states of a start that knows nothing of before.
+pub(super) fn nothing() -> &'static str {
+    HEADER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "1\n# be_id be_name\n\
+        3 A 1 Up 10.0.0.1 2 8 0 5 1 6 3 4 6 0 0 0 - 80 - 0 0 - - 0\n\
+        3 A 2 Down fd00::2 0 0 3 5 7 8 2 0 6 0 0 0 - 80 - 0 0 - - 0\n\
+        3 A 3 Out 10.0.0.3 0 5 7 7 9 1 0 0 14 0 0 0 - 80 - 0 0 - - 0\n\
+        3 A 4 Moved 10.0.0.4 0 0 7 7 9 1 0 0 14 0 0 0 - 80 - 0 0 - - 0\n\
+        3 A 5 Asked 10.0.0.5 0 0 7 7 9 1 0 0 14 0 0 0 - 80 - 0 0 - - 0\n\
+        3 A 6 :fallback 127.0.0.1 2 0 1 1 9 1 0 0 14 0 0 0 - 9081 - 0 0 - - 0\n\
+        3 A 7 Any 10.0.0.7 0 0 7 7 9 1 0 0 14 0 0 0 - 0 - 0 0 - - 0\n";
+
+    #[test]
+    fn what_is_seen() {
+        let seen: Vec<String> = observed(ANSWER)
+            .into_iter()
+            .map(|(key, server)| format!("{} {} {}", key.real_server, server.weight, server.state))
+            .collect();
+        let wanted =
+            ["Any 7 ONLINE", "Asked 7 ONLINE", "Down 3 ONLINE", "Moved 7 ONLINE", "Out 7 OFFLINE", "Up 0 DRAIN"];
+        assert_eq!(seen, wanted);
+    }
+
+    #[test]
+    fn only_fitness_goes_over_a_reload() {
+        let text = "backend A from http\n  server Up 10.0.0.1:80 check weight 5\n  server Down [fd00::2]:80 check weight 9\n  \
+            server Out 10.0.0.3:80 check weight 7\n  server Moved 10.0.0.4:81 check weight 7\n  \
+            server Asked 10.0.0.5:80 weight 7\n  server Any 10.0.0.7 check weight 7\n";
+        let kept = over_a_reload(ANSWER, text);
+        assert_eq!(
+            kept.strip_prefix(HEADER).unwrap(),
+            "3 A 1 Up 10.0.0.1 2 0 5 5 1 6 3 4 6 0 0 0 - 80 - 0 0 - - 0\n\
+             3 A 2 Down fd00::2 0 0 5 5 7 8 2 0 6 0 0 0 - 80 - 0 0 - - 0\n\
+             3 A 7 Any 10.0.0.7 0 0 7 7 9 1 0 0 14 0 0 0 - 0 - 0 0 - - 0\n"
+        );
+    }
+}

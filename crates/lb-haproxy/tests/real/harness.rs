@@ -1,0 +1,366 @@
+//! A running HAProxy, real servers that say their names, and clients.
+
+use lb_haproxy::{Action, Haproxy, Paths, Places, Proxy as _, Rendered, plan, render_in};
+use lb_model::Config;
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+const BINARY: &str = "/usr/sbin/haproxy";
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// Whether the test can run; says so where it cannot.
+pub fn installed() -> bool {
+    let installed = Path::new(BINARY).exists();
+    if !installed {
+        println!("skipped: HAProxy is not installed");
+    }
+    installed
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Looks again until it is so.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {LIMIT:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub struct Live {
+    pub haproxy: Haproxy,
+    pub paths: Paths,
+    places: Places,
+    config: Value,
+    master: Option<Child>,
+    _dir: tempfile::TempDir,
+}
+
+impl Live {
+    /// Brings one up with `layer7`, whose virtual servers listen on 127.0.0.1.
+    pub fn start(layer7: Value) -> Live {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        fs::create_dir(&run).unwrap();
+        let paths = Paths { binary: BINARY.into(), file: dir.path().join("haproxy.cfg"), run: run.clone() };
+        let root = fs::metadata("/proc/self").map(|proc| std::os::unix::fs::MetadataExt::uid(&proc)).unwrap() == 0;
+        let peers = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let places = Places { run, user: root.then(|| "haproxy".to_owned()), peers };
+        let config = json!({
+            "version": 1,
+            "node": {"hostname": "lbmaster", "interfaces": [{"name": "eth0", "addresses": ["10.0.0.21/24"]}]},
+            "layer7": layer7,
+        });
+        let haproxy = Haproxy::new(paths.clone());
+        let mut live = Live { haproxy, paths, places, config, master: None, _dir: dir };
+        let wanted = live.wanted();
+        assert_eq!(live.haproxy.check(&wanted).unwrap(), []);
+        live.haproxy.execute(&Action::Write { text: wanted.text }).unwrap();
+        live.spawn();
+        live.haproxy.execute(&Action::Reload).unwrap();
+        live.settled();
+        live
+    }
+
+    /// As the service does.
+    pub fn spawn(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.paths.run.join("log")).unwrap();
+        let master = Command::new(BINARY)
+            .args(["-W", "-db", "-S", &format!("{}/master.sock,mode,600", self.paths.run.display()), "-f"])
+            .arg(&self.paths.file)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.master = Some(master);
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut master) = self.master.take() {
+            // The worker ends when its master does not hold their pipe any more.
+            master.kill().unwrap();
+            master.wait().unwrap();
+        }
+    }
+
+    /// Waits until it ended by itself.
+    pub fn ended(&mut self) {
+        self.master.take().unwrap().wait().unwrap();
+    }
+
+    pub fn wanted(&self) -> Rendered {
+        let config: Config = serde_json::from_value(self.config.clone()).unwrap();
+        render_in(&config, &self.places).unwrap()
+    }
+
+    pub fn edit(&mut self, pointer: &str, value: Value) {
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        self.config.pointer_mut(&format!("/layer7{parent}")).unwrap()[field] = value;
+    }
+
+    /// Carries out what the configuration asks for; the actions in words.
+    pub fn apply(&mut self) -> Vec<String> {
+        let wanted = self.wanted();
+        let actions = plan(Some(&wanted), &self.haproxy.observe().unwrap());
+        for action in &actions {
+            self.haproxy.execute(action).unwrap();
+        }
+        self.settled();
+        actions.iter().filter(|action| !matches!(action, Action::Write { .. })).map(ToString::to_string).collect()
+    }
+
+    pub fn settled(&mut self) {
+        let wanted = self.wanted();
+        assert_eq!(plan(Some(&wanted), &self.haproxy.observe().unwrap()), []);
+    }
+
+    pub fn ask(&self, command: &str) -> String {
+        let mut socket = std::os::unix::net::UnixStream::connect(self.paths.run.join("admin.sock")).unwrap();
+        writeln!(socket, "{command}").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// The worker's process.
+    pub fn worker(&self) -> String {
+        self.ask("show info").lines().find(|line| line.starts_with("Pid: ")).unwrap().to_owned()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = fs::read_to_string(self.paths.run.join("log")).unwrap_or_default();
+            println!("{}\n{log}", fs::read_to_string(&self.paths.file).unwrap_or_default());
+        }
+        if self.master.is_some() {
+            let _ = self.haproxy.execute(&Action::Stop);
+        }
+        self.kill();
+    }
+}
+
+/// A real server: answers each request with its name and the request's head, until it is dropped.
+pub struct Server {
+    pub port: u16,
+    stop: Arc<AtomicBool>,
+    /// What it says: a status and headers.
+    pub answer: Arc<Mutex<String>>,
+    talk: Arc<Mutex<Talk>>,
+    listener: Option<thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Talk {
+    /// Stands at the end of each body.
+    says: String,
+    /// The head of the last request.
+    asked: String,
+}
+
+impl Server {
+    pub fn say(&self, text: &str) {
+        text.clone_into(&mut self.talk.lock().unwrap().says);
+    }
+
+    pub fn asked(&self) -> String {
+        self.talk.lock().unwrap().asked.clone()
+    }
+
+    pub fn start(name: &str) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stop = Arc::new(AtomicBool::new(false));
+        let answer = Arc::new(Mutex::new("200 OK\r\n".to_owned()));
+        let talk = Arc::new(Mutex::new(Talk::default()));
+        let (name, stopped, says, talks) = (name.to_owned(), stop.clone(), answer.clone(), talk.clone());
+        let listener = thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (name, says, stopped, talks) = (name.clone(), says.clone(), stopped.clone(), talks.clone());
+                thread::spawn(move || serve(stream.unwrap(), &name, &says, &talks, &stopped));
+            }
+        });
+        Server { port, stop, answer, talk, listener: Some(listener) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = self.listener.take().map(thread::JoinHandle::join);
+    }
+}
+
+fn serve(stream: TcpStream, name: &str, says: &Mutex<String>, talk: &Mutex<Talk>, stop: &AtomicBool) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut stream = stream;
+    loop {
+        let Some(head) = head(&mut reader) else { return };
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let said = {
+            let mut talk = talk.lock().unwrap();
+            talk.asked.clone_from(&head);
+            talk.says.clone()
+        };
+        let body = format!("{name}\n{head}{said}");
+        let says = says.lock().unwrap().clone();
+        let answer = format!("HTTP/1.1 {says}Content-Length: {}\r\n\r\n{body}", body.len());
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// Up to the empty line; `None` at the end.
+fn head(reader: &mut impl std::io::BufRead) -> Option<String> {
+    let mut head = String::new();
+    loop {
+        match reader.read_line(&mut head) {
+            Ok(n) if n > 0 => {}
+            _ => return None,
+        }
+        if head.ends_with("\r\n\r\n") {
+            return Some(head);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    /// The server's name.
+    pub fn by(&self) -> &str {
+        self.body.lines().next().unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
+    /// A header of the request as the server got it.
+    pub fn asked(&self, name: &str) -> Option<&str> {
+        header(&self.body, name)
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    fields.filter(|(is, _)| is.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+}
+
+/// A connection that stays.
+pub struct Connection {
+    stream: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Connection {
+    pub fn open(port: u16, from: Ipv4Addr) -> std::io::Result<Connection> {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddrV4::new(from, 0).into())?;
+        socket.connect(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())?;
+        let stream: TcpStream = socket.into();
+        stream.set_read_timeout(Some(LIMIT))?;
+        Ok(Connection { reader: BufReader::new(stream.try_clone()?), stream })
+    }
+
+    pub fn get(&mut self, path: &str, headers: &str) -> Option<Answer> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\n{headers}\r\n");
+        self.stream.write_all(request.as_bytes()).ok()?;
+        let head = head(&mut self.reader)?;
+        let length = header(&head, "Content-Length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        self.reader.read_exact(&mut body).ok()?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+}
+
+/// One request on a connection of its own.
+pub fn get(port: u16, path: &str, headers: &str) -> Answer {
+    get_from(Ipv4Addr::LOCALHOST, port, path, headers)
+}
+
+pub fn get_from(from: Ipv4Addr, port: u16, path: &str, headers: &str) -> Answer {
+    let headers = format!("Connection: close\r\n{headers}");
+    Connection::open(port, from).unwrap().get(path, &headers).expect("an answer")
+}
+
+/// A client that keeps its cookies.
+#[derive(Default)]
+pub struct Client {
+    cookies: HashMap<String, String>,
+}
+
+impl Client {
+    pub fn get(&mut self, port: u16) -> Answer {
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = match cookies.is_empty() {
+            true => String::new(),
+            false => format!("Cookie: {}\r\n", cookies.join("; ")),
+        };
+        let answer = get(port, "/", &cookies);
+        if let Some((name, value)) = answer.header("Set-Cookie").and_then(|set| set.split(';').next()?.split_once('='))
+        {
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        answer
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.get(name).map(String::as_str)
+    }
+}
+
+/// A virtual server of the servers, named Web1, Web2 and so on.
+pub fn shop(port: u16, servers: &[Server], more: Value) -> Value {
+    let real_servers: Vec<Value> = (1..)
+        .zip(servers)
+        .map(|(i, server)| json!({"label": format!("Web{i}"), "address": "127.0.0.1", "port": server.port}))
+        .collect();
+    let mut shop = json!({
+        "label": "Shop", "address": "127.0.0.1", "ports": port.to_string(),
+        "check": {"interval": 1, "timeout": 1}, "fallback": null, "real_servers": real_servers,
+    });
+    for (field, value) in more.as_object().unwrap() {
+        shop[field] = value.clone();
+    }
+    shop
+}
+
+/// Web1, Web2 and so on.
+pub fn servers(count: usize) -> Vec<Server> {
+    (1..=count).map(|i| Server::start(&format!("Web{i}"))).collect()
+}

@@ -1,0 +1,9 @@
+//! Against the real HAProxy, with its worker as the user `haproxy` where the tests run as root.
+//!
+//! Each test starts its own, on loopback and on ports that were free. Where HAProxy is not installed, they are skipped
+//! with a word.
+
+mod harness;
+mod persistence;
+mod runtime;
+mod traffic;
