@@ -12,6 +12,7 @@ pub mod web;
 mod data_path;
 mod health;
 mod ipvsadm;
+mod layer7;
 mod random;
 mod restart;
 mod sync;
@@ -44,6 +45,10 @@ const CASES: &[Case] = &[
     ("offline_and_drain_move_clients", health::offline),
     ("killing_lbd_under_load_fails_no_request", restart::kill_under_load),
     ("what_is_done_by_hand_is_repaired_or_reported", restart::by_hand),
+    ("layer7_a_client_with_a_cookie_stays_on_its_server", layer7::cookies),
+    ("layer7_changes_under_load_fail_no_request", layer7::changes),
+    ("layer7_killing_lbd_fails_no_request_and_haproxy_comes_back", layer7::kills),
+    ("layer7_what_haproxy_refuses_is_said_at_its_field", layer7::refused),
     ("connections_are_shown_with_their_states", views::connections),
     ("ipv6_connections_are_shown", views::connections_ipv6),
     ("fifty_thousand_connections_are_paged", views::many_connections),

@@ -80,11 +80,17 @@ impl Appliance {
     pub fn start(ns: &Netns) -> Result<Appliance> {
         let dir = tempfile::tempdir()?;
         std::fs::create_dir(dir.path().join("etc"))?;
+        std::fs::create_dir(dir.path().join("haproxy"))?;
         let child = spawn(ns, &dir)?;
         let client = BlockingClient::new(dir.path().join("lbd.sock"));
         let appliance = Appliance { ns: ns.clone(), dir, child, client };
         appliance.answers()?;
         Ok(appliance)
+    }
+
+    /// Where its store, its logs and its sockets are.
+    pub fn folder(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// Waits until lbd answers.
@@ -170,6 +176,7 @@ fn spawn(ns: &Netns, dir: &tempfile::TempDir) -> Result<Child> {
     let mut command: Command = ns.command("lbd");
     command.args(["--reconcile-every".as_ref(), "1".as_ref(), "--state".as_ref(), at("lb").as_os_str()]);
     command.args(["--run".as_ref(), at("run").as_os_str(), "--etc".as_ref(), at("etc").as_os_str()]);
+    command.args(["--haproxy-run".as_ref(), at("haproxy").as_os_str()]);
     command.args(["--socket".as_ref(), at("lbd.sock").as_os_str()]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().context("starting lbd")
 }

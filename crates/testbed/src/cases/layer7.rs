@@ -1,0 +1,286 @@
+//! Layer 7 on the real HAProxy, supervised by runit as on the appliance, driven by lbd: the guide's one arm.
+
+use super::{
+    net::Netns,
+    topology::{Appliance, Lab, guide},
+    wait,
+    web::{Jar, Load, Server, fetch},
+};
+use anyhow::{Context, Result, ensure};
+use lb_api::{PlanRequest, StateRequest};
+use lb_model::{Config, ForwardingMethod, RequestedState};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::{Child, Command, Stdio},
+};
+
+const LAYER_4: &str = "10.0.0.21:80";
+const LAYER_7: &str = "10.0.0.21:8080";
+
+/// The service's own script, with this lab's folders in the place of the appliance's.
+const RUN: &str = include_str!("../../../../rootfs-overlay/etc/sv/haproxy/run");
+
+/// One arm with a layer 4 virtual server on port 80, and on port 8080 of the same address one of layer 7 with three
+/// servers and a cookie.
+fn shop() -> Config {
+    let mut config = guide(ForwardingMethod::Dr, ["10.0.0.50", "10.0.0.51"]);
+    let layer7 = r#"{"virtual_servers":[{"label":"Shop","address":"10.0.0.21","ports":"8080",
+        "persistence":{"type":"cookie"},
+        "real_servers":[{"label":"Shop1","address":"10.0.0.50","port":8001},
+                        {"label":"Shop2","address":"10.0.0.51","port":8002},
+                        {"label":"Shop3","address":"10.0.0.51","port":8003}]}]}"#;
+    match serde_json::from_str(layer7) {
+        Ok(layer7) => config.layer7 = layer7,
+        Err(e) => unreachable!("{e}"),
+    }
+    config
+}
+
+struct Shop {
+    lab: Lab,
+    appliance: Appliance,
+    supervisor: Supervisor,
+    /// Shop1, Shop2, Shop3, and the two of layer 4.
+    servers: Vec<Option<Server>>,
+}
+
+impl Shop {
+    fn open() -> Result<Shop> {
+        let lab = Lab::one_arm()?;
+        let servers = vec![
+            Some(Server::start(&lab.rs1, "0.0.0.0:8001", "Shop1")?),
+            Some(Server::start(&lab.rs2, "0.0.0.0:8002", "Shop2")?),
+            Some(Server::start(&lab.rs2, "0.0.0.0:8003", "Shop3")?),
+            Some(Server::start(&lab.rs1, "0.0.0.0:80", "rs1")?),
+            Some(Server::start(&lab.rs2, "0.0.0.0:80", "rs2")?),
+        ];
+        let appliance = Appliance::start(&lab.lb)?;
+        let supervisor = Supervisor::start(&lab.lb, &appliance)?;
+        appliance.apply(&shop())?;
+        appliance.wait_for(&["active"; 5])?;
+        let shop = Shop { lab, appliance, supervisor, servers };
+        shop.settled()?;
+        Ok(shop)
+    }
+
+    fn settled(&self) -> Result<()> {
+        let see = || Ok(self.appliance.client.status()?);
+        wait("HAProxy does as it was told", see, |status| status.converged).map(drop)
+    }
+
+    fn set(&self, server: &str, state: RequestedState) -> Result<()> {
+        let request = StateRequest {
+            virtual_server: "Shop".parse()?,
+            real_server: server.parse()?,
+            state,
+            author: "case".into(),
+        };
+        self.appliance.client.set_state(&request)?;
+        self.settled()
+    }
+}
+
+/// runit's, for one service.
+struct Supervisor {
+    ns: Netns,
+    child: Child,
+}
+
+impl Supervisor {
+    fn start(ns: &Netns, appliance: &Appliance) -> Result<Supervisor> {
+        let service = appliance.folder().join("sv-haproxy");
+        std::fs::create_dir(&service)?;
+        let at = |name: &str| appliance.folder().join(name).display().to_string();
+        let script = RUN.replace("/run/haproxy/", &at("haproxy/")).replace("/run/lb/", &at("run/"));
+        let run = service.join("run");
+        std::fs::write(&run, script)?;
+        std::fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let log = std::fs::File::create(appliance.folder().join("haproxy.log"))?;
+        let mut command: Command = ns.command("/usr/bin/runsv");
+        let command = command.arg(&service).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        Ok(Supervisor { ns: ns.clone(), child: command.spawn().context("starting runsv")? })
+    }
+
+    /// HAProxy's processes: the master and its workers.
+    fn processes(&self) -> Result<BTreeSet<i32>> {
+        let pids = super::net::ip(&format!("netns pids {}", self.ns.0))?;
+        let is = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "haproxy");
+        pids.split_whitespace().filter(|pid| is(pid)).map(|pid| Ok(pid.parse()?)).collect()
+    }
+
+    fn kill_haproxy(&self) -> Result<()> {
+        for pid in self.processes()? {
+            // It may have ended by itself, with the one before it.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // What it supervises goes with the namespace.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Which servers each client met.
+type Met = Vec<BTreeSet<String>>;
+
+/// So many requests of each client, all clients in turns of ten at the same time.
+fn shopping(client: &Netns, jars: Vec<Jar>, requests: usize) -> Result<(Vec<Jar>, Met)> {
+    let mut threads = Vec::new();
+    let mut jars = jars.into_iter().peekable();
+    while jars.peek().is_some() {
+        let group: Vec<Jar> = jars.by_ref().take(10).collect();
+        threads.push(client.thread(move || -> Result<Vec<(Jar, BTreeSet<String>)>> {
+            let one = |mut jar: Jar| {
+                let mut met = BTreeSet::new();
+                for _ in 0..requests {
+                    met.insert(jar.get(LAYER_7.parse()?)?);
+                }
+                anyhow::Ok((jar, met))
+            };
+            group.into_iter().map(one).collect()
+        })?);
+    }
+    let mut all = Vec::new();
+    for thread in threads {
+        all.extend(thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
+    }
+    Ok(all.into_iter().unzip())
+}
+
+fn home(met: &Met) -> Result<Vec<String>> {
+    met.iter()
+        .map(|servers| match servers.iter().collect::<Vec<_>>()[..] {
+            [one] => Ok(one.clone()),
+            _ => anyhow::bail!("a client with a cookie met {servers:?}"),
+        })
+        .collect()
+}
+
+pub fn cookies() -> Result<()> {
+    let mut shop = Shop::open()?;
+    let (jars, met) = shopping(&shop.lab.client, (0..50).map(|_| Jar::default()).collect(), 20)?;
+    let before = home(&met)?;
+    let mut clients: BTreeMap<&str, usize> = BTreeMap::new();
+    before.iter().for_each(|server| *clients.entry(server).or_default() += 1);
+    ensure!(clients.len() == 3 && clients.values().all(|n| (15..=18).contains(n)), "{clients:?}");
+    // Both layers on one address: what the kernel balances is none of HAProxy's.
+    let layer4 = fetch(&shop.lab.client, LAYER_4, 10)?;
+    ensure!(layer4.get("rs1") == Some(&5) && layer4.get("rs2") == Some(&5), "{layer4:?}");
+
+    shop.servers[0] = None;
+    shop.appliance.wait_for(&["active", "active", "non-active", "active", "active"])?;
+    let (jars, met) = shopping(&shop.lab.client, jars, 4)?;
+    for (n, (was, is)) in before.iter().zip(home(&met)?).enumerate() {
+        ensure!(is != "Shop1", "client {n} was answered by a server that is down");
+        ensure!(was == "Shop1" || *was == is, "client {n} moved from {was} to {is}");
+    }
+    shop.servers[0] = Some(Server::start(&shop.lab.rs1, "0.0.0.0:8001", "Shop1")?);
+    shop.appliance.wait_for(&["active"; 5])?;
+    let moved = home(&met)?;
+    let (_, met) = shopping(&shop.lab.client, jars, 4)?;
+    ensure!(home(&met)? == moved, "a server that came back took clients away");
+    Ok(())
+}
+
+pub fn changes() -> Result<()> {
+    let shop = Shop::open()?;
+    let load = Load::start(&shop.lab.client, LAYER_7, 3)?;
+    let more = |what: &str| {
+        let before = load.count();
+        wait(what, || Ok(load.count()), |n| *n > before + 30).map(drop)
+    };
+    more("requests")?;
+    let processes = shop.supervisor.processes()?;
+    let mut config = running(&shop.appliance)?;
+    for weight in [7, 0, 1] {
+        config.layer7.virtual_servers[0].real_servers[1].weight = weight;
+        let applied = shop.appliance.apply(&config)?;
+        ensure!(applied.plan.iter().any(|line| line.contains("Shop2")), "{:?}", applied.plan);
+        shop.settled()?;
+        more("requests with another weight")?;
+    }
+    let second = shop.servers[1].as_ref().context("Shop2")?;
+    shop.set("Shop2", RequestedState::Drain)?;
+    // A request may have been under way.
+    wait("a quiet server", || Ok(second.count()), |n| *n == second.count())?;
+    let drained = second.count();
+    more("requests without Shop2")?;
+    ensure!(second.count() <= drained + 2, "a drained server got {} new requests", second.count() - drained);
+    shop.set("Shop2", RequestedState::Offline)?;
+    more("requests without Shop2")?;
+    shop.set("Shop2", RequestedState::Online)?;
+    shop.appliance.wait_for(&["active"; 5])?;
+    wait("requests again", || Ok(second.count()), |n| *n > drained + 5)?;
+    ensure!(shop.supervisor.processes()? == processes, "a weight or a state took a reload");
+
+    for compression in [true, false, true] {
+        let mut config = running(&shop.appliance)?;
+        config.layer7.virtual_servers[0].compression = compression;
+        let plan = shop.appliance.client.plan(&PlanRequest { config: Some(config.clone()) })?;
+        ensure!(plan.actions.iter().any(|line| line.contains("reload HAProxy")), "{:?}", plan.actions);
+        shop.appliance.apply(&config)?;
+        shop.settled()?;
+        more("requests after a reload")?;
+    }
+    ensure!(shop.supervisor.processes()? != processes, "nothing was reloaded");
+    let (done, failures) = load.stop();
+    ensure!(failures.is_empty(), "{} of {done} requests failed: {:?}", failures.len(), failures.first());
+    Ok(())
+}
+
+fn running(appliance: &Appliance) -> Result<Config> {
+    Ok(appliance.client.running()?.config)
+}
+
+pub fn kills() -> Result<()> {
+    let mut shop = Shop::open()?;
+    let load = Load::start(&shop.lab.client, LAYER_7, 3)?;
+    let processes = shop.supervisor.processes()?;
+    for _ in 0..3 {
+        let before = load.count();
+        shop.appliance.kill()?;
+        wait("requests without lbd", || Ok(load.count()), |n| *n > before + 20)?;
+        shop.appliance.start_again()?;
+        shop.settled()?;
+        let with = load.count();
+        wait("requests with lbd", || Ok(load.count()), |n| *n > with + 20)?;
+    }
+    ensure!(shop.supervisor.processes()? == processes, "a new lbd restarted or reloaded HAProxy");
+    let (done, failures) = load.stop();
+    ensure!(failures.is_empty(), "{} of {done} requests failed: {:?}", failures.len(), failures.first());
+
+    shop.supervisor.kill_haproxy()?;
+    let asked = || fetch(&shop.lab.client, LAYER_7, 3);
+    wait("HAProxy is back", asked, |answers| answers.values().sum::<usize>() == 3)?;
+    shop.appliance.wait_for(&["active"; 5])?;
+    shop.settled()?;
+    ensure!(shop.appliance.client.status()?.alarms.is_empty(), "an alarm stays");
+
+    // Without layer 7 it ends, and the port is nobody's.
+    let alone = guide(ForwardingMethod::Dr, ["10.0.0.50", "10.0.0.51"]);
+    shop.appliance.apply(&alone)?;
+    wait("HAProxy's end", || shop.supervisor.processes(), BTreeSet::is_empty)?;
+    shop.settled()
+}
+
+pub fn refused() -> Result<()> {
+    let shop = Shop::open()?;
+    let processes = shop.supervisor.processes()?;
+    let mut wrong = running(&shop.appliance)?;
+    wrong.layer7.virtual_servers[0].manual = Some("http-request no-such-thing".parse()?);
+    let Err(lb_api::ClientError::Refused(error)) =
+        shop.appliance.client.apply(&lb_api::ApplyRequest { config: Some(wrong), ..Default::default() })
+    else {
+        anyhow::bail!("it was applied")
+    };
+    let paths: Vec<_> = error.problems.iter().map(|p| p.path.as_str()).collect();
+    ensure!(paths == ["/layer7/virtual_servers/0/manual"], "{error:?}");
+    ensure!(shop.supervisor.processes()? == processes, "HAProxy was touched");
+    ensure!(fetch(&shop.lab.client, LAYER_7, 3)?.values().sum::<usize>() == 3);
+    Ok(())
+}
