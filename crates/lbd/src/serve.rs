@@ -140,6 +140,7 @@ fn layer7(haproxy: Option<lb_haproxy::Paths>, events: mpsc::Sender<Event>) -> st
     let changed = move || drop(events.send(Event::Layer7));
     match haproxy {
         Some(paths) => {
+            std::fs::create_dir_all(&paths.run)?;
             let hands = || Box::new(lb_haproxy::Haproxy::new(paths.clone()));
             let places = lb_haproxy::Places { run: paths.run.clone(), ..lb_haproxy::Places::default() };
             Layer7::start(hands(), hands(), places, changed)

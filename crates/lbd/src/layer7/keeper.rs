@@ -5,7 +5,7 @@ use super::View;
 use crate::engine::chain;
 use lb_api::Pending;
 use lb_haproxy::{Action, Observed, Proxy, Rendered, plan};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The longest pause between two tries of something that fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ impl Keeper {
     }
 
     /// Looks, does what is to be done, and says how things are then.
-    pub fn work(&mut self, hands: &mut dyn Proxy, now: Duration, unix: u64) -> View {
+    pub fn work(&mut self, hands: &mut dyn Proxy, now: Duration) -> View {
         let (pending, observed) = self.converge(hands, now);
         let settled = if pending.is_empty() { self.number } else { 0 };
         self.idle = self.wanted.is_none() && pending.is_empty();
@@ -57,7 +57,7 @@ impl Keeper {
             Some(_) => hands.statistics().unwrap_or_default(),
             None => Default::default(),
         };
-        View { settled, pending, alarm: self.alarm(&observed, now), observed, statistics, at: unix }
+        View { settled, pending, alarm: self.alarm(&observed, now), observed, statistics, since: BTreeMap::new() }
     }
 
     /// What is left to do, and what HAProxy is like.

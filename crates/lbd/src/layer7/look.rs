@@ -6,7 +6,7 @@ use lb_api::{ActualState, CheckStatus, Counters, RealServerStatus, VirtualServer
 use lb_check::{Transition, Verdict};
 use lb_haproxy::{ActualServer, ServerKey, Statistics, Totals};
 use lb_model::{Layer7RealServer, Layer7VirtualServer, RequestedState, layer7::Layer7CheckMethod};
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 pub fn virtual_server(vs: &Layer7VirtualServer, view: &View) -> VirtualServerStatus {
     let real_servers: Vec<RealServerStatus> = vs.real_servers.iter().map(|rs| server(vs, rs, view)).collect();
@@ -47,7 +47,7 @@ fn server(vs: &Layer7VirtualServer, rs: &Layer7RealServer, view: &View) -> RealS
         weight: rs.weight.into(),
         requested: rs.state,
         actual,
-        check: seen.and_then(|s| check(s, view.at)),
+        check: seen.and_then(|s| check(s, view.since.get(&key))),
         active_connections: seen.map_or(0, |s| s.totals.current),
         inactive_connections: 0,
         persistent_connections: 0,
@@ -55,9 +55,18 @@ fn server(vs: &Layer7VirtualServer, rs: &Layer7RealServer, view: &View) -> RealS
     }
 }
 
-fn check(server: &ActualServer, at: u64) -> Option<CheckStatus> {
-    let text = server.check.clone()?;
-    Some(CheckStatus { text, since: at.saturating_sub(server.since) })
+fn check(server: &ActualServer, since: Option<&u64>) -> Option<CheckStatus> {
+    Some(CheckStatus { text: server.check.clone()?, since: since.copied().unwrap_or_default() })
+}
+
+/// HAProxy says how many whole seconds ago: of the same moment another second may come out each time.
+pub fn since(before: &View, now: &Statistics, unix: u64) -> BTreeMap<ServerKey, u64> {
+    let moment = |(key, server): (&ServerKey, &ActualServer)| {
+        let new = unix.saturating_sub(server.since);
+        let same = before.since.get(key).filter(|old| old.abs_diff(new) <= 1);
+        (key.clone(), same.copied().unwrap_or(new))
+    };
+    now.servers.iter().map(moment).collect()
 }
 
 /// Packets are the kernel's affair: HAProxy sees none.

@@ -13,9 +13,10 @@ pub use look::virtual_server;
 use crate::engine::chain;
 use keeper::Keeper;
 use lb_api::Pending;
-use lb_haproxy::{Action, Observed, Places, Proxy, ProxyError, Rendered, Statistics, render_in};
+use lb_haproxy::{Action, Observed, Places, Proxy, ProxyError, Rendered, ServerKey, Statistics, render_in};
 use lb_model::{Config, Problem};
 use std::{
+    collections::BTreeMap,
     io::ErrorKind,
     sync::{
         Arc,
@@ -47,8 +48,8 @@ pub struct View {
     pub alarm: Option<String>,
     pub observed: Observed,
     pub statistics: Statistics,
-    /// When they were read (Unix seconds).
-    pub at: u64,
+    /// Since when each server stands as it does (Unix seconds).
+    pub since: BTreeMap<ServerKey, u64>,
 }
 
 impl View {
@@ -135,6 +136,7 @@ impl Layer7 {
 fn line(action: &Action, view: &View) -> String {
     match (action, view.connections()) {
         (Action::Reload, _) if view.observed.shape.is_none() => "layer 7: start HAProxy".to_owned(),
+        (Action::Reload, 0) => "layer 7: reload HAProxy: no connection is open".to_owned(),
         (Action::Reload, 1) => "layer 7: reload HAProxy: 1 connection keeps the old process until it ends".to_owned(),
         (Action::Reload, n) => format!("layer 7: reload HAProxy: {n} connections keep the old process until they end"),
         _ => action.to_string(),
@@ -168,7 +170,8 @@ fn keep(mut hands: Box<dyn Proxy>, inbox: &Receiver<Order>, tell: &watch::Sender
             keeper.want(number, wanted);
         }
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let view = keeper.work(&mut *hands, started.elapsed(), unix);
+        let mut view = keeper.work(&mut *hands, started.elapsed());
+        view.since = look::since(&tell.borrow(), &view.statistics, unix);
         let seen = look::differ(&tell.borrow(), &view);
         look::log_turns(&tell.borrow().statistics, &view.statistics);
         tell.send_replace(view);
