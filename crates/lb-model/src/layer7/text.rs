@@ -76,6 +76,7 @@ const SECTIONS: &[&str] = &[
     "cache",
     "fcgi-app",
     "log-forward",
+    "namespace_list",
 ];
 
 /// Words that would make HAProxy, which starts as root, read a file, run a program, or speak with sockets of this unit.
@@ -103,9 +104,14 @@ const REACHES_OUT: &[&str] = &[
 /// The same within a word.
 const REACHES_OUT_WITHIN: &[&str] = &["-acl(", "-map(", "map(", "map_", "lua.", "abns@", "fd@", "sockpair@", "unix@"];
 
+/// As HAProxy joins what stands in quotes with what stands beside them. Its two other ways to write a word, `\x66` and
+/// variables in `""` (Configuration Manual, 2.2 and 2.3), are refused before.
+fn plain(line: &str) -> String {
+    line.replace(['"', '\'', '\\'], "")
+}
+
 fn reaches_out(line: &str) -> Option<String> {
-    // HAProxy joins what stands in quotes with what stands beside them.
-    let plain = line.replace(['"', '\'', '\\'], "");
+    let plain = plain(line);
     let out = |word: &&str| REACHES_OUT.contains(word) || REACHES_OUT_WITHIN.iter().any(|part| word.contains(part));
     plain.split_whitespace().find(out).map(str::to_owned)
 }
@@ -119,7 +125,12 @@ fn check_manual(s: &str) -> Result<(), String> {
         if let Some(c) = line.chars().find(|c| !c.is_ascii_graphic() && !" \t".contains(*c)) {
             return Err(format!("line {n} of the manual configuration contains {c:?}; use printable ASCII characters"));
         }
-        let first = line.split_whitespace().next().unwrap_or_default();
+        if line.contains("\\x") || (line.contains('"') && line.contains('$')) {
+            let reason = "write characters as they are, and $ in '' instead of \"\"";
+            return Err(format!("line {n} of the manual configuration has \\x or $ in quotes; {reason}"));
+        }
+        let plain = plain(line);
+        let first = plain.split_whitespace().next().unwrap_or_default();
         if SECTIONS.contains(&first) || first.starts_with('.') {
             let reason = "the lines belong to the virtual server's own section";
             return Err(format!("line {n} of the manual configuration begins with \"{first}\"; {reason}"));
@@ -148,6 +159,7 @@ mod tests {
             "# a note\nhttp-request deny if { path -m end .php }\n",
             "option http-no-delay",
             "acl a path_beg '/a b'",
+            "acl a path_reg '\\.php$'",
         ] {
             assert_eq!(check_manual(good), Ok(()), "{good}");
         }
@@ -165,6 +177,11 @@ mod tests {
             "option external-check",
             "server a unix@/run/lbd.sock",
             "bind 10.0.0.1:22",
+            "'global'",
+            "fr\\ontend x",
+            "\"${NOPE-global}\"",
+            "http-request return \\x66ile /etc/shadow",
+            "http-request return \"${NOPE-file}\" /etc/shadow",
             "a\u{7}b",
         ] {
             assert!(check_manual(bad).is_err(), "{bad}");
