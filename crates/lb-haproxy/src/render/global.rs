@@ -10,7 +10,7 @@ pub(super) const PEERS: &str = "pair";
 pub(super) fn write(config: &Config, places: &Places, lines: &mut Lines) {
     process(config, places, lines);
     defaults(config, lines);
-    if config.layer7.virtual_servers.iter().any(|vs| tables(vs)) {
+    if config.layer7.virtual_servers.iter().any(tables) {
         lines.section("/layer7", format_args!("peers {PEERS}"));
         lines.put("/layer7", format_args!("peer this {}", places.peers));
     }

@@ -221,7 +221,7 @@ fn the_fallback_serves_when_nobody_else_does_and_no_longer() {
     let more = json!({"fallback": {"address": "127.0.0.1", "port": fallback.port}, "persistence": {"type": "source"}});
     let mut live = Live::start(json!({"virtual_servers": [shop(port, &servers, more)]}));
     let label = live.wanted().servers.keys().next().unwrap().virtual_server.clone();
-    let mut serves = |live: &mut Live| live.haproxy.statistics().unwrap().virtual_servers.remove(&label).unwrap();
+    let serves = |live: &mut Live| live.haproxy.statistics().unwrap().virtual_servers.remove(&label).unwrap();
     assert_eq!(get(port, "/", "").by(), "Web1");
     assert!(!serves(&mut live).fallback);
     live.edit("/virtual_servers/0/real_servers/0/state", json!("offline"));
