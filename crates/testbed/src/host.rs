@@ -29,6 +29,8 @@ const TOOLS: &[(&str, &str)] = &[
     // The tests of the kernel's interfaces, in a namespace of this machine.
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    // lb-haproxy's tests.
+    ("haproxy", "haproxy"),
 ];
 
 /// The same for the suites of the web interface alone.

@@ -4,6 +4,7 @@
 //! with a word.
 
 mod harness;
+mod many;
 mod persistence;
 mod runtime;
 mod traffic;
