@@ -24,6 +24,25 @@ fn goldens() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What has no problems is what HAProxy takes: an administrator hears of all others before.
+#[test]
+fn haproxy_takes_every_configuration_without_problems() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for seed in 0..400 {
+        let config = lb_model::sample::config(seed, false);
+        let Some(rendered) = lb_haproxy::render(&config).filter(|_| lb_model::problems(&config).is_empty()) else {
+            continue;
+        };
+        seen += 1;
+        let file = dir.path().join(format!("{seed}.cfg"));
+        fs::write(&file, rendered.text).unwrap();
+        wrong.extend(complaint(&file));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen >= 30, "{seen}");
+}
+
 fn complaint(file: &Path) -> Option<String> {
     let Ok(output) = Command::new("/usr/sbin/haproxy").arg("-c").arg("-f").arg(file).output() else {
         println!("skipped: HAProxy is not installed");
