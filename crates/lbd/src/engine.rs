@@ -214,7 +214,6 @@ impl<K: Kernel> Engine<K> {
             layer7,
             revert_at: None,
         };
-        engine.layer7.want(engine.layer7.render(&engine.running));
         engine.write_ha();
         engine.resume_confirm(now);
         engine.observe();
@@ -222,6 +221,8 @@ impl<K: Kernel> Engine<K> {
         engine.adopt_role();
         engine.configure_checks(now);
         engine.reconcile(now);
+        // After the addresses that it listens at, and the setting by which it may where they are not.
+        engine.layer7.want(engine.layer7.render(&engine.running));
         tracing::info!("running {}", engine.revision);
         engine
     }

@@ -87,7 +87,8 @@ pub fn differ(before: &View, now: &View) -> bool {
         s.servers.iter().map(|(key, server)| (key.clone(), server.fit, server.check.clone())).collect()
     };
     let fallbacks = |s: &Statistics| s.virtual_servers.values().map(|vs| vs.fallback).collect::<Vec<_>>();
-    before.settled != now.settled
+    let runs = before.observed.shape.is_some() || now.observed.shape.is_some();
+    (runs && before.settled != now.settled)
         || before.pending != now.pending
         || before.alarm != now.alarm
         || before.observed.shape != now.observed.shape

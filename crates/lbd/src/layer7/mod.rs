@@ -68,6 +68,8 @@ pub struct Layer7 {
     view: watch::Receiver<View>,
     /// Of the last order.
     number: u64,
+    /// HAProxy shall run.
+    used: bool,
     /// The shape that HAProxy was last found to take; what runs, as a rule.
     good: Option<String>,
 }
@@ -84,7 +86,7 @@ impl Layer7 {
         let (orders, inbox) = channel();
         let (tell, view) = watch::channel(View::default());
         thread::Builder::new().name("layer7".into()).spawn(move || keep(hands, &inbox, &tell, &changed))?;
-        Ok(Layer7 { checker, places, orders, view, number: 0, good: None })
+        Ok(Layer7 { checker, places, orders, view, number: 0, used: false, good: None })
     }
 
     /// What HAProxy shall do; `None`: not run.
@@ -111,6 +113,7 @@ impl Layer7 {
     /// From now on HAProxy is kept so.
     pub fn want(&mut self, wanted: Option<Arc<Rendered>>) {
         self.number += 1;
+        self.used = wanted.is_some();
         self.good = wanted.as_ref().map(|wanted| wanted.shape.clone());
         // The thread ends only after this end is gone.
         let _ = self.orders.send(Order { number: self.number, wanted });
@@ -120,9 +123,10 @@ impl Layer7 {
         self.view.borrow()
     }
 
-    /// HAProxy does what it was told last.
+    /// HAProxy does what it was told last; where it shall not run and does not, that needs no look.
     pub fn is_settled(&self) -> bool {
-        self.view.borrow().settled == self.number
+        let view = self.view.borrow();
+        view.settled == self.number || (!self.used && view.observed.shape.is_none())
     }
 
     /// What would be done to HAProxy as it was last seen, one line an action.
