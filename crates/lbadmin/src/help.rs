@@ -189,6 +189,9 @@ fn render(markdown: &str, names: &[String]) -> Chapter {
                     at += end;
                 }
             },
+            // On a phone it scrolls sideways, which the keyboard can do where it has the focus.
+            Event::Start(Tag::CodeBlock(_)) => out.push(Event::Html(CowStr::from("<pre tabindex=\"0\"><code>"))),
+            Event::End(TagEnd::CodeBlock) => out.push(Event::Html(CowStr::from("</code></pre>\n"))),
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => {}
             Event::Html(text) | Event::InlineHtml(text) => out.push(Event::Text(text.clone())),
             other => out.push(other.clone()),

@@ -45,6 +45,13 @@ fn tables_need_no_inline_style() {
 }
 
 #[test]
+fn code_is_reached_by_the_keyboard_and_stays_text() {
+    let html = page("So:\n\n    a <b> & \"c\"\n\n```sh\nls\n```\n");
+    assert!(html.contains("<pre tabindex=\"0\"><code>a &lt;b&gt; &amp; "), "{html}");
+    assert!(html.contains("<pre tabindex=\"0\"><code>ls\n</code></pre>"), "{html}");
+}
+
+#[test]
 fn the_guide_has_no_dead_link() {
     let all = BOOK.chapters.iter().map(|(name, chapter)| (name.as_str(), chapter)).chain([("README", &BOOK.index)]);
     for (name, chapter) in all {
