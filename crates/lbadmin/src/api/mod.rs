@@ -6,7 +6,7 @@
 //!                             404, 405 as problem details            handler --Backend--> lbd
 //! ```
 //! lbd's routes by the same paths and types ([`daemon`]); the parts of the candidate as objects with entity tags
-//! ([`servers`], [`node`], [`ha`]); what lbadmin itself keeps ([`people`], [`certificate`], [`series`]). Every refusal is problem details. No cookie counts, so there
+//! ([`servers`], [`layer7`], [`node`], [`ha`]); what lbadmin itself keeps ([`people`], [`certificate`], [`series`]). Every refusal is problem details. No cookie counts, so there
 //! is nothing that another site could forge. [`openapi`] makes the document from the routes; what a body or query may
 //! be is checked against it. Tested by `tests/api`.
 
@@ -19,6 +19,7 @@ pub mod etag;
 mod events;
 mod extract;
 mod ha;
+mod layer7;
 mod node;
 pub mod openapi;
 mod page;
@@ -55,6 +56,7 @@ fn described() -> OpenApiRouter<Shared> {
         OpenApiRouter::default()
             .merge(daemon::routes())
             .merge(servers::routes())
+            .merge(layer7::routes())
             .merge(node::routes())
             .merge(ha::routes())
             .merge(events::routes())

@@ -47,6 +47,64 @@ fn a_real_server_is_added_changed_applied_and_removed() {
 }
 
 #[test]
+fn layer_7_has_the_same_objects() {
+    const VS: &str = "/api/v1/layer-7/virtual-servers";
+    let p = Program::start();
+    let shop = json!({"label": "Shop", "address": "10.0.0.21", "ports": 8080, "persistence": {"type": "cookie"}});
+    let made = p.post(VS, &shop).is(201);
+    assert_eq!(made.header("location"), format!("{VS}/Shop"));
+    p.post(VS, &shop).problem(409, "conflict");
+    let taken = json!({"label": "HTTP_Cluster", "address": "10.0.0.21", "ports": 8081});
+    p.post(VS, &taken).problem(409, "conflict");
+    let wrong = json!({"label": "Far", "address": "10.0.0.21", "ports": 8080, "persistence": {"type": "cookies"}});
+    let wrong = p.post(VS, &wrong).problem(422, "malformed").json();
+    assert_eq!(wrong["problems"][0]["path"], "/persistence/type");
+    let same = json!({"label": "Same", "address": "10.0.0.21", "ports": 8080});
+    let refused = p.post(VS, &same).problem(422, "invalid").json();
+    assert_eq!(refused["problems"][0]["path"], "/layer7/virtual_servers/1/ports");
+
+    let rs = format!("{VS}/Shop/real-servers");
+    p.post(&rs, &json!({"label": "WebServer1", "address": "192.168.2.50", "port": 80})).is(201);
+    let place = format!("{rs}/WebServer1");
+    let read = p.get(&place).is(200);
+    let mut changed = read.json();
+    changed["weight"] = 256.into();
+    p.put(&place, "", &changed).problem(428, "precondition-required");
+    p.put(&place, read.header("etag"), &changed).is(200);
+    p.put(&place, read.header("etag"), &changed).problem(412, "precondition-failed");
+    changed["weight"] = 257.into();
+    p.put(&place, "*", &changed).problem(422, "malformed");
+
+    let mut vs = p.get(&format!("{VS}/Shop")).is(200).json();
+    assert_eq!(vs["real_servers"][0]["weight"], 256);
+    vs["label"] = "Store".into();
+    let renamed = p.put(&format!("{VS}/Shop"), "*", &vs).is(200);
+    assert_eq!(renamed.header("content-location"), format!("{VS}/Store"));
+    assert_eq!(p.get(&format!("{VS}?q=8080")).is(200).json()["total"], 1);
+    assert_eq!(p.get(&format!("{VS}/Store/real-servers")).is(200).json()["total"], 1);
+
+    let settings = p.get("/api/v1/layer-7/settings").is(200);
+    let mut more = settings.json();
+    more["timeouts"]["client"] = 90.into();
+    more["max_connections"] = 5000.into();
+    p.put("/api/v1/layer-7/settings", settings.header("etag"), &more).is(200);
+    p.put("/api/v1/layer-7/settings", settings.header("etag"), &more).problem(412, "precondition-failed");
+    more["timeouts"]["client"] = 0.into();
+    p.put("/api/v1/layer-7/settings", "*", &more).problem(422, "malformed");
+
+    let applied = p.post("/api/v1/apply", &json!({})).is(200).json();
+    assert_eq!(applied["revision"]["number"], 2);
+    let status = p.get("/api/v1/status").is(200).json();
+    assert_eq!(
+        (&status["virtual_servers"][1]["label"], &status["virtual_servers"][1]["layer"]),
+        (&"Store".into(), &7.into())
+    );
+    p.delete(&format!("{VS}/Store/real-servers/WebServer1"), "*").is(204);
+    p.delete(&format!("{VS}/Store"), "*").is(204);
+    p.get(&format!("{VS}/Store")).problem(404, "not-found");
+}
+
+#[test]
 fn a_virtual_server_is_renamed_and_removed() {
     let p = Program::start();
     let mut vs = p.get(&format!("{VS}/HTTP_Cluster")).is(200).json();
