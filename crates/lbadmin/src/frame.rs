@@ -92,10 +92,12 @@ pub fn web(peer: &PeerView) -> Option<&str> {
 }
 
 /// Pages that edit what both units of a pair share. The others are about this unit alone.
-const SHARED: [&str; 10] = [
+const SHARED: [&str; 12] = [
     "edit/wizard",
     "edit/virtual-servers",
     "edit/real-servers",
+    "edit/layer-7/virtual-servers",
+    "edit/layer-7/real-servers",
     "edit/globals",
     "edit/heartbeat",
     "edit/floating-ips",

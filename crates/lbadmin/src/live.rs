@@ -127,6 +127,7 @@ pub const VIEWS: &[(&str, Render)] = &[
     ("overview", crate::pages::overview::cells),
     ("servers", crate::pages::servers::cells),
     ("ha", crate::pages::ha::cells),
+    ("layer-7", crate::pages::view::layer7::cells),
 ];
 
 #[derive(Default)]

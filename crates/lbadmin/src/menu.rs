@@ -36,6 +36,10 @@ const fn layer4(title: &'static str, path: &'static str) -> Entry {
     Entry { title, path, needs: Permission::Configure, under: "Layer 4 Configuration" }
 }
 
+const fn layer7(title: &'static str, path: &'static str) -> Entry {
+    Entry { title, path, needs: Permission::Configure, under: "Layer 7 Configuration" }
+}
+
 /// Every page that somebody can go to. A test asks for each of them.
 pub const MENU: &[Group] = &[
     Group {
@@ -43,6 +47,7 @@ pub const MENU: &[Group] = &[
         entries: &[
             look("System Overview", ""),
             look("Layer 4", "view/layer-4"),
+            look("Layer 7", "view/layer-7"),
             look("Network Configuration", "view/network"),
             look("High Availability", "ha"),
             look("Routing Table", "view/routing"),
@@ -56,6 +61,8 @@ pub const MENU: &[Group] = &[
             edit("Setup Wizard", "edit/wizard"),
             layer4("Virtual Servers", "edit/virtual-servers"),
             layer4("Real Servers", "edit/real-servers"),
+            layer7("Virtual Servers", "edit/layer-7/virtual-servers"),
+            layer7("Real Servers", "edit/layer-7/real-servers"),
             edit("Heartbeat Configuration", "edit/heartbeat"),
             edit("Floating IPs", "edit/floating-ips"),
             edit("Network Interfaces", "edit/interfaces"),

@@ -9,7 +9,7 @@
 
 use super::{
     form::{Field, Form, Kind, Section},
-    places::{capital, elsewhere, new_problems, sentence},
+    places::{about_the_value, capital, elsewhere, new_problems, sentence},
     posted::Posted,
 };
 use lb_model::{Config, Problem};
@@ -64,9 +64,11 @@ pub trait Edit: Object {
         };
         let mut form = filled(self, config, &values, seen);
         // What was wrong before anybody typed is worth knowing too.
-        for problem in self.pointer(config).map_or_else(Vec::new, |at| below(config, &at)) {
-            if let Some(name) = self.pointer(config).and_then(|at| self.field_at(problem.path.strip_prefix(&at)?)) {
-                at_field(&mut form, name, &problem);
+        if let Some(at) = self.pointer(config) {
+            for problem in below(config, &at) {
+                if let Some(name) = problem.path.strip_prefix(&at).and_then(|tail| self.field_at(tail)) {
+                    at_field(&mut form, name, &self.entry(&at, &problem), &problem);
+                }
             }
         }
         Some(form)
@@ -121,7 +123,7 @@ pub trait Edit: Object {
         let mut outside = Vec::new();
         for problem in new_problems(config, &changed, false) {
             match problem.path.strip_prefix(&at).and_then(|tail| self.field_at(tail)) {
-                Some(name) => at_field(&mut form, name, &problem),
+                Some(name) => at_field(&mut form, name, &self.entry(&at, &problem), &problem),
                 None => outside.push(elsewhere(&changed, &problem)),
             }
         }
@@ -163,6 +165,20 @@ pub trait Object {
 
     /// The field that the rest of a JSON pointer, below the object's own, is about.
     fn field_at(&self, tail: &str) -> Option<&'static str>;
+
+    /// Which entry of a field with several is meant by the rest of a pointer: `Rule 2`.
+    fn entry_at(&self, _tail: &str) -> Option<String> {
+        None
+    }
+
+    /// The same before a sentence about `problem`.
+    fn entry(&self, pointer: &str, problem: &Problem) -> String {
+        match problem.path.strip_prefix(pointer).and_then(|tail| self.entry_at(tail)) {
+            Some(entry) if about_the_value(problem) => format!("{entry}: "),
+            Some(entry) => format!("{entry}, \"{}\": ", problem.value),
+            None => String::new(),
+        }
+    }
 
     /// Fields in which spaces at the ends count.
     fn verbatim(&self) -> &'static [&'static str] {
@@ -210,14 +226,15 @@ fn below(config: &Config, pointer: &str) -> Vec<Problem> {
     lb_model::problems(config).into_iter().filter(|p| p.path.starts_with(pointer)).collect()
 }
 
-fn at_field(form: &mut Form, name: &str, problem: &Problem) {
+fn at_field(form: &mut Form, name: &str, entry: &str, problem: &Problem) {
+    let text = format!("{entry}{}", sentence(problem));
     let Some(field) = form.fields_mut().find(|f| f.name == name) else {
-        form.errors.push(sentence(problem));
+        form.errors.push(text);
         return;
     };
     match &mut field.error {
-        Some(error) => *error = format!("{error}. {}", sentence(problem)),
-        none => *none = Some(sentence(problem)),
+        Some(error) => *error = format!("{error}. {text}"),
+        none => *none = Some(text),
     }
     if let Some(hint) = &problem.hint {
         field.hint = Some(capital(hint));

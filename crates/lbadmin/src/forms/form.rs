@@ -1,5 +1,7 @@
 //! A form as data.
 
+use super::edit::Values;
+
 /// What a page shows and a browser sends back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
@@ -16,6 +18,8 @@ pub struct Section {
     /// Empty: no heading.
     pub heading: &'static str,
     pub fields: Vec<Field>,
+    /// Folded up for as long as its fields have these values, and no error.
+    pub usual: Option<Values>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +80,19 @@ impl Form {
 
 impl Section {
     pub fn new(heading: &'static str, fields: Vec<Field>) -> Self {
-        Section { heading, fields }
+        Section { heading, fields, usual: None }
+    }
+
+    /// For what few need: it shows its heading only while all in it is as usual.
+    pub fn folding(heading: &'static str, fields: Vec<Field>, usual: &Values) -> Self {
+        let names: Vec<&str> = fields.iter().map(|f| f.name).collect();
+        let usual = usual.iter().filter(|(name, _)| names.contains(name)).map(|(n, v)| (*n, v.clone())).collect();
+        Section { heading, fields, usual: Some(usual) }
+    }
+
+    pub fn is_open(&self) -> bool {
+        let Some(usual) = &self.usual else { return true };
+        self.fields.iter().any(|f| f.error.is_some() || usual.get(f.name).is_some_and(|v| *v != f.value))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     edit::{Object, Standing, Typed, Values},
     form::{Field, Section},
+    layer7::timeouts,
 };
 use lb_model::{Config, ForwardingMethod};
 
@@ -23,7 +24,7 @@ impl Object for GlobalsForm {
     fn standing(&self, config: &Config) -> Standing {
         let on = |b: bool| if b { "on".to_owned() } else { String::new() };
         let (health, globals) = (&config.globals.health, &config.globals);
-        Standing::There(Values::from([
+        let mut values = Values::from([
             ("interval", health.interval.to_string()),
             ("timeout", health.timeout.to_string()),
             ("negotiate_timeout", health.negotiate_timeout.to_string()),
@@ -35,10 +36,18 @@ impl Object for GlobalsForm {
             ("tcp", globals.timeouts.tcp.to_string()),
             ("tcp_fin", globals.timeouts.tcp_fin.to_string()),
             ("udp", globals.timeouts.udp.to_string()),
-        ]))
+            ("layer7_connections", config.layer7.max_connections.to_string()),
+        ]);
+        values.extend(timeouts::global_values(&config.layer7.timeouts));
+        Standing::There(values)
     }
 
     fn sections(&self, _: &Config, _: &Values) -> Vec<Section> {
+        let mut layer7 = timeouts::global_fields();
+        layer7.push(
+            Field::number("layer7_connections", "Maximum connections", "layer-seven-all-connections", 0, 1_000_000)
+                .hint("Of clients, all layer 7 virtual servers together; 0: as many as memory allows"),
+        );
         let methods = [
             (ForwardingMethod::Dr, "DR - Direct Routing (one arm)"),
             (ForwardingMethod::Nat, "NAT - Network Address Translation (two arms)"),
@@ -84,11 +93,13 @@ impl Object for GlobalsForm {
                     Field::number("udp", "UDP", "connection-timeouts", 1, YEAR).unit("seconds"),
                 ],
             ),
+            Section::new("Layer 7", layer7),
         ]
     }
 
+    /// The document itself: the settings of layer 7 stand beside those of layer 4.
     fn pointer(&self, _: &Config) -> Option<String> {
-        Some("/globals".into())
+        Some(String::new())
     }
 
     fn write(&self, config: &mut Config, typed: &mut Typed) -> String {
@@ -105,23 +116,26 @@ impl Object for GlobalsForm {
         typed.put_number("tcp", &mut globals.timeouts.tcp);
         typed.put_number("tcp_fin", &mut globals.timeouts.tcp_fin);
         typed.put_number("udp", &mut globals.timeouts.udp);
-        "/globals".into()
+        timeouts::write_global(&mut config.layer7.timeouts, typed);
+        typed.put_number("layer7_connections", &mut config.layer7.max_connections);
+        String::new()
     }
 
     fn field_at(&self, tail: &str) -> Option<&'static str> {
         Some(match tail {
-            "/health/interval" => "interval",
-            "/health/timeout" => "timeout",
-            "/health/negotiate_timeout" => "negotiate_timeout",
-            "/health/fall" => "fall",
-            "/health/rise" => "rise",
-            "/health/quiescent" => "quiescent",
-            "/default_forwarding" => "default_forwarding",
-            "/masquerade" => "masquerade",
-            "/timeouts/tcp" => "tcp",
-            "/timeouts/tcp_fin" => "tcp_fin",
-            "/timeouts/udp" => "udp",
-            _ => return None,
+            "/globals/health/interval" => "interval",
+            "/globals/health/timeout" => "timeout",
+            "/globals/health/negotiate_timeout" => "negotiate_timeout",
+            "/globals/health/fall" => "fall",
+            "/globals/health/rise" => "rise",
+            "/globals/health/quiescent" => "quiescent",
+            "/globals/default_forwarding" => "default_forwarding",
+            "/globals/masquerade" => "masquerade",
+            "/globals/timeouts/tcp" => "tcp",
+            "/globals/timeouts/tcp_fin" => "tcp_fin",
+            "/globals/timeouts/udp" => "udp",
+            "/layer7/max_connections" => "layer7_connections",
+            _ => return timeouts::field_at(tail.strip_prefix("/layer7/timeouts/")?),
         })
     }
 }

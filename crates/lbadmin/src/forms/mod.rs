@@ -19,6 +19,7 @@ mod form;
 mod globals;
 mod health_check;
 mod heartbeat;
+pub mod layer7;
 mod network;
 mod parse;
 mod places;
@@ -32,6 +33,7 @@ pub use floating_ip::FloatingIpForm;
 pub use form::{Field, Form, Kind, Section};
 pub use globals::GlobalsForm;
 pub use heartbeat::{HeartbeatForm, Proposal};
+pub use layer7::{Layer7RealServerForm, Layer7VirtualServerForm};
 pub use network::{DnsForm, InterfaceForm, RoutingForm};
 pub use places::{new_problems, place};
 pub use posted::Posted;
@@ -43,6 +45,7 @@ pub fn help_anchors() -> Vec<&'static str> {
     let mut config = lb_model::factory();
     let mut forms = vec![
         VirtualServerForm::add().form(&config),
+        Layer7VirtualServerForm::add().form(&config),
         InterfaceForm::add().form(&config),
         DnsForm.form(&config),
         RoutingForm.form(&config),
@@ -51,8 +54,11 @@ pub fn help_anchors() -> Vec<&'static str> {
         FloatingIpForm::add().form(&config),
         HeartbeatForm::of(Some(Proposal::default())).form(&config),
     ];
-    if let (Ok(label), Ok(address)) = ("VIP".parse(), "192.168.2.21:80".parse()) {
+    if let (Ok(label), Ok(address)) = ("VIP".parse::<lb_model::Label>(), "192.168.2.21:80".parse()) {
         let address: std::net::SocketAddr = address;
+        let layer7 = lb_model::Layer7VirtualServer::new(label.clone(), address.ip(), address.port().into());
+        config.layer7.virtual_servers.push(layer7);
+        forms.push(Layer7RealServerForm::add("VIP").form(&config));
         config.virtual_servers.push(virtual_server::blank(label, address.ip(), address.port()));
         forms.push(RealServerForm::add("VIP").form(&config));
     }

@@ -25,6 +25,22 @@ pub fn place(config: &Config, pointer: &str) -> String {
             Some(vs) => (vec![format!("Virtual Server {}", vs.label)], &parts[2..]),
             None => return pointer.to_owned(),
         },
+        ["layer7", "virtual_servers", i, "real_servers", j, ..] => {
+            let vs = number(i).and_then(|i| config.layer7.virtual_servers.get(i));
+            let rs = number(j).and_then(|j| vs?.real_servers.get(j));
+            match (vs, rs) {
+                (Some(vs), Some(rs)) => (
+                    vec![format!("Layer 7 Virtual Server {}", vs.label), format!("Real Server {}", rs.label)],
+                    &parts[5..],
+                ),
+                _ => return pointer.to_owned(),
+            }
+        }
+        ["layer7", "virtual_servers", i, ..] => match number(i).and_then(|i| config.layer7.virtual_servers.get(i)) {
+            Some(vs) => (vec![format!("Layer 7 Virtual Server {}", vs.label)], &parts[3..]),
+            None => return pointer.to_owned(),
+        },
+        ["layer7", ..] => (vec!["Global Settings".into(), "layer 7".into()], &parts[1..]),
         ["node", "interfaces", i, ..] => match number(i).and_then(|i| config.node.interfaces.get(i)) {
             Some(interface) => (vec![format!("Network Interface {}", interface.name)], &parts[3..]),
             None => return pointer.to_owned(),
@@ -81,14 +97,21 @@ pub fn new_problems(old: &Config, new: &Config, shifted: bool) -> Vec<Problem> {
     found
 }
 
+/// Whether the reason goes on where the value ends.
+pub(super) fn about_the_value(problem: &Problem) -> bool {
+    ["is ", "has ", "cannot ", "overlaps "].iter().any(|w| problem.reason.starts_with(w))
+}
+
 /// A problem's value and reason as a sentence.
 pub(super) fn sentence(problem: &Problem) -> String {
-    let about_the_value = ["is ", "has ", "cannot ", "overlaps "].iter().any(|w| problem.reason.starts_with(w));
-    let text = match about_the_value {
+    match about_the_value(problem) {
+        // What was typed stays as it was typed.
+        true if problem.value.starts_with(|c: char| c.is_lowercase()) => {
+            format!("\"{}\" {}", problem.value, problem.reason)
+        }
         true => format!("{} {}", problem.value, problem.reason),
-        false => problem.reason.clone(),
-    };
-    capital(&text)
+        false => capital(&problem.reason),
+    }
 }
 
 pub(super) fn capital(text: &str) -> String {

@@ -74,10 +74,16 @@ const GUIDES_OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 50));
 /// The address after the last real server's, or the guide's.
 fn example(vs: &VirtualServer) -> IpAddr {
     match (vs.real_servers.last().map(|r| r.address), vs.service.family()) {
-        (Some(IpAddr::V4(last)), _) => Ipv4Addr::from(u32::from(last).saturating_add(1)).into(),
-        (Some(IpAddr::V6(last)), _) => Ipv6Addr::from(u128::from(last).saturating_add(1)).into(),
+        (Some(last), _) => following(last),
         (None, Family::Ipv4) => GUIDES_OWN,
         (None, Family::Ipv6) => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x50).into(),
+    }
+}
+
+pub(super) fn following(last: IpAddr) -> IpAddr {
+    match last {
+        IpAddr::V4(last) => Ipv4Addr::from(u32::from(last).saturating_add(1)).into(),
+        IpAddr::V6(last) => Ipv6Addr::from(u128::from(last).saturating_add(1)).into(),
     }
 }
 
@@ -186,7 +192,7 @@ impl Object for RealServerForm {
     }
 }
 
-fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+pub(super) fn address_and_port(text: &str) -> Result<(IpAddr, Option<u16>), String> {
     if text.is_empty() {
         return Err("the real server's address is needed here, for example 192.168.1.50:80".into());
     }

@@ -3,7 +3,7 @@ use lb_model::{Config, ForwardingMethod, Service, factory, sample};
 use std::fmt::Write;
 
 /// What a browser would send for a form as it is shown.
-fn sent(form: &Form) -> Posted {
+pub(super) fn sent(form: &Form) -> Posted {
     let mut posted = Posted::default();
     posted.set("seen", &form.seen);
     posted.set("csrf", "TOKEN");
@@ -18,7 +18,7 @@ fn sent(form: &Form) -> Posted {
 }
 
 /// The form with some fields typed over; a check box is switched on by `on`, and off by nothing.
-fn typed(form: &Form, fields: &[(&str, &str)]) -> Posted {
+pub(super) fn typed(form: &Form, fields: &[(&str, &str)]) -> Posted {
     let mut posted = sent(form);
     for (name, value) in fields {
         let checkbox = form.field(name).is_some_and(|f| f.kind == Kind::Checkbox);
@@ -42,7 +42,7 @@ fn guide() -> Config {
     .expect("the guide's configuration")
 }
 
-fn shown(form: &Form) -> String {
+pub(super) fn shown(form: &Form) -> String {
     let mut text = format!("{}\n", form.title);
     for error in &form.errors {
         let _ = writeln!(text, "! {error}");
@@ -76,14 +76,14 @@ fn shown(form: &Form) -> String {
     text
 }
 
-fn refused(result: Result<Config, Refused>) -> Form {
+pub(super) fn refused(result: Result<Config, Refused>) -> Form {
     match result {
         Err(Refused::Wrong(form) | Refused::Conflict(form)) => form,
         other => panic!("not refused with a form: {other:?}"),
     }
 }
 
-fn changes(old: &Config, new: &Config) -> Vec<String> {
+pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
     lb_model::changes(old, new).iter().map(ToString::to_string).collect()
 }
 
@@ -194,6 +194,12 @@ fn a_form_as_it_is_shown_changes_nothing() {
             editors.push(Box::new(VirtualServerForm::modify(vs.label.as_str())));
             for rs in &vs.real_servers {
                 editors.push(Box::new(RealServerForm::modify(vs.label.as_str(), rs.label.as_str())));
+            }
+        }
+        for vs in &config.layer7.virtual_servers {
+            editors.push(Box::new(Layer7VirtualServerForm::modify(vs.label.as_str())));
+            for rs in &vs.real_servers {
+                editors.push(Box::new(Layer7RealServerForm::modify(vs.label.as_str(), rs.label.as_str())));
             }
         }
         for editor in editors {
@@ -414,10 +420,15 @@ fn old_problems_do_not_block() {
 
 #[test]
 fn places_are_in_words() {
-    let config = guide();
+    let mut config = guide();
+    let (shop, address) = ("Shop".parse().expect("a label"), "10.0.0.21".parse().expect("an address"));
+    config.layer7.virtual_servers.push(lb_model::Layer7VirtualServer::new(shop, address, 8080.into()));
     for (pointer, words) in [
         ("/virtual_servers/0/real_servers/0/port", "Virtual Server HTTP_Cluster > Real Server WebServer1 > port"),
         ("/virtual_servers/0/check/interval", "Virtual Server HTTP_Cluster > check > interval"),
+        ("/layer7/virtual_servers/0/rules/2/then/to", "Layer 7 Virtual Server Shop > rules > then > to"),
+        ("/layer7/virtual_servers/0/real_servers/7/port", "/layer7/virtual_servers/0/real_servers/7/port"),
+        ("/layer7/timeouts/client", "Global Settings > layer 7 > timeouts > client"),
         ("/node/interfaces/1/addresses/0", "Network Interface eth1 > addresses"),
         ("/node/gateway", "Routing > default gateway"),
         ("/node/nameservers/0", "DNS & hostname > nameservers"),

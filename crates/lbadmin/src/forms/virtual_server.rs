@@ -53,7 +53,7 @@ pub fn scheduler_phrase(scheduler: Scheduler) -> &'static str {
 
 const ONE_PACKET: &str = "ops";
 const MARK: &str = "fwm";
-const EACH: &str = "255.255.255.255";
+pub(super) const EACH: &str = "255.255.255.255";
 
 fn protocol_word(vs: &VirtualServer) -> &'static str {
     match (&vs.service, vs.one_packet) {
@@ -87,7 +87,7 @@ pub(super) fn blank(label: Label, address: IpAddr, port: u16) -> VirtualServer {
     }
 }
 
-fn some_label() -> Label {
+pub(super) fn some_label() -> Label {
     match "VIP".parse() {
         Ok(label) => label,
         Err(e) => unreachable!("a label of letters: {e}"),
@@ -114,7 +114,7 @@ fn values(vs: &VirtualServer, config: &Config) -> Values {
     values
 }
 
-fn granularity_text(granularity: Option<u8>, family: Family) -> String {
+pub(super) fn granularity_text(granularity: Option<u8>, family: Family) -> String {
     match (granularity, family) {
         (None, Family::Ipv4) => EACH.to_owned(),
         (None, Family::Ipv6) => "/128".to_owned(),
@@ -123,7 +123,7 @@ fn granularity_text(granularity: Option<u8>, family: Family) -> String {
     }
 }
 
-fn granularity(text: &str, family: Family) -> Result<Option<u8>, String> {
+pub(super) fn granularity(text: &str, family: Family) -> Result<Option<u8>, String> {
     if text.is_empty() || text == EACH {
         return Ok(None);
     }

@@ -101,6 +101,7 @@ fn state_cell(id: String, (class, text): (&'static str, &'static str)) -> Cell {
 
 /// The live cells of one virtual server: the same for its row and for the stream.
 struct VipRow {
+    layer: u8,
     number: usize,
     label: String,
     service: String,
@@ -135,6 +136,7 @@ fn vip_row(n: usize, v: &VirtualServerStatus) -> VipRow {
     let mark = mark(&[&v.label]);
     let id = |what: &str| format!("{mark}-{what}");
     VipRow {
+        layer: v.layer,
         number: n + 1,
         label: v.label.clone(),
         service: v.service.clone(),

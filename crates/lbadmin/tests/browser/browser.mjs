@@ -73,11 +73,12 @@ export class Person {
     return answer.status();
   }
 
-  // By the menu, as the guide names the place.
-  async menu(group, entry) {
+  // By the menu, as the guide names the place; `under` is the heading within the group, where two have such an entry.
+  async menu(group, entry, under) {
     const menu = this.page.getByRole("navigation", { name: "Menu" });
-    const link = menu.locator("details", { has: this.page.locator("summary", { hasText: group }) })
-      .getByRole("link", { name: entry, exact: true });
+    const whole = menu.locator("details", { has: this.page.locator("summary", { hasText: group }) });
+    const part = under ? whole.locator("li", { has: this.page.locator("span", { hasText: under }) }) : whole;
+    const link = part.getByRole("link", { name: entry, exact: true }).first();
     if (!(await link.isVisible())) await menu.locator("summary", { hasText: group }).click();
     await link.click();
     await this.sees(this.page.getByRole("heading", { level: 1 }));

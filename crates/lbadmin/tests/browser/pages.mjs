@@ -6,13 +6,15 @@ import { Person, phone, picture, wide } from "./browser.mjs";
 import { limits, until } from "./limits.mjs";
 import { PASSWORD, logIn } from "./story.mjs";
 
-// Behind the menu's pages, by the names that the story gave.
+// Behind the menu's pages, by the names that the stories gave.
 const FORMS = [
   "edit/virtual-servers/new", "edit/virtual-servers/modify?vip=HTTP_Cluster", "edit/virtual-servers/remove?vip=HTTP_Cluster",
   "edit/real-servers/new?vip=HTTP_Cluster", "edit/real-servers/modify?vip=HTTP_Cluster&rip=WebServer2",
   "edit/real-servers/remove?vip=HTTP_Cluster&rip=WebServer2",
+  "edit/layer-7/virtual-servers/new", "edit/layer-7/virtual-servers/modify?vip=Shop", "edit/layer-7/virtual-servers/remove?vip=Shop",
+  "edit/layer-7/real-servers/new?vip=Shop", "edit/layer-7/real-servers/modify?vip=Shop&rip=WebServer2",
   "edit/interfaces/new", "edit/users/new", "edit/users/modify?user=loadbalancer", "history/1", "password",
-  "help/3-first-set-up", "help/13-fields",
+  "help/3-first-set-up", "help/13-fields", "help/17-layer-7",
 ];
 
 // One page in all its looks; gives what is wrong with it.

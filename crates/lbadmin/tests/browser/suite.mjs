@@ -5,6 +5,7 @@
 // STEELYARD_PROGRAMS folder of lbd and lbadmin; STEELYARD_CHROMIUM; STEELYARD_SLOW (limits.mjs).
 
 import { launch } from "./browser.mjs";
+import { layer7 } from "./layer7.mjs";
 import { pages } from "./pages.mjs";
 import { OneOfAPair, pair } from "./pair.mjs";
 import { story } from "./story.mjs";
@@ -28,6 +29,8 @@ async function main() {
     const [scripts, none, half] = units;
     await tell(scripts.name, scripts, story(browser, scripts, servers, {}));
     await tell(none.name, none, story(browser, none, servers, { javaScriptEnabled: false }));
+    await tell(`layer 7, ${scripts.name}`, scripts, layer7(browser, scripts, {}));
+    await tell(`layer 7, ${none.name}`, none, layer7(browser, none, { javaScriptEnabled: false }));
     await tell("pages", scripts, pages(browser, scripts));
     await tell(half.name, half, pair(browser, half));
   } finally {

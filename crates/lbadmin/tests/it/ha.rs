@@ -258,7 +258,14 @@ fn unpairing_says_what_it_means() {
 #[test]
 fn a_unit_that_does_not_edit_leads_to_the_one_that_does() {
     let (_rig, pair, mut browser) = unit(standby());
-    for path in ["edit/virtual-servers", "edit/globals", "edit/wizard", "maintenance/servers", "changes"] {
+    for path in [
+        "edit/virtual-servers",
+        "edit/layer-7/virtual-servers",
+        "edit/globals",
+        "edit/wizard",
+        "maintenance/servers",
+        "changes",
+    ] {
         browser.get(&format!("/lbadmin/{path}")).has(&format!("href=\"https://10.0.0.21:9443/lbadmin/{path}\""));
     }
     // What stays with each unit is edited on each.

@@ -310,6 +310,16 @@ pub fn guide() -> Config {
     lb_model::migrate(document).expect("the guide's configuration")
 }
 
+/// The guide's configuration, and beside it a layer 7 virtual server with one server that is active unasked.
+pub fn shop() -> Config {
+    let mut config = guide();
+    let vs = r#"{"label":"Shop","address":"10.0.0.21","ports":"8080","check":{"method":"on"},
+        "persistence":{"type":"cookie","idle":1800},"response_headers":[{"operation":"remove","name":"Server"}],
+        "real_servers":[{"label":"WebServer1","address":"192.168.2.50","port":80}]}"#;
+    config.layer7.virtual_servers.push(serde_json::from_str(vs).expect("a layer 7 virtual server"));
+    config
+}
+
 /// A browser of a new user with this role, who has logged in and changed the first password.
 pub fn user(rig: &Rig, name: &str, role: lb_access::Role) -> Browser {
     let by = lb_access::Who {

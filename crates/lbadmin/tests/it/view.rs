@@ -1,6 +1,6 @@
 //! View Configuration, logs, restarts: what runs, in words; and what a report user may not do.
 
-use crate::rig::{Rig, guide, user};
+use crate::rig::{Rig, guide, shop, user};
 use lb_access::Role;
 use lb_model::{Config, Label};
 
@@ -26,6 +26,25 @@ fn layer_4_says_every_setting() {
     page.has("VIP 1 HTTP_Cluster: tcp 10.0.0.21:80").has("RIP 1 WebServer1").has("Auto-NAT (MASQUERADE)</dt><dd>yes");
     page.has("on: never asked, always active").has("unrestricted").has("the unit&#39;s own page").has("revision 1");
     browser.get("/lbadmin/view/layer-4?q=nobody").has("Nothing matches").lacks("VIP 1");
+}
+
+#[test]
+fn layer_7_says_every_setting_and_the_state() {
+    let mut config = shop();
+    let vs = &mut config.layer7.virtual_servers[0];
+    let rule = r#"{"test":{"on":"path-begins","values":["/old"]},"then":{"do":"redirect","to":"/new"}}"#;
+    vs.rules.push(serde_json::from_str(rule).expect("a rule"));
+    vs.manual = Some("option http-buffer-request".parse().expect("a line"));
+    let (_rig, mut browser) = Rig::with(&config);
+    let page = browser.get("/lbadmin/view/layer-7");
+    page.has("VIP 2 Shop: http 10.0.0.21:8080").has("RIP 1 WebServer1").has("192.168.2.50:80").has("revision 1");
+    page.has("Client timeout</dt><dd>60 s").has("cookie SERVERID").has("30 min").has("on: never asked, always active");
+    page.has("path /old -&#62; redirect /new").has("remove Server").has("option http-buffer-request");
+    page.has("class=\"state state-").has("sse-connect=\"/lbadmin/live/layer-7?");
+    browser.get("/lbadmin/view/layer-7?q=nobody").has("Nothing matches").lacks("VIP 2");
+    browser.get("/lbadmin/view/layer-4").lacks("Shop");
+    let (_rig, mut browser) = Rig::with(&guide());
+    browser.get("/lbadmin/view/layer-7").has("There is no layer 7 virtual server yet.").lacks("HTTP_Cluster");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod fallback_page;
 mod floating_ips;
 mod heartbeat;
 mod interfaces;
+mod layer7;
 mod listing;
 mod object;
 mod real_servers;
@@ -51,6 +52,7 @@ pub fn routes() -> Router<Shared> {
     Router::new()
         .merge(virtual_servers::routes())
         .merge(real_servers::routes())
+        .merge(layer7::routes())
         .merge(interfaces::routes())
         .merge(fallback_page::routes())
         .merge(floating_ips::routes())

@@ -19,14 +19,14 @@ use serde::Deserialize;
 const PER_PAGE: usize = 25;
 
 /// A setting and its value.
-type Fact = (&'static str, String);
+pub(super) type Fact = (&'static str, String);
 
-fn yes(on: bool) -> String {
+pub(super) fn yes(on: bool) -> String {
     if on { "yes" } else { "no" }.to_owned()
 }
 
 /// A value of its own, or the global one, which is said.
-fn or_global(own: Option<u32>, global: u32, unit: &str) -> String {
+pub(super) fn or_global(own: Option<u32>, global: u32, unit: &str) -> String {
     match own {
         Some(n) => format!("{n}{unit}"),
         None => format!("{global}{unit} (global setting)"),
