@@ -149,3 +149,6 @@ fn carry_out(hands: &mut dyn Proxy, actions: &[Action]) -> Vec<Pending> {
     }
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! Layer 7 with a HAProxy in memory: what reaches it, what does not, and what people are told.
 
-use crate::rig::Rig;
+use crate::{pair, rig::Rig};
 use lb_api::{ActualState, Applied, ApplyRequest, ErrorCode, PlanRequest, PlanView, RollbackRequest, StateRequest};
 use lb_haproxy::{Action, ActualServer, ServerKey, Totals, VirtualServerStatistics, fake};
 use lb_kernel::Fake;
 use lb_model::{Config, Label, NodeId, Problem, RequestedState};
-use lbd::engine::{Command, pair};
+use lbd::engine::{Command, pair::NotTaken};
 
 /// The guide's one arm: a shop at layer 7, and a layer 4 virtual server beside it on the same address.
 fn shop() -> Config {
@@ -129,7 +129,7 @@ fn what_haproxy_refuses_is_a_problem_at_its_field_and_changes_nothing() {
 }
 
 #[test]
-fn a_rollback_and_a_push_are_checked_too() {
+fn a_rollback_is_checked_too() {
     let dir = dir();
     let rig = running(&dir);
     rig.apply(&lb_model::factory()).expect("without layer 7");
@@ -138,23 +138,28 @@ fn a_rollback_and_a_push_are_checked_too() {
     let error = rig.ask::<Applied>(Command::Rollback(rollback)).expect_err("refused");
     assert_eq!(error.problems, [complaint()]);
     assert_eq!(rig.running().revision.number, 2);
-    // From the other unit of a pair.
-    rig.pair(pair::Facts { unit: Some(NodeId::Two), ..pair::Facts::default() });
-    let shared = shop().shared();
-    let document = serde_json::to_string(&shared).expect("written");
-    let version = lb_pair::next(None, &document);
-    let pushed = pair::Pushed {
-        version,
-        ground: None,
-        author: "alice".into(),
-        comment: String::new(),
-        document: document.as_str().into(),
-    };
-    match rig.push(pushed) {
-        Err(pair::NotTaken::Problems(problems)) => assert!(!problems.is_empty()),
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(rig.running().revision.number, 2);
+}
+
+#[test]
+fn what_haproxy_refuses_is_not_taken_from_the_other_unit_either() {
+    let dir = dir();
+    let rig = Rig::start(dir.path());
+    pair::joining(&rig);
+    let before = rig.running();
+    let mut theirs = pair::pair(NodeId::One);
+    theirs.layer7 = shop().layer7;
+    theirs.layer7.virtual_servers[0].address = [10, 0, 0, 20].into();
+    theirs.layer7.virtual_servers[0].ports = 8080.into();
+    let push = || rig.push(pair::pushed(&theirs, lb_pair::next(None, "text"), None));
+    rig.proxy.0.lock().expect("HAProxy").complaints.push(complaint());
+    let refused = push();
+    let Err(NotTaken::Problems(problems)) = refused else { panic!("{refused:?}") };
+    assert_eq!(problems, [complaint()]);
+    assert_eq!(rig.running(), before);
+    rig.proxy.0.lock().expect("HAProxy").complaints.clear();
+    push().expect("taken");
+    settled(&rig);
+    assert_eq!(reloads(&rig), 1, "a unit that stands by has its HAProxy ready");
 }
 
 #[test]

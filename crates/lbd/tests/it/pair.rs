@@ -9,7 +9,7 @@ use lbd::engine::{
     pair::{Editor, Facts, HELD_BACK, NotTaken, Pushed, Sync},
 };
 
-fn pair(unit: NodeId) -> Config {
+pub fn pair(unit: NodeId) -> Config {
     let text = include_str!("../../../lb-model/tests/cases/pair-two-arm.json");
     let mut config: Config = serde_json::from_str(text).expect("a configuration");
     if unit == NodeId::Two {
@@ -27,13 +27,13 @@ fn facts(unit: NodeId) -> Facts {
     Facts { unit: Some(unit), ..Facts::default() }
 }
 
-fn pushed(config: &Config, version: SharedVersion, ground: Option<Id>) -> Pushed {
+pub fn pushed(config: &Config, version: SharedVersion, ground: Option<Id>) -> Pushed {
     let document = serde_json::to_string(&config.shared()).expect("written").into();
     Pushed { version, ground, author: "alice".into(), comment: "more".into(), document }
 }
 
 /// A unit two that was set up, and paired, but has nothing of the pair yet.
-fn joining(rig: &Rig) {
+pub fn joining(rig: &Rig) {
     let mut config = pair(NodeId::Two);
     config = config.with_shared(factory().shared());
     config.node.unit = None;
