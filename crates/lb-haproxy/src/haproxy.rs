@@ -35,8 +35,8 @@ use std::{
 const ANSWER: Duration = Duration::from_secs(5);
 /// For one try to get an answer of the master, which is quick or none.
 const MASTER: Duration = Duration::from_millis(500);
-/// For `haproxy -c`.
-const CHECK: Duration = Duration::from_secs(20);
+/// For `haproxy -c`. Whoever waits for it answers nobody else meanwhile, and heartbeat takes lbd for dead after five seconds.
+const CHECK: Duration = Duration::from_secs(3);
 /// Until a reload has worked or failed; until the service has started HAProxy, or HAProxy has ended.
 const RELOAD: Duration = Duration::from_secs(20);
 const START: Duration = Duration::from_secs(5);
@@ -44,6 +44,8 @@ const END: Duration = Duration::from_secs(5);
 const TABLES: Duration = Duration::from_secs(7);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The file with which it last came up.
+const GOOD: &str = "good.cfg";
 /// The longest file that is read back.
 const LONGEST: u64 = 256 << 20;
 
@@ -175,6 +177,7 @@ impl Haproxy {
         let Some(before) = self.processes()?.filter(|processes| processes.worker.is_some()) else {
             let started = self.wait(START, |now| now.worker.is_some())?.ok_or(ProxyError::Down)?;
             self.wait_for_worker(&started)?;
+            self.write(&self.in_run(GOOD), &text)?;
             return self.remember(&started, shape);
         };
         let was = self.shape(&before, Some(&text));
@@ -187,11 +190,18 @@ impl Haproxy {
         let after = after.ok_or_else(|| ProxyError::Reload("it did not answer in time".to_owned()))?;
         if after.failed > 0 {
             self.remember(&after, &was)?;
-            return Err(ProxyError::Reload(self.why_not()));
+            let why = self.why_not();
+            self.write(&self.in_run("servers"), states::nothing())?;
+            // Should what runs die, its next start is with what it ran.
+            if let Ok(Some(good)) = read(&self.in_run(GOOD)) {
+                self.write(&self.paths.file, &good)?;
+            }
+            return Err(ProxyError::Reload(why));
         }
         self.wait_for_worker(&after)?;
         // Its next start without a reload, after a crash, shall not believe what is old by then.
         self.write(&self.in_run("servers"), states::nothing())?;
+        self.write(&self.in_run(GOOD), &text)?;
         self.remember(&after, shape)
     }
 
@@ -248,15 +258,19 @@ impl Haproxy {
     /// Standard error of `haproxy -c`, where it refuses the file.
     fn complaints(&self, file: &Path) -> Result<Option<String>, ProxyError> {
         let doing = || format!("checking with {}", self.paths.binary.display());
-        let path = self.in_run("check.stderr");
+        // Of its own: one thread checks while another one asks why a reload failed.
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let path = self.in_run(&format!("{name}.stderr"));
         let stderr = create(&path).map_err(io(format!("writing {}", path.display())))?;
         let mut command = Command::new(&self.paths.binary);
         command.arg("-c").arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let status = run(&mut command, CHECK).map_err(io(doing()));
         let said = read(&path);
         let _ = fs::remove_file(&path);
-        let said = said.map_err(io(doing()))?.unwrap_or_default();
-        Ok((!status?.success()).then_some(said))
+        if status?.success() {
+            return Ok(None);
+        }
+        Ok(Some(said.map_err(io(doing()))?.unwrap_or_default()))
     }
 
     fn set_state(&self, server: &ServerKey, state: RequestedState) -> Result<(), ProxyError> {
@@ -265,6 +279,8 @@ impl Haproxy {
             RequestedState::Online => self.order(&format!("set server {name} state ready")),
             RequestedState::Drain => self.order(&format!("set server {name} state drain")),
             RequestedState::Offline => {
+                // First those that may fail: what is found in maintenance is taken for done.
+                self.order(&format!("shutdown sessions server {name}"))?;
                 self.order(&format!("set server {name} state maint"))?;
                 self.order(&format!("shutdown sessions server {name}"))?;
                 for pid in self.processes()?.unwrap_or_default().old {
@@ -286,7 +302,7 @@ impl Haproxy {
 
     fn stop(&self) -> Result<(), ProxyError> {
         // First the file: the service does not start HAProxy again without it.
-        for path in [&self.paths.file, &self.in_run("loaded")] {
+        for path in [&self.paths.file, &self.in_run("loaded"), &self.in_run(GOOD)] {
             match fs::remove_file(path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     return Err(io(format!("removing {}", path.display()))(e));

@@ -103,6 +103,15 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
         actions.push(Action::Write { text: wanted.text.clone() });
     }
     if observed.shape.as_ref() != Some(&wanted.shape) {
+        // Who shall get no new clients is told to what runs: it may go on for hours, and a reload may fail.
+        for (server, want) in &wanted.servers {
+            if let Some(is) = observed.servers.get(server)
+                && want.state != RequestedState::Online
+                && share(want.weight, want.state) != share(is.weight, is.state)
+            {
+                actions.push(Action::SetState { server: server.clone(), state: want.state });
+            }
+        }
         // The new process reads weights and states from the file.
         actions.push(Action::Reload);
         return actions;

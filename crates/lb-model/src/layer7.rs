@@ -28,11 +28,14 @@ pub struct Layer7 {
     /// Where a virtual server says nothing of its own.
     pub timeouts: ProxyTimeouts,
     /// Clients' connections of all layer 7 virtual servers together; 0 = as many as memory and file descriptors allow.
-    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 1000000, default = 0))]
+    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 500000, default = 0))]
     pub max_connections: u32,
 }
 
 impl Layer7 {
+    /// Each takes two of the 1,048,576 files that a process may open (`fs.nr_open`).
+    pub const MOST_CONNECTIONS: u32 = 500_000;
+
     /// Nothing to proxy, and nothing said.
     pub fn is_unused(&self) -> bool {
         *self == Layer7::default()

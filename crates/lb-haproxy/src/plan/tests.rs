@@ -48,6 +48,8 @@ fn the_ladder() {
         format!("{WRITE}; set weight of Web1 in Shop to 7; set Web1 in Shop to ONLINE")
     );
     assert_eq!(step(Some(wanted(8080, 7, Online))), format!("{WRITE}; {RELOAD}"));
+    // What runs goes on for a while, or for good if the reload fails.
+    assert_eq!(step(Some(wanted(90, 7, Offline))), format!("{WRITE}; set Web1 in Shop to OFFLINE; {RELOAD}"));
     assert_eq!(step(None), "stop HAProxy");
 }
 

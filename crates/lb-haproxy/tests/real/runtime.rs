@@ -187,7 +187,9 @@ fn what_haproxy_refuses_never_replaces_what_is_good() {
     assert!(matches!(&refused, Err(ProxyError::Reload(why)) if why.contains("bogus")), "{refused:?}");
     assert_eq!(get(port, "/", "").by(), "Web1");
     assert_eq!(live.worker(), worker);
-    assert_eq!(live.haproxy.observe().unwrap().shape.as_ref(), Some(&good.shape), "it goes on with the old one");
+    let observed = live.haproxy.observe().unwrap();
+    assert_eq!(observed.shape.as_ref(), Some(&good.shape), "it goes on with the old one");
+    assert_eq!(observed.text.as_ref(), Some(&good.text), "and would start with it");
     live.edit("/virtual_servers/0/manual", json!(null));
     assert_eq!(live.apply(), [""; 0], "what runs is what is wanted again");
     live.edit("/virtual_servers/0/manual", json!("retries 2"));

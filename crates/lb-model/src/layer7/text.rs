@@ -79,8 +79,8 @@ const SECTIONS: &[&str] = &[
     "namespace_list",
 ];
 
-/// Words that would make HAProxy, which starts as root, read a file, run a program, or speak with sockets of this unit.
-/// Whoever may configure it need not be root.
+/// Words that would make HAProxy, which starts as root, read a file, run a program, or speak with sockets of this unit:
+/// whoever may configure it need not be root. And those that need CAP_NET_ADMIN, for want of which it would not start.
 const REACHES_OUT: &[&str] = &[
     "-f",
     "-M",
@@ -95,10 +95,14 @@ const REACHES_OUT: &[&str] = &[
     "external-check",
     "file",
     "filter",
+    "interface",
     "lf-file",
     "log",
     "namespace",
+    "set-mark",
+    "set-tos",
     "use-fcgi-app",
+    "usesrc",
 ];
 
 /// The same within a word.
@@ -177,6 +181,9 @@ mod tests {
             "option external-check",
             "server a unix@/run/lbd.sock",
             "bind 10.0.0.1:22",
+            "source 0.0.0.0 usesrc clientip",
+            "http-request set-mark 1",
+            "source 10.0.0.1 interface eth1",
             "'global'",
             "fr\\ontend x",
             "\"${NOPE-global}\"",

@@ -2,9 +2,10 @@
 
 use super::{Found, unusable, virtual_servers::routed};
 use crate::{
-    Config, Family, Layer7RealServer, Layer7VirtualServer, Protocol, Service,
+    Config, Family, Layer7, Layer7RealServer, Layer7VirtualServer, Protocol, Service,
     layer7::{
-        Balance, HeaderOperation, HeaderRule, Layer7Check, Layer7Persistence, Outcome, ProxyMode, SourceTable, Test,
+        Balance, CookieName, HeaderOperation, HeaderRule, Layer7Check, Layer7Persistence, Outcome, ProxyMode,
+        SourceTable, Test,
     },
 };
 use std::{
@@ -17,15 +18,16 @@ const MOST_PORTS: usize = 64;
 const MOST_CONNECTIONS: u32 = 1_000_000;
 const A_YEAR: u32 = 31_536_000;
 
-/// Where the appliance itself answers on each of its addresses: SSH, the web interface and the fallback page.
-const OWN_PORTS: &[u16] = &[22, 9080, 9081, 9443];
+/// Where the appliance itself answers on each of its addresses: SSH, the pair's channel, the web interface and the
+/// fallback page.
+const OWN_PORTS: &[u16] = &[22, 6694, 9080, 9081, 9443];
 
 pub(super) fn check(config: &Config, found: &mut Found) {
     let layer7 = &config.layer7;
     for (name, _, value) in layer7.timeouts.words() {
         found.range("/layer7/timeouts", name, value, 1, 86_400, " seconds");
     }
-    found.range("/layer7", "max_connections", layer7.max_connections, 0, MOST_CONNECTIONS, "");
+    found.range("/layer7", "max_connections", layer7.max_connections, 0, Layer7::MOST_CONNECTIONS, "");
     let mut labels: HashSet<_> = config.virtual_servers.iter().map(|vs| &vs.label).collect();
     let mut places: HashMap<SocketAddr, &Layer7VirtualServer> = HashMap::new();
     for (i, vs) in layer7.virtual_servers.iter().enumerate() {
@@ -261,7 +263,19 @@ fn target(config: &Config, vs: &Layer7VirtualServer, label: &str, at: &str, foun
             found.add(path, label, "is this virtual server itself", "without a rule its own servers serve");
         }
         Some(target) if target.mode != ProxyMode::Http => found.add(path, label, "is not of mode http", ""),
+        Some(target) if inserted(vs).is_some() && inserted(vs) == inserted(target) => {
+            let reason = "inserts a cookie of the same name, so that each would undo the other's";
+            found.add(path, label, reason, "give one of the two another cookie name");
+        }
         Some(_) => {}
+    }
+}
+
+/// The cookie that HAProxy itself sends to clients.
+fn inserted(vs: &Layer7VirtualServer) -> Option<&CookieName> {
+    match &vs.persistence {
+        Some(Layer7Persistence::Cookie(cookie)) => Some(&cookie.name),
+        _ => None,
     }
 }
 

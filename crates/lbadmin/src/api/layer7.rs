@@ -56,7 +56,7 @@ pub struct Layer7Settings {
     /// Where a virtual server says nothing of its own.
     timeouts: ProxyTimeouts,
     /// Clients' connections of all of them together; 0 = as many as memory and file descriptors allow.
-    #[schema(minimum = 0, maximum = 1000000)]
+    #[schema(minimum = 0, maximum = 500000)]
     max_connections: u32,
 }
 

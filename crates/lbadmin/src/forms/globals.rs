@@ -45,8 +45,14 @@ impl Object for GlobalsForm {
     fn sections(&self, _: &Config, _: &Values) -> Vec<Section> {
         let mut layer7 = timeouts::global_fields();
         layer7.push(
-            Field::number("layer7_connections", "Maximum connections", "layer-seven-all-connections", 0, 1_000_000)
-                .hint("Of clients, all layer 7 virtual servers together; 0: as many as memory allows"),
+            Field::number(
+                "layer7_connections",
+                "Maximum connections",
+                "layer-seven-all-connections",
+                0,
+                lb_model::Layer7::MOST_CONNECTIONS,
+            )
+            .hint("Of clients, all layer 7 virtual servers together; 0: as many as memory allows"),
         );
         let methods = [
             (ForwardingMethod::Dr, "DR - Direct Routing (one arm)"),

@@ -50,6 +50,7 @@ const FORMS: &[(&str, Typed, &str, Typed, &str)] = &[
             ("label", "Blog"),
             ("service", "10.0.0.21:8081"),
             ("persistence", "cookie"),
+            ("cookie_name", "BLOGID"),
             ("rules", "path /images -> use Shop\nnot source 10.0.0.0/8 -> refuse"),
         ],
         "Add layer 7 virtual server Blog on http 10.0.0.21:8081 (roundrobin)",

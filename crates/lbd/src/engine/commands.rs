@@ -276,7 +276,7 @@ impl<K: Kernel> Engine<K> {
 
     /// What failed and is tried again, in the kernel and in HAProxy.
     pub(super) fn all_pending(&self) -> Vec<lb_api::Pending> {
-        self.pending.iter().cloned().chain(self.layer7.view().pending.iter().cloned()).collect()
+        self.pending.iter().cloned().chain(self.layer7.pending()).collect()
     }
 
     fn conflict(&self, base: u64) -> ApiError {

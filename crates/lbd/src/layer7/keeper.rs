@@ -57,7 +57,15 @@ impl Keeper {
             Some(_) => hands.statistics().unwrap_or_default(),
             None => Default::default(),
         };
-        View { settled, pending, alarm: self.alarm(&observed, now), observed, statistics, since: BTreeMap::new() }
+        View {
+            order: self.number,
+            settled,
+            pending,
+            alarm: self.alarm(&observed, now),
+            observed,
+            statistics,
+            since: BTreeMap::new(),
+        }
     }
 
     /// What is left to do, and what HAProxy is like.

@@ -40,6 +40,8 @@ struct Order {
 /// What the thread last saw and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
+    /// The order that it speaks of.
+    pub order: u64,
     /// Of the last order that HAProxy carries out in full.
     pub settled: u64,
     /// What did not work and is tried again.
@@ -70,7 +72,9 @@ pub struct Layer7 {
     number: u64,
     /// HAProxy shall run.
     used: bool,
-    /// The shape that HAProxy was last found to take; what runs, as a rule.
+    /// The shape of the last order.
+    ordered: Option<String>,
+    /// The shape that HAProxy was found to take since then.
     good: Option<String>,
 }
 
@@ -86,7 +90,7 @@ impl Layer7 {
         let (orders, inbox) = channel();
         let (tell, view) = watch::channel(View::default());
         thread::Builder::new().name("layer7".into()).spawn(move || keep(hands, &inbox, &tell, &changed))?;
-        Ok(Layer7 { checker, places, orders, view, number: 0, used: false, good: None })
+        Ok(Layer7 { checker, places, orders, view, number: 0, used: false, ordered: None, good: None })
     }
 
     /// What HAProxy shall do; `None`: not run.
@@ -96,7 +100,8 @@ impl Layer7 {
 
     /// What HAProxy says against it, each at its field. Asked only where a reload would be needed.
     pub fn problems(&mut self, wanted: Option<&Rendered>) -> Vec<Problem> {
-        let Some(wanted) = wanted.filter(|wanted| self.good.as_ref() != Some(&wanted.shape)) else {
+        let known = |wanted: &&Rendered| [&self.ordered, &self.good].into_iter().flatten().any(|s| *s == wanted.shape);
+        let Some(wanted) = wanted.filter(|wanted| !known(wanted)) else {
             return Vec::new();
         };
         match self.checker.check(wanted) {
@@ -114,9 +119,16 @@ impl Layer7 {
     pub fn want(&mut self, wanted: Option<Arc<Rendered>>) {
         self.number += 1;
         self.used = wanted.is_some();
-        self.good = wanted.as_ref().map(|wanted| wanted.shape.clone());
+        self.ordered = wanted.as_ref().map(|wanted| wanted.shape.clone());
+        self.good = None;
         // The thread ends only after this end is gone.
         let _ = self.orders.send(Order { number: self.number, wanted });
+    }
+
+    /// What did not work of the last order and is tried again; nothing is known of one that was just given.
+    pub fn pending(&self) -> Vec<Pending> {
+        let view = self.view.borrow();
+        if view.order == self.number { view.pending.clone() } else { Vec::new() }
     }
 
     pub fn view(&self) -> watch::Ref<'_, View> {

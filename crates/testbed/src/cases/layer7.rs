@@ -11,6 +11,8 @@ use lb_api::{PlanRequest, StateRequest};
 use lb_model::{Config, ForwardingMethod, RequestedState};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    os::unix::net::UnixStream,
     process::{Child, Command, Stdio},
 };
 
@@ -66,6 +68,15 @@ impl Shop {
     fn settled(&self) -> Result<()> {
         let see = || Ok(self.appliance.client.status()?);
         wait("HAProxy does as it was told", see, |status| status.converged).map(drop)
+    }
+
+    /// Clients that HAProxy takes at once.
+    fn most_connections(&self) -> Result<u32> {
+        let mut socket = UnixStream::connect(self.appliance.folder().join("haproxy/admin.sock"))?;
+        socket.write_all(b"show info\n")?;
+        let info = std::io::read_to_string(socket)?;
+        let most = info.lines().find_map(|line| line.strip_prefix("Maxconn: ")).context("HAProxy says no Maxconn")?;
+        Ok(most.parse()?)
     }
 
     fn set(&self, server: &str, state: RequestedState) -> Result<()> {
@@ -163,6 +174,8 @@ fn home(met: &Met) -> Result<Vec<String>> {
 
 pub fn cookies() -> Result<()> {
     let mut shop = Shop::open()?;
+    let most = shop.most_connections()?;
+    ensure!(most > 100_000, "HAProxy takes {most} connections at once");
     let (jars, met) = shopping(&shop.lab.client, (0..50).map(|_| Jar::default()).collect(), 20)?;
     let before = home(&met)?;
     let mut clients: BTreeMap<&str, usize> = BTreeMap::new();
