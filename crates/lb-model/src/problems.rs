@@ -67,6 +67,19 @@ impl Found {
         self.0.push(Problem { path, value: value.to_string(), reason: reason.into(), hint });
     }
 
+    /// The times and counts of a health check that says them itself, and the port that it asks.
+    fn check_numbers(&mut self, at: &str, numbers: [Option<u32>; 4], port: Option<u16>) {
+        let names = [("interval", 3600), ("timeout", 300), ("fall", 100), ("rise", 100)];
+        for ((name, most), value) in names.into_iter().zip(numbers) {
+            if let Some(value) = value {
+                self.range(at, name, value, 1, most, "");
+            }
+        }
+        if port == Some(0) {
+            self.add(format!("{at}/port"), 0, "0 is not a port", "use 1 to 65535");
+        }
+    }
+
     fn range(&mut self, at: &str, name: &str, value: u32, from: u32, to: u32, unit: &str) {
         if !(from..=to).contains(&value) {
             self.add(format!("{at}/{name}"), value, format!("must be {from} to {to}{unit}"), "");

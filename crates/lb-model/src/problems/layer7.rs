@@ -170,20 +170,7 @@ fn persistence(vs: &Layer7VirtualServer, at: &str, found: &mut Found) {
 
 fn health(check: &Layer7Check, at: &str, found: &mut Found) {
     let at = format!("{at}/check");
-    let ranges = [
-        ("interval", check.interval, 3600),
-        ("timeout", check.timeout, 300),
-        ("fall", check.fall, 100),
-        ("rise", check.rise, 100),
-    ];
-    for (name, value, max) in ranges {
-        if let Some(value) = value {
-            found.range(&at, name, value, 1, max, "");
-        }
-    }
-    if check.port == Some(0) {
-        found.add(format!("{at}/port"), 0, "0 is not a port", "use 1 to 65535");
-    }
+    found.check_numbers(&at, [check.interval, check.timeout, check.fall, check.rise], check.port);
     if let Some(path) = check.request.as_ref().filter(|p| !p.as_str().starts_with('/') || p.as_str().contains(' ')) {
         let hint = "begin with / and use no spaces, for example /check.html";
         found.add(format!("{at}/request"), path, "is not a path", hint);

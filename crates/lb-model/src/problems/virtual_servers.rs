@@ -150,20 +150,7 @@ fn options(vs: &VirtualServer, at: &str, found: &mut Found) {
 
 fn health(check: &Check, vs: &VirtualServer, at: &str, found: &mut Found) {
     let at = format!("{at}/check");
-    let ranges = [
-        ("interval", check.interval, 3600),
-        ("timeout", check.timeout, 300),
-        ("fall", check.fall, 100),
-        ("rise", check.rise, 100),
-    ];
-    for (name, value, max) in ranges {
-        if let Some(value) = value {
-            found.range(&at, name, value, 1, max, "");
-        }
-    }
-    if check.port == Some(0) {
-        found.add(format!("{at}/port"), 0, "0 is not a port", "use 1 to 65535");
-    }
+    found.check_numbers(&at, [check.interval, check.timeout, check.fall, check.rise], check.port);
     if let CheckMethod::Negotiate(n) = &check.method {
         if !n.request.starts_with('/') || !n.request.bytes().all(|b| b.is_ascii_graphic()) {
             found.add(
