@@ -14,8 +14,9 @@ use crate::pair::{Pair, Unit};
 const SETTLED: Duration = Duration::from_secs(1);
 /// So long one looks at a pair in which nothing is to happen.
 const WATCHED: Duration = Duration::from_secs(5);
-/// Who served apart from the other knows closed connections of ports that the other has others of; a kernel refuses those
-/// for another one's end, until they are forgotten after two minutes. It is tried again every minute.
+/// A unit that served apart was seen to lack a closed connection or two for more than a minute and a half. The cause is
+/// not proven: a kernel may take one for the end of another connection of the same client's port. Closed connections are
+/// forgotten after two minutes, and it is tried again every minute.
 const JOINED: Duration = Duration::from_secs(200);
 /// The lab's address that the units ask.
 const WITNESS: &str = "10.0.0.31";
