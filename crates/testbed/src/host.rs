@@ -126,6 +126,19 @@ pub fn tool(name: &str) -> Command {
     Command::new(find_program(name).unwrap_or_else(|| PathBuf::from(name)))
 }
 
+/// Cargo in this workspace. What cargo told the program it runs of its own package stays behind: ring's build script
+/// looks at it, and would build itself, and all that needs it, anew for each program that calls cargo.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.current_dir(workspace());
+    cargo
+}
+
 /// Runs to the end; its standard output comes back, both streams are in the error.
 pub fn run(command: &mut Command) -> Result<Vec<u8>> {
     let line = show(command);

@@ -72,9 +72,7 @@ struct Dependency {
 /// Checks every rule and prints every offence.
 pub fn tidy() -> Result<()> {
     let root = host::workspace();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let text =
-        run_text(Command::new(cargo).args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(&root))?;
+    let text = run_text(host::cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: Metadata = serde_json::from_str(&text).context("reading cargo metadata")?;
     let mut offences = Vec::new();
     for package in &metadata.packages {

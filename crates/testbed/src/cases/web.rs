@@ -177,11 +177,18 @@ impl Load {
     }
 
     /// How many requests were answered, and what went wrong with the others.
-    pub fn stop(self) -> (u64, Vec<String>) {
+    pub fn stop(mut self) -> (u64, Vec<String>) {
         self.stop.store(true, Ordering::SeqCst);
-        let failures =
-            self.threads.into_iter().flat_map(|t| t.join().unwrap_or_else(|_| vec!["panicked".into()])).collect();
+        let threads = std::mem::take(&mut self.threads);
+        let failures = threads.into_iter().flat_map(|t| t.join().unwrap_or_else(|_| vec!["panicked".into()])).collect();
         (self.done.load(Ordering::SeqCst), failures)
+    }
+}
+
+/// A case that fails leaves no load behind for the next ones.
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
     }
 }
 

@@ -111,8 +111,8 @@ pub fn forget() -> Result<()> {
 
 /// Builds our programs for the image and returns the folder they are in.
 pub fn programs() -> Result<PathBuf> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(host::workspace()).args(["build", "--release", "--quiet", "-p", "testbed", "--bin", "lab"]);
+    let mut cargo = host::cargo();
+    cargo.args(["build", "--release", "--quiet", "-p", "testbed", "--bin", "lab"]);
     for (package, program, _) in PROGRAMS {
         cargo.args(["-p", package, "--bin", program]);
     }

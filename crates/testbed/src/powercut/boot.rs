@@ -138,7 +138,6 @@ pub fn run(case: &Case, cuts: u32, seed: u64) -> Result<Summary> {
 
 /// Builds with `cargo build --release` and the arguments given; `made` is below `target/release`.
 pub(super) fn cargo_build(arguments: &[&str], made: &str) -> Result<PathBuf> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    host::run(cargo.current_dir(host::workspace()).args(["build", "--release", "--quiet"]).args(arguments))?;
+    host::run(host::cargo().args(["build", "--release", "--quiet"]).args(arguments))?;
     Ok(host::target().join("release").join(made))
 }
