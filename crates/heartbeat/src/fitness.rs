@@ -1,6 +1,6 @@
 //! Whether this node can serve: lbd answers, the floating addresses' interfaces have links, the disk takes writes.
 //!
-//! lbd is asked on its socket, beside the loop; the disk by a thread of its own, which may hang as long as it likes:
+//! lbd is asked on its socket, beside the loop, and says itself when HAProxy is down; the disk by a thread of its own, which may hang as long as it likes:
 //! that is what it is to find out. [`Fitness`] keeps the reasons; a node is unfit while there is one.
 
 use crate::outlet::{Log, STACK};
@@ -33,6 +33,15 @@ const DISK_SILENCE: Duration = Duration::from_secs(20);
 /// `lb_api::route::SUMMARY`: cheap, and answered by the engine's own loop.
 const QUESTION: &[u8] = b"GET /v1/summary HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\n\r\n";
 const ANSWERED: &[u8] = b"HTTP/1.1 200";
+/// Bytes; with every alarm that lbd has, an answer is far shorter.
+const LONGEST_ANSWER: u64 = 1 << 20;
+
+/// What of `lb_api::Summary` counts here.
+#[derive(serde::Deserialize)]
+struct Answer {
+    #[serde(default)]
+    unfit: Option<String>,
+}
 
 /// The reasons, by what they are about.
 #[derive(Debug, Default)]
@@ -73,16 +82,20 @@ pub async fn watch_lbd(socket: PathBuf, told: UnboundedSender<Option<String>>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = match timeout(ANSWER, ask_lbd(&socket)).await {
-            Ok(Ok(())) => {
+        let silence = match timeout(ANSWER, ask_lbd(&socket)).await {
+            Ok(Ok(unfit)) => {
                 answered = Some(Instant::now());
-                None
+                Ok(unfit)
             }
-            Ok(Err(error)) => Some(format!("lbd does not answer: {error}")),
-            Err(_) => Some("lbd does not answer in time".to_owned()),
+            Ok(Err(error)) => Err(format!("lbd does not answer: {error}")),
+            Err(_) => Err("lbd does not answer in time".to_owned()),
         };
-        let patient = answered.is_some_and(|at| at.elapsed() < LBD_SILENCE);
-        if now.is_some() && patient || said.as_ref() == Some(&now) {
+        let now = match silence {
+            Err(_) if answered.is_some_and(|at| at.elapsed() < LBD_SILENCE) => continue,
+            Err(silence) => Some(silence),
+            Ok(unfit) => unfit,
+        };
+        if said.as_ref() == Some(&now) {
             continue;
         }
         if told.send(now.clone()).is_err() {
@@ -92,12 +105,18 @@ pub async fn watch_lbd(socket: PathBuf, told: UnboundedSender<Option<String>>) {
     }
 }
 
-async fn ask_lbd(socket: &Path) -> io::Result<()> {
+/// Why it says that this unit cannot serve, if it does.
+async fn ask_lbd(socket: &Path) -> io::Result<Option<String>> {
     let mut lbd = UnixStream::connect(socket).await?;
     lbd.write_all(QUESTION).await?;
-    let mut answer = [0; ANSWERED.len()];
-    lbd.read_exact(&mut answer).await?;
-    if answer == *ANSWERED { Ok(()) } else { Err(io::Error::other("it says that something is wrong")) }
+    let mut answer = Vec::new();
+    lbd.take(LONGEST_ANSWER).read_to_end(&mut answer).await?;
+    if !answer.starts_with(ANSWERED) {
+        return Err(io::Error::other("it says that something is wrong"));
+    }
+    let body = answer.windows(4).position(|end| end == b"\r\n\r\n").map_or(&[][..], |end| &answer[end + 4..]);
+    let Answer { unfit } = serde_json::from_slice(body)?;
+    Ok(unfit)
 }
 
 /// Tells the links as they are and as they change. A thread's work: it may wait for the kernel's network lock.

@@ -18,6 +18,9 @@ pub struct Summary {
     /// candidate, a reconcile that did something. Grows over restarts too.
     pub generation: u64,
     pub alarms: Vec<String>,
+    /// Why this unit cannot serve, though lbd answers; heartbeat moves the floating IPs to a unit that can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
     pub converged: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<AwaitingConfirm>,

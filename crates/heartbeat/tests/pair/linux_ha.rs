@@ -1,7 +1,7 @@
 //! The tests of the Linux-HA suite (heartbeat 3, `cts`), under their names, and its audit: after each step every
 //! floating address has exactly one owner. What a test adds to its namesake is said there.
 
-use crate::rig::{Pair, in_pair, in_pair_with};
+use crate::rig::{Pair, Says, in_pair, in_pair_with};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -280,12 +280,23 @@ fn component_fail() {
         }
         let active = pair.active();
         pair.audited("lbd does not answer any more", |pair| {
-            pair.lbd_answers(active, false);
+            pair.lbd_says(active, Says::Nothing);
             pair.until_active(1 - active);
             assert_eq!(pair.status(active).unfit.len(), 1, "{:?}", pair.status(active).unfit);
         });
         pair.audited("lbd answers again: nothing moves", |pair| {
-            pair.lbd_answers(active, true);
+            pair.lbd_says(active, Says::Well);
+            pair.until_settled();
+            assert_eq!(pair.active(), 1 - active);
+        });
+        let active = pair.active();
+        pair.audited("lbd answers that HAProxy does not run", |pair| {
+            pair.lbd_says(active, Says::Unfit("HAProxy does not run"));
+            pair.until_active(1 - active);
+            assert_eq!(pair.status(active).unfit, ["HAProxy does not run"]);
+        });
+        pair.audited("HAProxy runs again: nothing moves", |pair| {
+            pair.lbd_says(active, Says::Well);
             pair.until_settled();
             assert_eq!(pair.active(), 1 - active);
         });

@@ -46,6 +46,7 @@ impl<K: Kernel> Engine<K> {
             candidate_etag: self.store.as_ref().and_then(Store::candidate).map_or(0, |c| c.etag),
             generation: self.generation,
             alarms: self.all_alarms(),
+            unfit: self.layer7.view().alarm.as_ref().map(|_| "HAProxy does not run".to_owned()),
             converged: self.all_pending().is_empty() && self.layer7.is_settled(),
             confirm: self.awaiting_confirm(),
         }

@@ -19,6 +19,7 @@ use cable::Cable;
 use client::Client;
 use lan::Lan;
 use lbd::Lbd;
+pub use lbd::Says;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::{
@@ -361,9 +362,9 @@ impl Pair {
         self.daemons[node].lbd = Some(Lbd::start(&self.daemons[node].dir));
     }
 
-    /// lbd answers, or keeps silent.
-    pub fn lbd_answers(&self, node: usize, answers: bool) {
-        self.daemons[node].lbd.as_ref().expect("there is one").answer(answers);
+    /// What lbd answers from now on.
+    pub fn lbd_says(&self, node: usize, what: Says) {
+        self.daemons[node].lbd.as_ref().expect("there is one").says(what);
     }
 
     pub fn link(&self, node: usize, state: &str) {
