@@ -97,6 +97,13 @@ pub struct Connection {
     pub engine: Option<Engine>,
 }
 
+impl Connection {
+    /// A TCP connection of which at least one side has said that it is done (`IP_VS_TCP_S_FIN_WAIT` to `_LAST_ACK`).
+    pub fn has_ended(&self) -> bool {
+        self.protocol == 6 && self.flags & flag::TEMPLATE == 0 && (4..=8).contains(&self.state)
+    }
+}
+
 /// `struct ip_vs_sync_conn_options`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sequences {

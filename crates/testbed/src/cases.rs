@@ -64,6 +64,7 @@ const HALVES: [&[Case]; 2] = [
         ("sync_a_connection_that_comes_before_its_entry_is_not_refused", sync::late),
         ("sync_a_client_stays_on_its_server", sync::persistence),
         ("sync_marked_connections_find_their_server", sync::marks),
+        ("sync_a_reused_port_is_its_newer_connection", sync::reused_port),
         ("sync_twenty_five_thousand_entries_arrive", sync::many),
         ("sync_daemons_follow_the_pair", sync::reconciled),
         ("sync_a_removed_entry_binds_on_neither_unit", sync::removed),

@@ -111,10 +111,11 @@ pub fn send_table<O: OtherTable + ?Sized>(
 ) -> Result<Report, O::Error> {
     let mut sending = Sending::new(transfer);
     let mut going = match transfer.first {
-        First::Everything => sending.round(&mut |_| true, progress)?,
+        First::Everything => sending.round(&mut |_, _| Pick::Send, progress)?,
         First::Lacking => {
             let held = other.held(transfer.key, &Buckets::all())?;
-            sending.round(&mut |fingerprint| !held.contains(fingerprint), progress)?
+            let pick = |lacks| if lacks { Pick::Send } else { Pick::Leave };
+            sending.round(&mut |fingerprint, _| pick(!held.contains(fingerprint)), progress)?
         }
     };
     for _ in 0..ROUNDS {
@@ -132,10 +133,16 @@ pub fn send_table<O: OtherTable + ?Sized>(
         sending.pace.pause = (sending.pace.pause * 4).clamp(Pace::default().pause, LONGEST_PAUSE);
         sending.pace.burst = sending.pace.burst.min(Pace::default().burst);
         going = sending.round(
-            &mut |fingerprint| {
-                let lacks = wanted.contains(fingerprint) && !held.contains(fingerprint);
-                missing += u64::from(lacks && said.contains(fingerprint));
-                lacks
+            &mut |fingerprint, entry| {
+                if !wanted.contains(fingerprint) || held.contains(fingerprint) {
+                    return Pick::Leave;
+                }
+                let again = said.contains(fingerprint);
+                let hidden = again && entry.flags & sync::flag::INACTIVE != 0;
+                // The unit that serves has another connection of that client's port by now, which is the one that counts.
+                let superseded = hidden && transfer.first == First::Lacking;
+                missing += u64::from(again && !superseded && !entry.has_ended());
+                if hidden && !superseded { Pick::Replace } else { Pick::Send }
             },
             progress,
         )?;
@@ -150,6 +157,16 @@ pub fn send_table<O: OtherTable + ?Sized>(
         (ControlFlow::Continue(()), last) => End::Lacking(last.copied().unwrap_or_default()),
     };
     Ok(sending.report(end))
+}
+
+/// What becomes of an entry in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pick {
+    Leave,
+    Send,
+    /// First as if it were active, then as it is. The other kernel has an older connection of the same client's port to
+    /// another server; it takes one that is not active for the end of a third and ignores it (`ip_vs_proc_conn`).
+    Replace,
 }
 
 /// A transfer under way.
@@ -174,10 +191,10 @@ impl Sending<'_> {
         Report { end, ..self.report }
     }
 
-    /// Goes through the table once and sends what is picked.
+    /// Goes through the table once and sends what is picked, by its fingerprint and what would be said of it.
     fn round(
         &mut self,
-        pick: &mut dyn FnMut(u64) -> bool,
+        pick: &mut dyn FnMut(u64, &sync::Connection) -> Pick,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, KernelError> {
         let failed = |cause| KernelError::new("send the connection table to the other unit", cause);
@@ -202,7 +219,8 @@ impl Sending<'_> {
             };
             let fingerprint = transfer::fingerprint(self.order.key, connection);
             self.ours.add(fingerprint);
-            if !pick(fingerprint) {
+            let picked = pick(fingerprint, &entry);
+            if picked == Pick::Leave {
                 return ControlFlow::Continue(());
             }
             report.entries += 1;
@@ -211,7 +229,12 @@ impl Sending<'_> {
             } else {
                 report.unverified += 1;
             }
-            result = match sender.push(&entry) {
+            let mut pushed = Ok(false);
+            if picked == Pick::Replace {
+                let active = sync::Connection { flags: entry.flags & !sync::flag::INACTIVE, ..entry.clone() };
+                pushed = sender.push(&active);
+            }
+            result = match pushed.and_then(|_| sender.push(&entry)) {
                 Ok(false) => Ok(ControlFlow::Continue(())),
                 Ok(true) => Ok(progress(Progress { sent: report.entries - before, total })),
                 Err(cause) => Err(cause),

@@ -185,6 +185,44 @@ pub fn persistence() -> Result<()> {
     Ok(())
 }
 
+/// The other unit still has an older one of the same client's port, to another server, and takes what is not active for
+/// the end of a third. Every entry of UDP is such a one.
+pub fn reused_port() -> Result<()> {
+    let pair = Pair::new()?;
+    let _deaf = pair.rs1.inside(|| Ok(UdpSocket::bind("0.0.0.0:5353")?))?;
+    pair.service(&["-u", "10.0.0.21:5353", "-s", "rr"], &[("192.168.2.50:5353", "-m"), ("192.168.2.51:5353", "-m")])?;
+    pair.a.run(C_TOOL, &["-e", "-u", "10.0.0.21:5353", "-r", "192.168.2.51:5353", "-m", "-w", "0"])?;
+    pair.serves(&pair.a)?;
+    pair.start_backup(&pair.b)?;
+    pair.a.inside(|| {
+        let older = ipvs::sync::Connection {
+            protocol: 17,
+            flags: 0,
+            state: 0,
+            client: "10.0.0.31:40000".parse()?,
+            virtual_server: "10.0.0.21:5353".parse()?,
+            destination: "192.168.2.51:5353".parse()?,
+            mark: 0,
+            timeout: 300,
+            sequence: None,
+            engine: None,
+        };
+        let mut message = ipvs::sync::Message::new(BACKUP_ID, 1472);
+        ensure!(message.push(&older) == Ok(true));
+        UdpSocket::bind("10.9.9.1:0")?.send_to(message.bytes(), "224.0.0.81:8848")?;
+        Ok(())
+    })?;
+    // As the table writes it: 192.168.2.51 and .50.
+    let at = |server: &str| pair.table(&pair.b).map(|t| t.contains("9C40") && t.contains(server));
+    wait("the older one", || at("C0A80233"), |is| *is)?;
+    pair.client.inside(|| Ok(UdpSocket::bind("10.0.0.31:40000")?.send_to(b"?", "10.0.0.21:5353")?))?;
+    wait("the newer one", || pair.entries(&pair.a), |n| *n == 1)?;
+    let report = pair.transfer(&pair.b, BACKUP_ID, Pace::default())?;
+    ensure!(report.lost == [1], "it was ignored at first: {report:?}");
+    ensure!(at("C0A80232")?, "{}", pair.table(&pair.b)?);
+    Ok(())
+}
+
 /// Virtual servers with several ports are known by a mark, which the table does not show.
 pub fn marks() -> Result<()> {
     let pair = Pair::new()?;
