@@ -57,12 +57,12 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     let of_cases: Vec<_> = wanted
         .iter()
         .filter(|word| {
-            !["browser", "scan", "clicks", "machines", "powercut", "demo", "pair", "heartbeats"]
+            !["browser", "scan", "cases", "clicks", "machines", "powercut", "demo", "pair", "heartbeats"]
                 .contains(&word.as_str())
         })
         .cloned()
         .collect();
-    if wanted.is_empty() || !of_cases.is_empty() {
+    if asked("cases") || !of_cases.is_empty() {
         suite("VM cases", || cases(&of_cases))?;
     }
     // By name only: they have run on this machine's kernel already, among the component tests.
