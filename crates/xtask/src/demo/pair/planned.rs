@@ -1,8 +1,9 @@
 //! A planned take-over loses nothing: clients come at their own pace, some stay, and the pair changes its mind meanwhile.
 //!
-//! `PAIR_REQUESTS` and `PAIR_SPACING` (milliseconds) change how many come, and how quickly.
+//! `PAIR_REQUESTS` and `PAIR_SPACING` (milliseconds) change how many come, and how quickly; `PAIR_REST` (seconds) how long
+//! the pair stays as it is between two take-overs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use testbed::host::{self, say};
@@ -16,6 +17,8 @@ const REQUESTS: u32 = 1000;
 const INSIDE: &str = "192.168.2.0/24";
 /// Milliseconds. Three emulated machines on two busy cores have not kept up with ten: lbd was unfit, for want of time.
 const SPACING: f64 = 20.0;
+/// Seconds. None: a take-over as soon as the other unit has every connection.
+const REST: f64 = 0.0;
 /// Connections that stay.
 const STANDING: u32 = 8;
 /// With fewer, the run says little.
@@ -36,7 +39,8 @@ pub fn back_and_forth(pair: &mut Pair) -> Result<()> {
     let command = format!("lab steady --to {VIP} --count {count} --spacing {spacing} --standing {STANDING}");
     pair.lab.begin("steady", &command)?;
     let limit = limits::CONVERGE + Duration::from_secs_f64(f64::from(count) * spacing / 1000.0);
-    let moved = moves(pair).and_then(|moves| Ok((moves, pair.lab.ended("steady", limit)?)));
+    let rest = Duration::from_secs_f64(setting("PAIR_REST", REST)?);
+    let moved = moves(pair, rest).and_then(|moves| Ok((moves, pair.lab.ended("steady", limit)?)));
     let (moves, said) = moved.or_else(|error| {
         let log = "tail -n 40 /data/log/lbd/current /data/log/heartbeat/current";
         let (one, two) = (pair.one.ok(log)?, pair.two.ok(log)?);
@@ -53,9 +57,13 @@ pub fn back_and_forth(pair: &mut Pair) -> Result<()> {
 }
 
 /// Take-overs until the clients have what they wanted.
-fn moves(pair: &mut Pair) -> Result<u32> {
-    let mut moves = 0;
+fn moves(pair: &mut Pair, rest: Duration) -> Result<u32> {
+    let (mut moves, mut before) = (0, Instant::now());
     while !pair.lab.has_ended("steady")? {
+        if before.elapsed() < rest {
+            std::thread::sleep(Duration::from_millis(200));
+            continue;
+        }
         let one = pair.one_owner(FLOATING)? == "unit two";
         let name = if one { "unit one" } else { "unit two" };
         host::step(&format!("{name} is hot, and lbctl ha takeover there"), || {
@@ -64,6 +72,7 @@ fn moves(pair: &mut Pair) -> Result<u32> {
             unit.ok("lbctl ha takeover").map(drop)
         })?;
         moves += 1;
+        before = Instant::now();
     }
     Ok(moves)
 }
