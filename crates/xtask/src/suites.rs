@@ -1,6 +1,6 @@
 //! `cargo xtask test` and `bless`: the order of the suites, cheapest first. What a suite checks is in its crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -57,13 +57,16 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     let of_cases: Vec<_> = wanted
         .iter()
         .filter(|word| {
-            !["browser", "scan", "cases", "clicks", "machines", "powercut", "demo", "pair", "heartbeats"]
+            !["browser", "scan", "cases", "takeovers", "clicks", "machines", "powercut", "demo", "pair", "heartbeats"]
                 .contains(&word.as_str())
         })
         .cloned()
         .collect();
     if asked("cases") || !of_cases.is_empty() {
         suite("VM cases", || cases(&of_cases))?;
+    }
+    if !wanted.is_empty() && asked("takeovers") {
+        suite("planned take-overs", take_overs)?;
     }
     // By name only: they have run on this machine's kernel already, among the component tests.
     if !wanted.is_empty() && asked("heartbeats") {
@@ -94,17 +97,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
 /// The cases of `testbed::cases`: those asked for in one guest, all in two at once, as a guest has one processor.
 fn cases(wanted: &[String]) -> Result<()> {
     let program = case_program("cases")?;
-    let guest = |name: &str, words: &str| {
-        let mut job = Job::new(name, &format!("/job/cases {words}"));
-        job.files.push(program.clone());
-        job.memory = 2048;
-        job.limit = CASES;
-        let done = job.run()?;
-        if done.code != 0 {
-            bail!("VM cases failed (exit code {}); console and files: target/vm/{name}", done.code);
-        }
-        Ok(())
-    };
+    let guest = |name: &str, words: &str| guest(&program, name, words, Clock::Wall(1));
     if !wanted.is_empty() {
         return guest("cases", &wanted.join(" "));
     }
@@ -112,10 +105,28 @@ fn cases(wanted: &[String]) -> Result<()> {
     testbed::image::programs()?;
     testbed::image::guest_base()?;
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| guest("cases-1", "--half 1"));
-        let second = guest("cases-2", "--half 2");
+        let first = scope.spawn(|| guest("cases-1", "--part 1"));
+        let second = guest("cases-2", "--part 2");
         first.join().unwrap_or_else(|_| bail!("the first guest's thread panicked")).and(second)
     })
+}
+
+/// Clients that come faster than emulated machines can answer in real time.
+fn take_overs() -> Result<()> {
+    guest(&case_program("cases")?, "takeovers", "--part counted", Clock::Virtual)
+}
+
+fn guest(program: &Path, name: &str, words: &str, clock: Clock) -> Result<()> {
+    let mut job = Job::new(name, &format!("/job/cases {words}"));
+    job.files.push(program.to_path_buf());
+    job.memory = 2048;
+    job.clock = clock;
+    job.limit = CASES;
+    let done = job.run()?;
+    if done.code != 0 {
+        bail!("VM cases failed (exit code {}); console and files: target/vm/{name}", done.code);
+    }
+    Ok(())
 }
 
 /// heartbeat's stories on the appliance's kernel, in a guest whose clock counts instructions: so the host's load delays

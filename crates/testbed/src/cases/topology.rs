@@ -177,7 +177,8 @@ fn spawn(ns: &Netns, dir: &tempfile::TempDir) -> Result<Child> {
     command.args(["--reconcile-every".as_ref(), "1".as_ref(), "--state".as_ref(), at("lb").as_os_str()]);
     command.args(["--run".as_ref(), at("run").as_os_str(), "--etc".as_ref(), at("etc").as_os_str()]);
     command.args(["--haproxy-run".as_ref(), at("haproxy").as_os_str()]);
-    command.args(["--socket".as_ref(), at("lbd.sock").as_os_str()]);
+    command.args(["--socket".as_ref(), at("lbd.sock").as_os_str(), "--pair".as_ref(), at("pair").as_os_str()]);
+    command.args(["--heartbeat".as_ref(), at("heartbeat.sock").as_os_str()]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().context("starting lbd")
 }
 
