@@ -164,6 +164,13 @@ impl Pair {
         Ok(Pair { one, two, lab, cable })
     }
 
+    /// The ends of both units' logs, for a story that went wrong.
+    pub fn logs(&mut self) -> Result<String> {
+        let log = "tail -n 40 /data/log/lbd/current /data/log/heartbeat/current";
+        let (one, two) = (self.one.ok(log)?, self.two.ok(log)?);
+        Ok(format!("unit one:\n{one}\nunit two:\n{two}"))
+    }
+
     /// Waits until exactly one of the units that are on holds all of `floating`, and says which.
     pub fn one_owner(&mut self, floating: &[&str]) -> Result<&'static str> {
         let mut seen = String::new();

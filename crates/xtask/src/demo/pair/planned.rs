@@ -41,11 +41,7 @@ pub fn back_and_forth(pair: &mut Pair) -> Result<()> {
     let limit = limits::CONVERGE + Duration::from_secs_f64(f64::from(count) * spacing / 1000.0);
     let rest = Duration::from_secs_f64(setting("PAIR_REST", REST)?);
     let moved = moves(pair, rest).and_then(|moves| Ok((moves, pair.lab.ended("steady", limit)?)));
-    let (moves, said) = moved.or_else(|error| {
-        let log = "tail -n 40 /data/log/lbd/current /data/log/heartbeat/current";
-        let (one, two) = (pair.one.ok(log)?, pair.two.ok(log)?);
-        Err(error).with_context(|| format!("unit one:\n{one}\nunit two:\n{two}"))
-    })?;
+    let (moves, said) = moved.or_else(|error| Err(error).context(pair.logs()?))?;
     say(&format!("{moves} take-overs meanwhile; {said}"));
     ensure!(moves >= LEAST, "only {moves} take-overs in so many requests");
     // Where the story goes on.

@@ -67,7 +67,7 @@ pub fn all_paths(pair: &mut Pair) -> Result<()> {
         pair.lab.fetch(VIP, 20).map(drop)
     })?;
     back(pair, 1)?;
-    serves(pair, "unit two")
+    serves(pair, "unit two").or_else(|error| Err(error).context(pair.logs()?))
 }
 
 /// Cut, seen by both, and healed by what comes back first.
