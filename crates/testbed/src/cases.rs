@@ -12,7 +12,7 @@ pub mod web;
 mod data_path;
 mod health;
 mod ipvsadm;
-mod layer7;
+pub(crate) mod layer7;
 mod random;
 mod restart;
 mod sync;

@@ -4,6 +4,10 @@
 //! that end in `-us`: microseconds);
 //! `cargo xtask bench` sets them beside each other. The minimum of several runs is taken.
 
+mod layer7;
+
+pub use layer7::proxy;
+
 use crate::cases::{
     net::{Netns, ip, plug, switch},
     topology::{C_TOOL, guide},

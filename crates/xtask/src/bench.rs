@@ -23,16 +23,18 @@ const RATIOS: &[(&str, &str, f64)] = &[
     ("ipvsadm-ours-restore-5000x2", "ipvsadm-c-restore-5000x2", 0.35),
     ("lbd-apply-5000x2", "ipvsadm-c-restore-5000x2", 0.35),
     ("lbd-reconcile-5000x2", "ipvsadm-c-list-5000x2", 0.4),
+    ("layer-7-kept-ours-us", "layer-7-kept-by-hand-us", 1.03),
+    ("layer-7-new-ours-us", "layer-7-new-by-hand-us", 1.03),
 ];
 
 /// Figures with an aim of their own, in milliseconds.
 const AIMS: &[(&str, f64)] = &[("lbd-add-one-among-500", 10.0)];
 
-/// All, or those whose name contains one of `wanted`: programming, data-path, boot, web.
+/// All, or those whose name contains one of `wanted`: programming, data-path, layer-7, boot, web.
 pub fn bench(wanted: &[String]) -> Result<()> {
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
     let mut figures = BTreeMap::new();
-    for name in ["programming", "data-path"] {
+    for name in ["programming", "data-path", "layer-7"] {
         if asked(name) {
             measure(name, &mut figures)?;
         }

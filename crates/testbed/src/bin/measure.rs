@@ -1,4 +1,4 @@
-//! Measures inside a guest whose clock counts instructions: `measure programming|data-path`. Prints `name value` lines.
+//! Measures inside a guest whose clock counts instructions: `measure programming|data-path|layer-7`. Prints `name value` lines.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,8 @@ fn main() -> ExitCode {
     let done = match std::env::args().nth(1).as_deref() {
         Some("programming") => testbed::measure::programming(),
         Some("data-path") => testbed::measure::data_path(),
-        _ => Err(anyhow::anyhow!("usage: measure programming|data-path")),
+        Some("layer-7") => testbed::measure::proxy(),
+        _ => Err(anyhow::anyhow!("usage: measure programming|data-path|layer-7")),
     };
     testbed::cases::net::clean_up();
     match done {

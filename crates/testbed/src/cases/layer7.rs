@@ -92,13 +92,13 @@ impl Shop {
 }
 
 /// runit's, for one service.
-struct Supervisor {
+pub(crate) struct Supervisor {
     ns: Netns,
     child: Child,
 }
 
 impl Supervisor {
-    fn start(ns: &Netns, appliance: &Appliance) -> Result<Supervisor> {
+    pub(crate) fn start(ns: &Netns, appliance: &Appliance) -> Result<Supervisor> {
         let service = appliance.folder().join("sv-haproxy");
         std::fs::create_dir(&service)?;
         let at = |name: &str| appliance.folder().join(name).display().to_string();
