@@ -403,7 +403,13 @@ fn a_unit_that_served_alone_goes_on() {
     assert!(story.acts.contains(&Act::Acquire) && !story.acts.contains(&Act::Release));
 
     let mut story = young();
-    story.hears(serving());
+    story.tell(Input::Fit(true));
+    assert_eq!(story.core.state(), State::Starting, "it listens first: the peer may serve");
+    story.until(story.now.plus(u64::from(settings().warntime_ms) * MS));
+    assert_eq!((story.core.state(), story.reason()), (State::Acquiring, Some(Reason::ServedAlone)));
+
+    let mut story = young();
+    story.tell(Input::Fit(true)).hears(serving());
     assert!(story.acts.contains(&Act::Release), "the peer serves");
     story.tell(Input::Fit(true)).tell(Input::Hands(Hands::Released));
     assert_eq!(story.core.state(), State::Standby);

@@ -26,7 +26,9 @@ impl Core {
         if self.inherits {
             let peer_serves = self.live_word(now).is_some_and(|w| matches!(w.state, State::Acquiring | State::Active));
             let too_late = now.since(self.started) >= self.t.initdead;
-            if !peer_serves && self.eligible(now) {
+            // A peer that serves says so within a keepalive; the addresses stay meanwhile.
+            let listened = self.live_word(now).is_some() || now.since(self.started) >= self.t.warntime;
+            if !peer_serves && listened && self.eligible(now) {
                 return Some((State::Acquiring, Reason::ServedAlone));
             }
             if peer_serves || too_late || self.leaving {

@@ -142,7 +142,7 @@ impl Core {
         let mut at = |moment: Time| due = if moment > now { due.min(moment) } else { due };
         let heard = self.peer.map_or(self.started, |peer| peer.at).max(self.woke);
         match self.state {
-            State::Starting => {}
+            State::Starting => at(self.started.plus(self.t.warntime)),
             State::Standby | State::Claiming if self.peer.is_some() => {
                 at(heard.plus(if self.late { self.deadtime() } else { self.t.warntime }));
             }
