@@ -1,8 +1,16 @@
 //! A HAProxy in memory, for tests of what drives one.
 
-use crate::{Action, Observed, ObservedServer, Proxy, ProxyError, Rendered, ServerKey, Statistics};
+use crate::{
+    Action, Entry, Forgotten, Memory, Observed, ObservedServer, Proxy, ProxyError, Rendered, ServerKey, Statistics,
+    Table,
+};
 use lb_model::{Problem, RequestedState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// Shared with the test; clones are the same HAProxy.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +26,9 @@ pub struct State {
     pub done: Vec<Action>,
     /// Everything fails while set.
     pub down: bool,
+    /// What each table remembers, by its name: keys with their real server. A reload brings each new table one client
+    /// for each of its servers.
+    pub tables: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Fake {
@@ -44,8 +55,26 @@ impl State {
                 (server.key, ObservedServer { weight: server.weight, state })
             })
             .collect();
+        for (name, servers) in remembering(&text) {
+            let client = |(n, server): (usize, &str)| (format!("198.51.100.{}", n + 1), server.to_owned());
+            self.tables.entry(name).or_insert_with(|| servers.into_iter().enumerate().map(client).collect());
+        }
         Ok(())
     }
+}
+
+/// The backends of `text` that remember clients by their address, with their real servers.
+fn remembering(text: &str) -> Vec<(String, Vec<&str>)> {
+    let mut tables = Vec::new();
+    for section in text.split("\nbackend ").skip(1) {
+        let name = section.split_whitespace().next().unwrap_or_default();
+        let section = section.split("\n\n").next().unwrap_or_default();
+        let servers = section.lines().filter_map(|line| line.trim().strip_prefix("server ")?.split(' ').next());
+        if section.contains("stick-table type ip") {
+            tables.push((name.to_owned(), servers.filter(|name| !name.starts_with(':')).collect()));
+        }
+    }
+    tables
 }
 
 impl Proxy for Fake {
@@ -72,5 +101,43 @@ impl Proxy for Fake {
 
     fn statistics(&mut self) -> Result<Statistics, ProxyError> {
         Ok(self.up()?.statistics.clone())
+    }
+}
+
+/// Seconds until an entry of a fake table goes, if it went.
+const EXPIRES: u32 = 1800;
+
+impl Memory for Fake {
+    fn used(&self) -> Result<BTreeMap<String, usize>, ProxyError> {
+        let Ok(state) = self.up() else { return Ok(BTreeMap::new()) };
+        Ok(state.tables.iter().map(|(name, entries)| (name.clone(), entries.len())).collect())
+    }
+
+    fn entries(
+        &self,
+        table: &Table,
+        key: Option<&str>,
+        see: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ProxyError> {
+        let state = self.up()?;
+        let entries = state.tables.get(table.name()).into_iter().flatten();
+        for (is, server) in entries.filter(|(is, _)| key.is_none_or(|key| key == *is)) {
+            let entry = Entry { key: Cow::Borrowed(is), server: Some(server), expires: EXPIRES };
+            if see(entry).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn forget(&self, table: &Table, key: &str) -> Result<Forgotten, ProxyError> {
+        let mut state = self.up()?;
+        let gone = state.tables.get_mut(table.name()).and_then(|entries| entries.remove(key));
+        Ok(gone.map_or(Forgotten::Unknown, |_| Forgotten::Gone))
+    }
+
+    fn clear(&self, table: &Table) -> Result<(), ProxyError> {
+        self.up()?.tables.remove(table.name());
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@
 mod process;
 mod socket;
 mod states;
+mod tables;
 pub(crate) mod text;
 
 use crate::{Action, Observed, Proxy, ProxyError, Rendered, ServerKey, Statistics, refusal};

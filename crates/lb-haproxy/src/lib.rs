@@ -3,19 +3,22 @@
 //! Pure: [`render`] writes a configuration in HAProxy's language and remembers which line comes from which field;
 //! [`plan`] compares what should be with what was observed and lists [`Action`]s, a reload only where the runtime API
 //! cannot do it; [`Statistics`] and the complaints of `haproxy -c` are parsed. The hands are [`Proxy`]: [`Haproxy`]
-//! drives the real one over its sockets, [`fake::Fake`] one in memory.
+//! drives the real one over its sockets, [`fake::Fake`] one in memory. What it remembers of clients is read and cleared
+//! by [`Memory`].
 //!
 //! Tested by golden files, and against the real HAProxy where it is installed (`tests/`).
 #![forbid(unsafe_code)]
 
 pub mod fake;
 mod haproxy;
+mod memory;
 mod plan;
 mod refusal;
 mod render;
 mod statistics;
 
 pub use haproxy::{Haproxy, Paths};
+pub use memory::{Entry, Forgotten, Known, Memory, Table, tables};
 pub use plan::{Action, Observed, ObservedServer, plan};
 pub use render::{Places, Rendered, ServerKey, ServerSetting, render, render_in};
 pub use statistics::{ActualServer, Statistics, Totals, VirtualServerStatistics};

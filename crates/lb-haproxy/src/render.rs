@@ -13,7 +13,8 @@ mod global;
 mod lines;
 mod quote;
 
-use lb_model::{Config, Label, RequestedState};
+pub(crate) use backend::address_type;
+use lb_model::{Config, Label, RequestedState, layer7::PEERS_PORT};
 use lines::Lines;
 use sha2::{Digest, Sha256};
 use std::{
@@ -71,7 +72,8 @@ pub struct Places {
     pub run: PathBuf,
     /// Who the workers are, user and group; `None`: who started HAProxy.
     pub user: Option<String>,
-    /// On loopback: where a new worker is taught what the old one remembered of clients.
+    /// On loopback: where a new worker is taught what the old one remembered of clients. In a pair it is the same port of
+    /// the unit's address.
     pub peers: SocketAddr,
 }
 
@@ -80,7 +82,7 @@ impl Default for Places {
         Places {
             run: "/run/haproxy".into(),
             user: Some("haproxy".into()),
-            peers: SocketAddr::from((Ipv4Addr::LOCALHOST, 9082)),
+            peers: SocketAddr::from((Ipv4Addr::LOCALHOST, PEERS_PORT)),
         }
     }
 }

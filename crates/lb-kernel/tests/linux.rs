@@ -70,7 +70,7 @@ fn wanted() -> Desired {
         ports: "80,443,8000-8100".parse().expect("ports"),
         mark: 0x8000_0000,
     };
-    wanted.ruleset = Ruleset { marks: vec![rule], masquerade: None, held_back: None };
+    wanted.ruleset = Ruleset { marks: vec![rule], ..Ruleset::default() };
     wanted
 }
 

@@ -3,10 +3,12 @@
 //! Owns the types and the words of their options; what is wrong with a set of them is in
 //! [`crate::problems`]. How they are written in HAProxy's own language is lb-haproxy's business.
 
+mod memory;
 mod persistence;
 mod rules;
 mod text;
 
+pub use memory::{PEERS_PORT, Peers};
 pub use persistence::{ApplicationCookie, Cookie, Layer7Persistence, SourceTable};
 pub use rules::{HeaderOperation, HeaderRule, Limits, Outcome, Rule, Test};
 pub use text::{CookieName, HeaderName, HttpText, ManualBlock};

@@ -177,6 +177,9 @@ impl fmt::Display for Action {
             Action::SetRuleset(ruleset) => {
                 let masquerade = if ruleset.masquerade.is_some() { "on" } else { "off" };
                 write!(f, "firewall: set {} mark rules, MASQUERADE {masquerade}", ruleset.marks.len())?;
+                if ruleset.peers.is_some() {
+                    f.write_str(", layer 7's peers only from the other unit")?;
+                }
                 match ruleset.held_back {
                     Some(_) => f.write_str(", resets held back"),
                     None => Ok(()),

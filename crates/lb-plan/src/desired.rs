@@ -1,13 +1,14 @@
 //! What the kernel should have, from the configuration and the health of its real servers.
 
 use crate::{
-    Address, Desired, Dest, DestKey, Forward, HeldBack, MarkRule, Masquerade, Observed, Route, Ruleset, Service,
-    ServiceKey, SyncDaemon, SyncPair,
+    Address, Desired, Dest, DestKey, Forward, HeldBack, MarkRule, Masquerade, Observed, PeersDoor, Route, Ruleset,
+    Service, ServiceKey, SyncDaemon, SyncPair,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lb_model::{
     CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, HeartbeatPath, Label, NodeId,
     Ports, Protocol, RealServer, RequestedState, Service as VirtualService, Tunnel, VirtualServer,
+    layer7::{PEERS_PORT, Peers},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -240,7 +241,13 @@ fn ruleset(config: &Config) -> Ruleset {
         }
         _ => None,
     });
-    Ruleset { marks: marks.collect(), masquerade: masquerade(config), held_back: None }
+    Ruleset { marks: marks.collect(), masquerade: masquerade(config), held_back: None, peers: peers(config) }
+}
+
+/// Both addresses of the path are of one family, as [`lb_model::problems`] sees to.
+fn peers(config: &Config) -> Option<PeersDoor> {
+    let Peers { mine, other, .. } = config.layer7_peers()?;
+    Some(PeersDoor { mine, other, port: PEERS_PORT })
 }
 
 fn masquerade(config: &Config) -> Option<Masquerade> {

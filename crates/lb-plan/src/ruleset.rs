@@ -8,13 +8,22 @@ use std::{
     net::IpAddr,
 };
 
-/// The table `inet steelyard`: marks for virtual servers with several ports, MASQUERADE, and what a unit of a pair holds
-/// back.
+/// The table `inet steelyard`: marks for virtual servers with several ports, MASQUERADE, what a unit of a pair holds
+/// back, and who may tell it what layer 7 remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ruleset {
     pub marks: Vec<MarkRule>,
     pub masquerade: Option<Masquerade>,
     pub held_back: Option<HeldBack>,
+    pub peers: Option<PeersDoor>,
+}
+
+/// HAProxy takes what anybody tells it at this place: nobody but the pair's two units gets through to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeersDoor {
+    pub mine: IpAddr,
+    pub other: IpAddr,
+    pub port: u16,
 }
 
 /// Packets to these ports get the mark by which IPVS knows the virtual server.
@@ -46,7 +55,7 @@ impl Ruleset {
     pub const TABLE: &'static str = "steelyard";
 
     pub fn is_empty(&self) -> bool {
-        self.marks.is_empty() && self.masquerade.is_none() && self.held_back.is_none()
+        self.marks.is_empty() && self.masquerade.is_none() && self.held_back.is_none() && self.peers.is_none()
     }
 
     /// One transaction that puts this ruleset in the place of the former one: `nft -f -` applies all or nothing.
@@ -129,6 +138,11 @@ impl fmt::Display for Ruleset {
         }
         if let Some(held_back) = &self.held_back {
             held_back.chains(f)?;
+        }
+        if let Some(PeersDoor { mine, other, port }) = self.peers {
+            let word = family(mine);
+            writeln!(f, "  chain peers {{\n    type filter hook input priority filter; policy accept;")?;
+            writeln!(f, "    {word} daddr {mine} tcp dport {port} {word} saddr != {{ {mine}, {other} }} drop\n  }}")?;
         }
         writeln!(f, "}}")
     }

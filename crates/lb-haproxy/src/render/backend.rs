@@ -10,15 +10,6 @@ use std::net::IpAddr;
 /// No label has a `:`.
 pub(crate) const FALLBACK: &str = ":fallback";
 
-/// Whether it remembers clients in a table.
-pub(super) fn tables(vs: &Layer7VirtualServer) -> bool {
-    match &vs.persistence {
-        None => false,
-        Some(Layer7Persistence::Cookie(cookie)) => cookie.source.is_some(),
-        Some(_) => true,
-    }
-}
-
 pub(super) fn write(vs: &Layer7VirtualServer, health: &HealthDefaults, at: &str, lines: &mut Lines) {
     let http = vs.mode == ProxyMode::Http;
     let label = format!("{at}/label");
@@ -192,11 +183,12 @@ fn stick(vs: &Layer7VirtualServer, persistence: &Layer7Persistence, at: &str, li
             }
         }
         Layer7Persistence::ApplicationCookie(cookie) => {
-            // Sessions are stored by a digest: values of any length, and none that could be stolen from the table.
+            // Sessions are stored by a digest: values of any length, and none that could be stolen from the table. In
+            // letters, as the runtime API removes no other keys than texts and addresses.
             let (size, expire) = (cookie.size, cookie.timeout);
-            lines.put(at, format_args!("stick-table type binary len 32 size {size} expire {expire}s peers {PEERS}"));
-            lines.put(at, format_args!("stick store-response res.cook({}),sha2(256)", cookie.name));
-            lines.put(at, format_args!("stick match req.cook({}),sha2(256)", cookie.name));
+            lines.put(at, format_args!("stick-table type string len 64 size {size} expire {expire}s peers {PEERS}"));
+            lines.put(at, format_args!("stick store-response res.cook({}),sha2(256),hex", cookie.name));
+            lines.put(at, format_args!("stick match req.cook({}),sha2(256),hex", cookie.name));
             if let Some(source) = &cookie.source {
                 let key = source_key(vs, source);
                 lines.put(&format!("{at}/source"), format_args!("stick on {key} table source:{}", vs.label));
@@ -219,9 +211,9 @@ fn stick(vs: &Layer7VirtualServer, persistence: &Layer7Persistence, at: &str, li
             lines.put(at, "tcp-request inspect-delay 5s");
             lines.put(at, "tcp-request content accept if client:hello");
             lines.put(at, "tcp-response content accept if server:hello");
-            lines.put(at, format_args!("stick-table type binary len 32 size {size} expire {timeout}s peers {PEERS}"));
-            lines.put(at, "stick on req.payload_lv(43,1) if client:hello");
-            lines.put(at, "stick store-response res.payload_lv(43,1) if server:hello");
+            lines.put(at, format_args!("stick-table type string len 64 size {size} expire {timeout}s peers {PEERS}"));
+            lines.put(at, "stick on req.payload_lv(43,1),hex if client:hello");
+            lines.put(at, "stick store-response res.payload_lv(43,1),hex if server:hello");
         }
     }
 }
@@ -241,7 +233,7 @@ fn source_table(vs: &Layer7VirtualServer, table: &SourceTable, at: &str, lines: 
 }
 
 /// Through a proxy come clients of both families.
-pub(super) fn address_type(vs: &Layer7VirtualServer) -> &'static str {
+pub(crate) fn address_type(vs: &Layer7VirtualServer) -> &'static str {
     if vs.address.is_ipv4() && !vs.accept_proxy { "ip" } else { "ipv6" }
 }
 

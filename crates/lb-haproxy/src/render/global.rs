@@ -1,18 +1,47 @@
-//! What all virtual servers share: the process, time-outs, the memory that survives a reload.
+//! What all virtual servers share: the process, time-outs, the memory that survives a reload and, in a pair, a
+//! take-over.
 
 use super::{Lines, Places};
-use crate::render::backend::tables;
-use lb_model::Config;
+use lb_model::{Config, Layer7VirtualServer, NodeId};
+use std::net::SocketAddr;
 
-/// The name of the section that keeps tables over a reload, and later on the pair's other unit.
+/// The name of the section that keeps tables over a reload, and on the pair's other unit.
 pub(super) const PEERS: &str = "pair";
 
 pub(super) fn write(config: &Config, places: &Places, lines: &mut Lines) {
     process(config, places, lines);
     defaults(config, lines);
-    if config.layer7.virtual_servers.iter().any(tables) {
-        lines.section("/layer7", format_args!("peers {PEERS}"));
-        lines.put("/layer7", format_args!("peer this {}", places.peers));
+    if config.layer7.virtual_servers.iter().any(Layer7VirtualServer::remembers) {
+        peers(config, places, lines);
+    }
+}
+
+/// The local peer's line says where this process listens, which is also where the one before a reload brings it what it
+/// remembers. Both units name each other alike.
+fn peers(config: &Config, places: &Places, lines: &mut Lines) {
+    lines.section("/layer7", format_args!("peers {PEERS}"));
+    match config.layer7_peers() {
+        None => lines.put("/layer7", format_args!("peer {} {}", local(None), places.peers)),
+        Some(peers) => {
+            let place = |address| SocketAddr::new(address, places.peers.port());
+            let (mine, other) = (place(peers.mine), place(peers.other));
+            lines.put("/heartbeat/paths", format_args!("peer {} {mine}", local(Some(peers.unit))));
+            // From this very address, which is what the other unit lets in.
+            let source = peers.mine;
+            lines.put(
+                "/heartbeat/paths",
+                format_args!("peer {} {other} source {source}", local(Some(peers.unit.other()))),
+            );
+        }
+    }
+}
+
+/// What a process is called among its peers. It changes when a pair is made, and only then.
+fn local(unit: Option<NodeId>) -> &'static str {
+    match unit {
+        None => "this",
+        Some(NodeId::One) => "one",
+        Some(NodeId::Two) => "two",
     }
 }
 
@@ -35,7 +64,7 @@ fn process(config: &Config, places: &Places, lines: &mut Lines) {
     // No `log` yet: servers that go up and down are said on standard error in any case.
     lines.put(at, format_args!("stats socket {run}/admin.sock mode 600 level admin expose-fd listeners"));
     lines.put(at, format_args!("server-state-file {run}/servers"));
-    lines.put(at, "localpeer this");
+    lines.put(at, format_args!("localpeer {}", local(config.layer7_peers().map(|peers| peers.unit))));
     // An old process lives on for its connections, but not for ever, and not in any number.
     lines.put(at, "hard-stop-after 12h");
     lines.put(at, "mworker-max-reloads 50");

@@ -58,18 +58,32 @@ pub struct Live {
 impl Live {
     /// Brings one up with `layer7`, whose virtual servers listen on 127.0.0.1.
     pub fn start(layer7: Value) -> Live {
+        Live::with(layer7, free_port(), json!({}))
+    }
+
+    /// One of a pair, `one` on 127.0.77.1 and `two` on 127.0.77.2, whose tables travel by the port `peers`.
+    pub fn unit(unit: &str, peers: u16, layer7: Value) -> Live {
+        let paths = json!([{"udp": {"one": "127.0.77.1", "two": "127.0.77.2"}}]);
+        let node = json!({"hostname": "lbmaster", "unit": unit, "interfaces": [{"name": "lo", "addresses": []}]});
+        Live::with(layer7, peers, json!({"node": node, "heartbeat": {"paths": paths}}))
+    }
+
+    fn with(layer7: Value, peers: u16, more: Value) -> Live {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("run");
         fs::create_dir(&run).unwrap();
         let paths = Paths { binary: BINARY.into(), file: dir.path().join("haproxy.cfg"), run: run.clone() };
         let root = fs::metadata("/proc/self").map(|proc| std::os::unix::fs::MetadataExt::uid(&proc)).unwrap() == 0;
-        let peers = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let peers = SocketAddr::from((Ipv4Addr::LOCALHOST, peers));
         let places = Places { run, user: root.then(|| "haproxy".to_owned()), peers };
-        let config = json!({
+        let mut config = json!({
             "version": 1,
             "node": {"hostname": "lbmaster", "interfaces": [{"name": "eth0", "addresses": ["10.0.0.21/24"]}]},
             "layer7": layer7,
         });
+        for (field, value) in more.as_object().unwrap() {
+            config[field] = value.clone();
+        }
         let haproxy = Haproxy::new(paths.clone());
         let mut live = Live { haproxy, paths, places, config, master: None, _dir: dir };
         let wanted = live.wanted();
@@ -108,9 +122,12 @@ impl Live {
         self.master.take().unwrap().wait().unwrap();
     }
 
+    pub fn config(&self) -> Config {
+        serde_json::from_value(self.config.clone()).unwrap()
+    }
+
     pub fn wanted(&self) -> Rendered {
-        let config: Config = serde_json::from_value(self.config.clone()).unwrap();
-        render_in(&config, &self.places).unwrap()
+        render_in(&self.config(), &self.places).unwrap()
     }
 
     pub fn edit(&mut self, pointer: &str, value: Value) {

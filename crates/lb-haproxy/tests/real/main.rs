@@ -5,6 +5,8 @@
 
 mod harness;
 mod many;
+mod memory;
+mod peers;
 mod persistence;
 mod runtime;
 mod traffic;

@@ -18,9 +18,9 @@ const MOST_PORTS: usize = 64;
 const MOST_CONNECTIONS: u32 = 1_000_000;
 const A_YEAR: u32 = 31_536_000;
 
-/// Where the appliance itself answers on each of its addresses: SSH, the pair's channel, the web interface and the
-/// fallback page.
-const OWN_PORTS: &[u16] = &[22, 6694, 9080, 9081, 9443];
+/// Where the appliance itself answers on each of its addresses: SSH, the pair's channel, the web interface, the
+/// fallback page and what HAProxy remembers.
+const OWN_PORTS: &[u16] = &[22, 6694, 9080, 9081, crate::layer7::PEERS_PORT, 9443];
 
 pub(super) fn check(config: &Config, found: &mut Found) {
     let layer7 = &config.layer7;

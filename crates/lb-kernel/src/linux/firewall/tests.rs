@@ -8,7 +8,7 @@ fn ruleset() -> Ruleset {
         ports: "80,443".parse().expect("ports"),
         mark: 0x8000_0000,
     };
-    Ruleset { marks: vec![rule], masquerade: None, held_back: None }
+    Ruleset { marks: vec![rule], ..Ruleset::default() }
 }
 
 #[test]
