@@ -1,11 +1,11 @@
 //! The calls, one method a route, for async programs and for command lines.
 
 use crate::{
-    Applied, ApplyRequest, ByRequest, CandidateView, ClientError, ConfirmRequest, ConfirmView, ConnectionQuery,
-    ConnectionsView, DiscardRequest, Done, ForgetRequest, HaView, LogName, LogQuery, LogView, MaintenanceRequest,
-    NetworkView, PairingRequest, PairingView, PlanRequest, PlanView, PutCandidate, ReconcileView, ResolveRequest,
-    RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView, TakeoverRequest,
-    Transport, UnitRequest, route,
+    Applied, ApplyRequest, ByRequest, CandidateView, ClearEntriesRequest, ClientError, ConfirmRequest, ConfirmView,
+    ConnectionQuery, ConnectionsView, DiscardRequest, Done, ForgetEntryRequest, ForgetRequest, HaView, LogName,
+    LogQuery, LogView, MaintenanceRequest, NetworkView, PairingRequest, PairingView, PersistenceQuery, PersistenceView,
+    PlanRequest, PlanView, PutCandidate, ReconcileView, ResolveRequest, RevisionView, RollbackRequest, Running,
+    ServiceView, StateRequest, Status, Summary, SystemView, TakeoverRequest, Transport, UnitRequest, route,
 };
 use hyper::Method;
 use std::path::Path;
@@ -89,6 +89,9 @@ calls! {
     reconcile() -> ReconcileView = POST route::RECONCILE;
     connections(query: &ConnectionQuery) -> ConnectionsView = GET route::with_query(route::CONNECTIONS, query);
     forget(body: &ForgetRequest) -> Done = POST route::FORGET, body;
+    persistence(query: &PersistenceQuery) -> PersistenceView = GET route::with_query(route::PERSISTENCE, query);
+    forget_entry(body: &ForgetEntryRequest) -> Done = POST route::FORGET_ENTRY, body;
+    clear_entries(body: &ClearEntriesRequest) -> Done = POST route::CLEAR_ENTRIES, body;
     network() -> NetworkView = GET route::NETWORK;
     system() -> SystemView = GET route::SYSTEM;
     log(name: LogName, query: &LogQuery) -> LogView = GET route::with_query(&route::log(name), query);

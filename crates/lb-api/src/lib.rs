@@ -9,6 +9,7 @@ mod error;
 mod ha;
 #[cfg(feature = "tls")]
 mod https;
+mod persistence;
 pub mod route;
 mod transport;
 mod types;
@@ -19,6 +20,7 @@ pub use error::{ApiError, ErrorCode, ProblemDetails};
 pub use ha::*;
 #[cfg(feature = "tls")]
 pub use https::{Fingerprint, Trust};
+pub use persistence::*;
 pub use transport::{ClientError, Transport};
 pub use types::*;
 pub use unit::*;

@@ -31,6 +31,12 @@ pub const SUMMARY: &str = "/v1/summary";
 pub const CONNECTIONS: &str = "/v1/connections";
 /// POST [`crate::ForgetRequest`]: [`crate::Done`]. Removes a persistent entry.
 pub const FORGET: &str = "/v1/connections/forget";
+/// GET with [`crate::PersistenceQuery`] as query: [`crate::PersistenceView`]
+pub const PERSISTENCE: &str = "/v1/layer-7/persistence";
+/// POST [`crate::ForgetEntryRequest`]: [`crate::Done`]
+pub const FORGET_ENTRY: &str = "/v1/layer-7/persistence/forget";
+/// POST [`crate::ClearEntriesRequest`]: [`crate::Done`]. Removes all entries of a virtual server.
+pub const CLEAR_ENTRIES: &str = "/v1/layer-7/persistence/clear";
 /// GET: [`crate::NetworkView`]
 pub const NETWORK: &str = "/v1/network";
 /// GET: [`crate::SystemView`]

@@ -7,6 +7,7 @@ mod ha;
 mod log;
 mod look;
 mod network;
+mod persistence;
 mod system;
 mod unit;
 
@@ -45,6 +46,8 @@ pub struct Served {
     pub events: mpsc::Sender<Event>,
     pub inspector: Arc<dyn Inspect>,
     pub tables: connections::Turns,
+    /// What layer 7 remembers of clients.
+    pub memory: Arc<dyn lb_haproxy::Memory>,
     pub places: Arc<Places>,
     pub unit: Arc<Unit>,
     pub started: Instant,
@@ -87,6 +90,9 @@ fn router(served: Served) -> Router {
         .route(route::STATUS, get(look::status))
         .route(route::CONNECTIONS, get(connections::show))
         .route(route::FORGET, post(connections::forget))
+        .route(route::PERSISTENCE, get(persistence::show))
+        .route(route::FORGET_ENTRY, post(persistence::forget))
+        .route(route::CLEAR_ENTRIES, post(persistence::clear))
         .route(route::NETWORK, get(network::show))
         .route(route::SYSTEM, get(system::show))
         .route(route::SERVICES, get(unit::services))

@@ -86,7 +86,8 @@ pub fn serve<K: Kernel + 'static>(
     let unit = lb_pair::Peer::open(&settings.pair).ok().flatten().map(|peer| peer.unit);
     let facts = pair::Facts { unit, ..pair::Facts::default() };
     let pairing = Pairing { facts: facts.clone(), file: Some(HaFile::below(&settings.run)), changed, sync };
-    let layer7 = layer7(settings.haproxy.clone(), events.clone()).context("starting the thread for HAProxy")?;
+    let (layer7, memory) =
+        layer7(settings.haproxy.clone(), events.clone()).context("starting the thread for HAProxy")?;
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     let engine = thread::Builder::new().name("engine".into()).spawn(move || -> anyhow::Result<()> {
         let opening = Opening::open(&state, clock.now());
@@ -110,6 +111,7 @@ pub fn serve<K: Kernel + 'static>(
             events: events.clone(),
             inspector,
             tables: Default::default(),
+            memory,
             places,
             unit: Arc::new(settings.unit.clone()),
             started: Instant::now(),
@@ -135,19 +137,25 @@ pub fn serve<K: Kernel + 'static>(
     ended.and(served)
 }
 
-fn layer7(haproxy: Option<lb_haproxy::Paths>, events: mpsc::Sender<Event>) -> std::io::Result<Layer7> {
+/// Who drives HAProxy, and who looks into its tables.
+fn layer7(
+    haproxy: Option<lb_haproxy::Paths>,
+    events: mpsc::Sender<Event>,
+) -> std::io::Result<(Layer7, Arc<dyn lb_haproxy::Memory>)> {
     // The engine is gone only when lbd stops.
     let changed = move || drop(events.send(Event::Layer7));
     match haproxy {
         Some(paths) => {
             std::fs::create_dir_all(&paths.run)?;
-            let hands = || Box::new(lb_haproxy::Haproxy::new(paths.clone()));
+            let hands = || lb_haproxy::Haproxy::new(paths.clone());
             let places = lb_haproxy::Places { run: paths.run.clone(), ..lb_haproxy::Places::default() };
-            Layer7::start(hands(), hands(), places, changed)
+            Ok((Layer7::start(Box::new(hands()), Box::new(hands()), places, changed)?, Arc::new(hands())))
         }
         None => {
             let fake = lb_haproxy::fake::Fake::default();
-            Layer7::start(Box::new(fake.clone()), Box::new(fake), lb_haproxy::Places::default(), changed)
+            let places = lb_haproxy::Places::default();
+            let layer7 = Layer7::start(Box::new(fake.clone()), Box::new(fake.clone()), places, changed)?;
+            Ok((layer7, Arc::new(fake)))
         }
     }
 }

@@ -24,6 +24,7 @@ mod node;
 pub mod openapi;
 mod page;
 mod people;
+mod persistence;
 pub mod problem;
 mod schema;
 mod series;
@@ -57,6 +58,7 @@ fn described() -> OpenApiRouter<Shared> {
             .merge(daemon::routes())
             .merge(servers::routes())
             .merge(layer7::routes())
+            .merge(persistence::routes())
             .merge(node::routes())
             .merge(ha::routes())
             .merge(events::routes())

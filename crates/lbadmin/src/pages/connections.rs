@@ -1,9 +1,11 @@
 //! Reports > Current Connections and Persistent Connections: the kernel's table, filtered and paged by lbd.
 //!
 //! A filter takes addresses, or labels of the running configuration; what it cannot read comes back in the form. A row
-//! in SYN_RECV says what is wrong with its real server.
+//! in SYN_RECV says what is wrong with its real server. Persistent Connections has what layer 7 remembers below
+//! ([`layer7`]); a filter that means something of one layer only shows nothing of the other.
 
 mod filter;
+mod layer7;
 
 use crate::{
     Shared,
@@ -34,6 +36,8 @@ pub fn routes() -> Router<Shared> {
         .route("/lbadmin/connections", get(current))
         .route("/lbadmin/persistent", get(persistent))
         .route("/lbadmin/persistent/remove", post(remove))
+        .route("/lbadmin/persistent/remove-layer-7", post(layer7::remove))
+        .route("/lbadmin/persistent/clear/{label}", get(layer7::ask_clear).post(layer7::clear))
 }
 
 struct Row {
@@ -161,6 +165,10 @@ struct Page {
     truncated: bool,
     paging: Paging,
     again: String,
+    /// The filter can mean something of layer 4.
+    layer4: bool,
+    /// Where something at layer 7 remembers clients.
+    layer7: Option<layer7::Section>,
 }
 
 async fn current(state: State<Shared>, seat: Seat, uri: OriginalUri) -> Result<Response, Refusal> {
@@ -183,10 +191,17 @@ async fn page(
     let filter = Filter::of(uri.query().unwrap_or_default());
     let frame = Frame::load(&app, &seat, here, &["Reports", title]).await?;
     let running = app.lbd.running().await?;
+    let both = persistent && layer7::remembers(&running.config);
+    let layer7 = match both && layer7::is_meant(&filter, &running.config) {
+        true => Some(layer7::section(&app, &filter).await?),
+        false => None,
+    };
     let query = filter.parse(&running.config, kind, PER_PAGE);
-    let (view, wrong) = match query {
-        Ok(query) => (app.lbd.client.connections(&query).await?, Wrong::default()),
-        Err(wrong) => (ConnectionsView::default(), wrong),
+    let (view, wrong, layer4) = match query {
+        Ok(query) => (app.lbd.client.connections(&query).await?, Wrong::default(), true),
+        // What layer 4 does not know, layer 7 may.
+        Err(_) if layer7.is_some() => (ConnectionsView::default(), Wrong::default(), false),
+        Err(wrong) => (ConnectionsView::default(), wrong, true),
     };
     let paging = Paging::new(filter.page, PER_PAGE, view.matching, "entries", |p| filter.query(p));
     let page = Page {
@@ -196,6 +211,8 @@ async fn page(
         truncated: view.truncated,
         total: thousands(view.total as u64),
         again: filter.query(paging.page),
+        layer4,
+        layer7,
         persistent,
         paging,
         filter,

@@ -56,13 +56,13 @@ async fn services(State(app): State<Shared>, seat: Seat) -> Result<Response, Ref
 /// A question before something that cannot be taken back.
 #[derive(Template)]
 #[template(path = "sure.html")]
-struct Sure {
-    frame: Frame,
+pub(super) struct Sure {
+    pub frame: Frame,
     /// What happens, a paragraph each.
-    effects: Vec<String>,
-    button: String,
+    pub effects: Vec<String>,
+    pub button: String,
     /// Where the way back leads.
-    back: &'static str,
+    pub back: &'static str,
 }
 
 async fn ask_service(State(app): State<Shared>, seat: Seat, Path(name): Path<String>) -> Result<Response, Refusal> {

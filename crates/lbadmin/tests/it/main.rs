@@ -10,6 +10,7 @@ mod form;
 mod ha;
 mod listener;
 mod pair;
+mod persistence;
 mod program;
 mod reports;
 mod rig;

@@ -31,11 +31,11 @@ use tokio::sync::Semaphore;
 /// a long table keeps a CPU busy.
 const AT_ONCE: usize = 2;
 /// A reader is told what was read until then. Below [`lb_api::Transport`]'s own limit.
-const LONGEST: Duration = Duration::from_secs(20);
-const LIMIT: usize = 100;
-const LARGEST_LIMIT: usize = 1000;
+pub(super) const LONGEST: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: usize = 100;
+pub(super) const LARGEST_LIMIT: usize = 1000;
 /// Entries between two looks at the clock.
-const STEP: usize = 1024;
+pub(super) const STEP: usize = 1024;
 
 /// Who may read a table now.
 #[derive(Clone)]
@@ -47,8 +47,15 @@ impl Default for Turns {
     }
 }
 
+impl Turns {
+    /// Waits for it; whoever has given up is gone from the queue. `None` never comes: the turns are never closed.
+    pub(super) async fn turn(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        self.0.clone().acquire_owned().await.ok()
+    }
+}
+
 /// Tells a reading that nobody waits for it any more.
-struct Gone(Arc<AtomicBool>);
+pub(super) struct Gone(pub(super) Arc<AtomicBool>);
 
 impl Drop for Gone {
     fn drop(&mut self) {
@@ -129,13 +136,13 @@ struct Wanted {
 
 /// An address, with its port or with any.
 #[derive(Debug, PartialEq, Eq)]
-struct Place {
+pub(super) struct Place {
     address: IpAddr,
     port: Option<u16>,
 }
 
 impl Place {
-    fn parse(field: &str, text: &str) -> Result<Place, ApiError> {
+    pub(super) fn parse(field: &str, text: &str) -> Result<Place, ApiError> {
         if let Ok(socket) = text.parse::<SocketAddr>() {
             return Ok(Place { address: socket.ip(), port: Some(socket.port()) });
         }
@@ -145,6 +152,14 @@ impl Place {
             Err(_) => Err(answer::bad_query(field, format!("\"{text}\""), "is no address and no ADDRESS:PORT")
                 .hint("for example 10.0.0.21:80, or [2001:db8::1]:80")),
         }
+    }
+
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub(super) fn port(&self) -> Option<u16> {
+        self.port
     }
 
     fn is(&self, socket: SocketAddr) -> bool {

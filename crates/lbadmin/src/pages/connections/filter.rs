@@ -15,6 +15,8 @@ pub struct Filter {
     pub real_server: String,
     pub state: String,
     pub page: usize,
+    /// Of what layer 7 remembers.
+    pub page7: usize,
 }
 
 /// What is wrong with each field; empty: nothing.
@@ -36,17 +38,19 @@ impl Filter {
     }
 
     pub fn query(&self, page: usize) -> String {
+        let page7 = if self.page7 == 0 { String::new() } else { self.page7.to_string() };
         let parts = [
             ("client", self.client.as_str()),
             ("virtual_server", &self.virtual_server),
             ("real_server", &self.real_server),
             ("state", &self.state),
+            ("page7", &page7),
         ];
         query(&parts, page)
     }
 
     pub fn is_empty(&self) -> bool {
-        *self == Filter { page: self.page, ..Filter::default() }
+        *self == Filter { page: self.page, page7: self.page7, ..Filter::default() }
     }
 
     /// As lbd is asked; labels become addresses.

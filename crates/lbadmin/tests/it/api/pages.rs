@@ -81,6 +81,8 @@ const FORMS: &[(&str, Does)] = &[
     ("services/1", Calls(&["post services/{name}/restart"])),
     ("unit/1", Calls(&["post unit"])),
     ("persistent/remove", Calls(&["post connections/forget"])),
+    ("persistent/remove-layer-7", Calls(&["post layer-7/persistence/forget"])),
+    ("persistent/clear/1", Calls(&["post layer-7/persistence/clear"])),
 ];
 
 /// What an entry of the menu shows, and where a program reads it.
@@ -120,7 +122,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("unit", &["system"]),
     ("status", &["summary", "status", "system"]),
     ("connections", &["connections"]),
-    ("persistent", &["connections"]),
+    ("persistent", &["connections", "layer-7/persistence"]),
     ("traffic", &["rates"]),
     ("graphs", &["series", "series/keys"]),
     ("logs/load-balancer", &["logs/{name}"]),
