@@ -163,13 +163,19 @@ impl Haproxy {
         since.zip(process::age(started)).is_some_and(|(file, process)| file > process)
     }
 
-    /// What processes of before a reload still serve.
-    fn old_connections(&self, processes: &Processes) -> u32 {
-        let count = |pid: &u32| {
-            let info = self.master(&format!("@!{pid} show info"), MASTER).ok()?;
-            info.lines().find_map(|line| line.strip_prefix("CurrConns: "))?.parse::<u32>().ok()
-        };
-        processes.old.iter().filter_map(count).sum()
+    /// A field of a process's `show info`, old and ending ones included: the master has a way to each of its own.
+    fn info(&self, pid: u32, field: &str) -> Option<u32> {
+        let info = self.master(&format!("@!{pid} show info"), MASTER).ok()?;
+        info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(": "))?.parse().ok()
+    }
+
+    fn connections(&self, pid: u32) -> Option<u32> {
+        self.info(pid, "CurrConns")
+    }
+
+    /// Whether it was told to end, and serves those who were connected then.
+    fn is_ending(&self, processes: &Processes) -> bool {
+        processes.worker.is_some_and(|pid| self.info(pid, "Stopping") == Some(1))
     }
 
     fn reload(&self) -> Result<(), ProxyError> {
@@ -181,10 +187,16 @@ impl Haproxy {
             self.write(&self.in_run(GOOD), &text)?;
             return self.remember(&started, shape);
         };
-        let was = self.shape(&before, Some(&text));
-        self.wait_for_tables();
-        let states = self.worker("show servers state")?;
-        self.write(&self.in_run("servers"), &states::over_a_reload(&states, &text))?;
+        let was = if self.is_ending(&before) {
+            // It has let go of its sockets, and says nothing of its servers any more.
+            self.write(&self.in_run("servers"), states::nothing())?;
+            String::new()
+        } else {
+            self.wait_for_tables();
+            let states = self.worker("show servers state")?;
+            self.write(&self.in_run("servers"), &states::over_a_reload(&states, &text))?;
+            self.shape(&before, Some(&text))
+        };
         // The master closes the connection and starts itself anew: no answer is a good one.
         let _ = self.master("reload", MASTER);
         let after = self.wait(RELOAD, |now| (now.master, now.reloads) != (before.master, before.reloads))?;
@@ -301,6 +313,7 @@ impl Haproxy {
         }
     }
 
+    /// It takes no new clients, serves those who are connected to their end, and then ends.
     fn stop(&self) -> Result<(), ProxyError> {
         // First the file: the service does not start HAProxy again without it.
         for path in [&self.paths.file, &self.in_run("loaded"), &self.in_run(GOOD)] {
@@ -314,9 +327,16 @@ impl Haproxy {
         let Some(processes) = self.processes()? else { return Ok(()) };
         let Some(started) = process::started(processes.master) else { return Ok(()) };
         let pid = i32::try_from(processes.master).map_err(|_| ProxyError::Down)?;
-        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|e| io("ending HAProxy".to_owned())(e.into()))?;
+        if self.is_ending(&processes) {
+            return Ok(());
+        }
+        kill(Pid::from_raw(pid), Signal::SIGUSR1).map_err(|e| io("ending HAProxy".to_owned())(e.into()))?;
         let deadline = Instant::now() + END;
-        while process::started(processes.master) == Some(started) && self.processes()?.is_some() {
+        while process::started(processes.master) == Some(started) {
+            match self.processes()? {
+                Some(now) if !self.is_ending(&now) => {}
+                _ => break,
+            }
             if Instant::now() > deadline {
                 return Err(io("ending HAProxy".to_owned())(io::ErrorKind::TimedOut.into()));
             }
@@ -340,10 +360,17 @@ impl Proxy for Haproxy {
         let Some(processes) = self.processes()?.filter(|processes| processes.worker.is_some()) else {
             return Ok(Observed { text, ..Observed::default() });
         };
+        let old_connections = processes.old.iter().filter_map(|pid| self.connections(*pid)).sum();
+        let servers = match self.worker("show servers state") {
+            Ok(answer) => states::observed(&answer),
+            Err(ProxyError::Down) if self.is_ending(&processes) => {
+                let last = processes.worker.and_then(|pid| self.connections(pid)).unwrap_or(0);
+                return Ok(Observed { text, old_connections: old_connections + last, ..Observed::default() });
+            }
+            Err(e) => return Err(e),
+        };
         let shape = self.shape(&processes, text.as_deref());
         self.remember(&processes, &shape)?;
-        let servers = states::observed(&self.worker("show servers state")?);
-        let old_connections = self.old_connections(&processes);
         Ok(Observed { shape: Some(shape), text, servers, old_connections })
     }
 

@@ -6,7 +6,8 @@
 //!    for the next start;
 //! 3. the file and a reload, where anything else differs: listening sockets are handed over, connections stay with the
 //!    old process until they end;
-//! 4. the end, where no layer 7 virtual server is left.
+//! 4. the end, where no layer 7 virtual server is left: new clients are refused at once, those who are connected are
+//!    served to their end.
 //!
 //! Level-triggered: it compares with what was observed, not with what was done, so that a server that somebody changed
 //! by hand over the socket is put right as well. Tested beside the code.
@@ -23,7 +24,8 @@ pub struct Observed {
     /// The text of the file, for the next start.
     pub text: Option<String>,
     pub servers: BTreeMap<ServerKey, ObservedServer>,
-    /// Connections that processes of before a reload still serve.
+    /// Connections that processes still serve which take no new clients: those of before a reload, and the last one
+    /// before its end.
     pub old_connections: u32,
 }
 
@@ -52,7 +54,7 @@ pub enum Action {
         server: ServerKey,
         state: RequestedState,
     },
-    /// Ends it: no layer 7 virtual server is left.
+    /// Ends it, after those who are connected: no layer 7 virtual server is left.
     Stop,
 }
 

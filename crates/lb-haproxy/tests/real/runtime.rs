@@ -234,3 +234,36 @@ fn the_end() {
     live.haproxy.execute(&Action::Stop).unwrap();
     assert!(Connection::open(port, Ipv4Addr::LOCALHOST).is_err());
 }
+
+/// Whoever is connected ends his requests, though the last virtual server has gone; and a new first one need not wait
+/// for that.
+#[test]
+fn the_end_waits_for_those_connected_and_a_new_beginning_does_not() {
+    if !installed() {
+        return;
+    }
+    let (port, servers) = (free_port(), servers(1));
+    let tcp = json!({"mode": "tcp", "persistence": {"type": "source"}});
+    let mut live = Live::start(json!({"virtual_servers": [shop(port, &servers, tcp)]}));
+    let mut held = Connection::open(port, Ipv4Addr::LOCALHOST).unwrap();
+    assert_eq!(held.get("/", "").unwrap().by(), "Web1");
+    live.haproxy.execute(&Action::Stop).unwrap();
+    let ending = live.haproxy.observe().unwrap();
+    assert_eq!((ending.shape.as_ref(), ending.text.as_ref(), ending.old_connections), (None, None, 1));
+    assert_eq!(lb_haproxy::plan(None, &ending), [], "it need not be told twice");
+    live.haproxy.execute(&Action::Stop).unwrap();
+    assert!(Connection::open(port, Ipv4Addr::LOCALHOST).is_err(), "no new clients");
+    assert_eq!(held.get("/", "").unwrap().by(), "Web1");
+
+    // The same place, at once.
+    assert_eq!(live.apply(), ["layer 7: reload HAProxy: open connections stay with the old process"]);
+    assert_eq!(get(port, "/", "").by(), "Web1");
+    assert_eq!(held.get("/", "").unwrap().by(), "Web1");
+    assert_eq!(live.haproxy.observe().unwrap().old_connections, 1);
+    drop(held);
+    eventually("the old process has ended", || (live.haproxy.observe().unwrap().old_connections == 0).then_some(()));
+
+    // Without anybody connected it is over soon.
+    live.haproxy.execute(&Action::Stop).unwrap();
+    live.ended();
+}

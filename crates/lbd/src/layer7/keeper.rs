@@ -51,7 +51,8 @@ impl Keeper {
     pub fn work(&mut self, hands: &mut dyn Proxy, now: Duration) -> View {
         let (pending, observed) = self.converge(hands, now);
         let settled = if pending.is_empty() { self.number } else { 0 };
-        self.idle = self.wanted.is_none() && pending.is_empty();
+        // Those whom a process still serves are shown as long as there are any.
+        self.idle = self.wanted.is_none() && pending.is_empty() && observed.old_connections == 0;
         let statistics = match &self.wanted {
             // Without counters the rest is still worth showing.
             Some(_) => hands.statistics().unwrap_or_default(),
