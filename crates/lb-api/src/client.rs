@@ -2,10 +2,11 @@
 
 use crate::{
     Applied, ApplyRequest, ByRequest, CandidateView, ClearEntriesRequest, ClientError, ConfirmRequest, ConfirmView,
-    ConnectionQuery, ConnectionsView, DiscardRequest, Done, ForgetEntryRequest, ForgetRequest, HaView, LogName,
-    LogQuery, LogView, MaintenanceRequest, NetworkView, PairingRequest, PairingView, PersistenceQuery, PersistenceView,
-    PlanRequest, PlanView, PutCandidate, ReconcileView, ResolveRequest, RevisionView, RollbackRequest, Running,
-    ServiceView, StateRequest, Status, Summary, SystemView, TakeoverRequest, Transport, UnitRequest, route,
+    ConnectionQuery, ConnectionsView, DiscardRequest, Done, ForgetEntryRequest, ForgetRequest, HaView,
+    Layer7Statistics, LogName, LogQuery, LogView, MaintenanceRequest, NetworkView, PairingRequest, PairingView,
+    PersistenceQuery, PersistenceView, PlanRequest, PlanView, PutCandidate, ReconcileView, ResolveRequest,
+    RevisionView, RollbackRequest, Running, ServiceView, StateRequest, Status, Summary, SystemView, TakeoverRequest,
+    Transport, UnitRequest, route,
 };
 use hyper::Method;
 use std::path::Path;
@@ -89,6 +90,7 @@ calls! {
     reconcile() -> ReconcileView = POST route::RECONCILE;
     connections(query: &ConnectionQuery) -> ConnectionsView = GET route::with_query(route::CONNECTIONS, query);
     forget(body: &ForgetRequest) -> Done = POST route::FORGET, body;
+    layer7_statistics() -> Layer7Statistics = GET route::LAYER7_STATISTICS;
     persistence(query: &PersistenceQuery) -> PersistenceView = GET route::with_query(route::PERSISTENCE, query);
     forget_entry(body: &ForgetEntryRequest) -> Done = POST route::FORGET_ENTRY, body;
     clear_entries(body: &ClearEntriesRequest) -> Done = POST route::CLEAR_ENTRIES, body;

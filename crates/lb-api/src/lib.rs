@@ -9,6 +9,7 @@ mod error;
 mod ha;
 #[cfg(feature = "tls")]
 mod https;
+mod layer7;
 mod persistence;
 pub mod route;
 mod transport;
@@ -20,6 +21,7 @@ pub use error::{ApiError, ErrorCode, ProblemDetails};
 pub use ha::*;
 #[cfg(feature = "tls")]
 pub use https::{Fingerprint, Trust};
+pub use layer7::*;
 pub use persistence::*;
 pub use transport::{ClientError, Transport};
 pub use types::*;

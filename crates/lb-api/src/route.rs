@@ -31,6 +31,8 @@ pub const SUMMARY: &str = "/v1/summary";
 pub const CONNECTIONS: &str = "/v1/connections";
 /// POST [`crate::ForgetRequest`]: [`crate::Done`]. Removes a persistent entry.
 pub const FORGET: &str = "/v1/connections/forget";
+/// GET: [`crate::Layer7Statistics`]
+pub const LAYER7_STATISTICS: &str = "/v1/layer-7/statistics";
 /// GET with [`crate::PersistenceQuery`] as query: [`crate::PersistenceView`]
 pub const PERSISTENCE: &str = "/v1/layer-7/persistence";
 /// POST [`crate::ForgetEntryRequest`]: [`crate::Done`]
@@ -75,6 +77,7 @@ pub fn log(name: crate::LogName) -> String {
     let name = match name {
         crate::LogName::LoadBalancer => "load-balancer",
         crate::LogName::Ldirectord => "ldirectord",
+        crate::LogName::Layer7 => "layer-7",
         crate::LogName::Heartbeat => "heartbeat",
         crate::LogName::System => "system",
     };

@@ -225,7 +225,15 @@ pub struct Status {
     pub confirm: Option<AwaitingConfirm>,
     /// Changes wait in the candidate.
     pub pending_changes: usize,
+    /// Connections that HAProxy processes of before a reload, or before the end of layer 7, still serve.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub old_connections: u32,
     pub virtual_servers: Vec<VirtualServerStatus>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

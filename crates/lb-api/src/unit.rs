@@ -202,6 +202,9 @@ pub enum LogName {
     LoadBalancer,
     /// Health checks.
     Ldirectord,
+    /// Requests and connections of layer 7 that failed.
+    #[serde(rename = "layer-7")]
+    Layer7,
     /// The pair: who took over, when and why.
     Heartbeat,
     /// Everything that other programs say.

@@ -1,5 +1,9 @@
 //! What HAProxy counts and how its servers are (`show stat`, Management Guide 9.1).
 
+mod detail;
+
+pub use detail::Detail;
+
 use crate::ServerKey;
 use lb_model::Label;
 use std::collections::BTreeMap;
@@ -8,6 +12,9 @@ use std::collections::BTreeMap;
 pub struct Statistics {
     pub virtual_servers: BTreeMap<Label, VirtualServerStatistics>,
     pub servers: BTreeMap<ServerKey, ActualServer>,
+    /// What few look at: of virtual servers, and of real ones.
+    pub details: BTreeMap<Label, Detail>,
+    pub server_details: BTreeMap<ServerKey, Detail>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,12 +64,16 @@ impl Statistics {
     fn add(&mut self, row: &Row) {
         match row.text("type") {
             FRONTEND => {
-                if let Some(label) = row.text("pxname").strip_prefix("vs:").and_then(|label| label.parse().ok()) {
+                if let Some(label) =
+                    row.text("pxname").strip_prefix("vs:").and_then(|label| label.parse::<Label>().ok())
+                {
+                    self.details.entry(label.clone()).or_default().arrive(row);
                     self.virtual_servers.entry(label).or_default().totals = row.totals();
                 }
             }
             BACKEND => {
-                if let Ok(label) = row.text("pxname").parse() {
+                if let Ok(label) = row.text("pxname").parse::<Label>() {
+                    self.details.entry(label.clone()).or_default().serve(row);
                     let fallback = row.number("act") == 0 && row.number("bck") > 0;
                     self.virtual_servers.entry(label).or_default().fallback = fallback;
                 }
@@ -72,7 +83,9 @@ impl Statistics {
                 {
                     let (fit, check) = (row.fit(), row.check());
                     let actual = ActualServer { fit, check, since: row.number("lastchg"), totals: row.totals() };
-                    self.servers.insert(ServerKey { virtual_server, real_server }, actual);
+                    let key = ServerKey { virtual_server, real_server };
+                    self.server_details.insert(key.clone(), Detail::of_server(row));
+                    self.servers.insert(key, actual);
                 }
             }
             _ => {}
@@ -115,6 +128,10 @@ impl Row<'_> {
         self.text(name).parse().unwrap_or(0)
     }
 
+    fn small(&self, name: &str) -> u32 {
+        u32::try_from(self.number(name)).unwrap_or(u32::MAX)
+    }
+
     fn totals(&self) -> Totals {
         let requests = self.text("mode") == "http" && self.text("type") == FRONTEND;
         let (sessions, rate) = if requests { ("req_tot", "req_rate") } else { ("stot", "rate") };
@@ -123,7 +140,7 @@ impl Row<'_> {
             bytes_in: self.number("bin"),
             bytes_out: self.number("bout"),
             rate: self.number(rate),
-            current: u32::try_from(self.number("scur")).unwrap_or(u32::MAX),
+            current: self.small("scur"),
         }
     }
 

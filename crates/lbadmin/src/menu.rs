@@ -101,6 +101,7 @@ pub const MENU: &[Group] = &[
             look("Current Connections", "connections"),
             look("Persistent Connections", "persistent"),
             look("Traffic Rate", "traffic"),
+            look("Layer 7 Statistics", "layer-7-statistics"),
             look("Graphs", "graphs"),
         ],
     },
@@ -109,6 +110,7 @@ pub const MENU: &[Group] = &[
         entries: &[
             look("Load Balancer", "logs/load-balancer"),
             look("Ldirectord", "logs/ldirectord"),
+            look("Layer 7", "logs/layer-7"),
             look("Heartbeat", "logs/heartbeat"),
             look("System", "logs/system"),
             look("Audit", "logs/audit"),

@@ -15,7 +15,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lb_access::{AuditEntry, Permission};
-use lb_api::{ActualState, Counters, HaRole, HaView, RealServerStatus, ReplicationState, Status, Summary, SystemView};
+use lb_api::{
+    ActualState, Counters, HaRole, HaView, Layer7Figures, Layer7Statistics, RealServerStatus, ReplicationState, Status,
+    Summary, SystemView,
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, text::encode},
@@ -43,7 +46,12 @@ pub fn routes() -> OpenApiRouter<Shared> {
 async fn metrics(_: Scraper, State(app): State<Shared>, headers: HeaderMap) -> Result<Response, Problem> {
     let (summary, status, system, ha) =
         tokio::join!(app.lbd.summary(), app.lbd.status(), app.lbd.client.system(), app.lbd.ha());
-    let scrape = Scrape { summary: summary.ok(), status: status.ok(), system: system.ok(), ha: Some(ha) };
+    let (summary, status, system, ha) = (summary.ok(), status.ok(), system.ok(), Some(ha));
+    let layer7 = match status.as_ref().is_some_and(|s| s.virtual_servers.iter().any(|v| v.layer == 7)) {
+        true => app.lbd.client.layer7_statistics().await.ok(),
+        false => None,
+    };
+    let scrape = Scrape { summary, status, system, ha, layer7 };
     let text = scrape.text().map_err(Problem::internal)?;
     let old = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).is_some_and(|accept| {
         accept.contains("text/plain") && !accept.contains("openmetrics") && !accept.contains("*/*")
@@ -85,6 +93,8 @@ pub struct Scrape {
     pub status: Option<Arc<Status>>,
     pub system: Option<SystemView>,
     pub ha: Option<Arc<HaView>>,
+    /// Where there is a layer 7.
+    pub layer7: Option<Layer7Statistics>,
 }
 
 impl Scrape {
@@ -159,6 +169,9 @@ impl Collector for Scrape {
         }
         if let Some(status) = &self.status {
             servers(status, &mut writer)?;
+        }
+        if let Some(statistics) = &self.layer7 {
+            layer7(statistics, &mut writer)?;
         }
         if let Some(system) = &self.system {
             load(system, &mut writer)?;
@@ -303,6 +316,61 @@ fn servers(status: &Status, w: &mut Writer) -> fmt::Result {
     for (name, help, unit, of) in &COUNTERS {
         let name = format!("real_server_{name}");
         w.counters(&name, &format!("{help}."), unit.as_ref(), rips().map(|(l, r)| (l, of(&r.counters) as f64)))?;
+    }
+    Ok(())
+}
+
+type Figure = (&'static str, &'static str, fn(&Layer7Figures) -> u64);
+
+const TROUBLE: [Figure; 3] = [
+    ("denied", "Refused by rules and limits.", |f| f.denied),
+    ("errors", "Requests, connections and answers that failed.", |f| f.errors),
+    ("retries", "Tried once more, at the same real server or another one.", |f| f.retries),
+];
+
+/// What layer 4 has nothing like; of both kinds of servers under the same names.
+fn layer7(statistics: &Layer7Statistics, w: &mut Writer) -> fmt::Result {
+    let old = f64::from(statistics.old_connections);
+    w.gauge("layer7_old_connections", "Connections that HAProxy processes of before a reload serve.", None, old)?;
+    let mut room = MOST;
+    let fits = |vs: &&lb_api::Layer7VirtualServerFigures| {
+        let fits = room > vs.real_servers.len();
+        room = room.saturating_sub(1 + vs.real_servers.len());
+        fits
+    };
+    let kept: Vec<_> = statistics.virtual_servers.iter().take_while(fits).collect();
+    let virtual_servers: Vec<_> =
+        kept.iter().map(|v| (vec![("virtual_server", v.label.as_str())], &v.figures)).collect();
+    let real_servers: Vec<_> = kept
+        .iter()
+        .flat_map(|v| v.real_servers.iter().map(|r| (v.label.as_str(), r)))
+        .map(|(v, r)| (vec![("virtual_server", v), ("real_server", r.label.as_str())], &r.figures))
+        .collect();
+    for (whose, all) in [("virtual_server", &virtual_servers), ("real_server", &real_servers)] {
+        let each = || all.iter().map(|(labels, figures)| (labels.clone(), *figures));
+        let responses = each().flat_map(|(labels, figures)| {
+            let lb_api::Responses { s1xx, s2xx, s3xx, s4xx, s5xx, other } = figures.responses;
+            let codes = [("1xx", s1xx), ("2xx", s2xx), ("3xx", s3xx), ("4xx", s4xx), ("5xx", s5xx), ("other", other)];
+            codes.map(|(code, count)| {
+                let mut labels = labels.clone();
+                labels.push(("code", code));
+                (labels, count as f64)
+            })
+        });
+        w.counters(
+            &format!("{whose}_http_responses"),
+            "Answers by status, since HAProxy's start or reload.",
+            None,
+            responses,
+        )?;
+        let queue = each().map(|(l, f)| (l, f64::from(f.queue)));
+        w.gauges(&format!("{whose}_queue"), "What waits for a real server.", None, queue)?;
+        let time = each().map(|(l, f)| (l, f64::from(f.response_ms) / 1000.0));
+        let help = "Time until an answer began, the average of the last 1024.";
+        w.gauges(&format!("{whose}_response_time"), help, Some(&Unit::Seconds), time)?;
+        for (name, help, of) in TROUBLE {
+            w.counters(&format!("{whose}_{name}"), help, None, each().map(|(l, f)| (l, of(f) as f64)))?;
+        }
     }
     Ok(())
 }

@@ -153,7 +153,7 @@ pub enum Command {
     },
     /// Show a log, newest line last
     Log {
-        /// load-balancer, ldirectord, heartbeat or system
+        /// load-balancer, ldirectord, layer-7, heartbeat or system
         #[arg(value_parser = crate::parse::log_name())]
         name: lb_api::LogName,
         /// How many lines, at most 1000

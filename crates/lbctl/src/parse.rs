@@ -144,9 +144,12 @@ pub fn granularity(s: &str) -> Result<u8, String> {
 
 /// The names of lbd's logs.
 pub fn log_name() -> impl TypedValueParser<Value = LogName> {
-    PossibleValuesParser::new(["load-balancer", "ldirectord", "heartbeat", "system"]).map(|name| match name.as_str() {
+    PossibleValuesParser::new(["load-balancer", "ldirectord", "layer-7", "heartbeat", "system"]).map(|name| match name
+        .as_str()
+    {
         "load-balancer" => LogName::LoadBalancer,
         "ldirectord" => LogName::Ldirectord,
+        "layer-7" => LogName::Layer7,
         "heartbeat" => LogName::Heartbeat,
         _ => LogName::System,
     })

@@ -144,6 +144,10 @@ fn render(status: &Status, pair: Option<&HaView>, long: bool) -> String {
     for drift in &status.drift {
         let _ = writeln!(text, "! Drift: {drift}");
     }
+    if status.old_connections > 0 {
+        let connections = text::count(status.old_connections as usize, "connection");
+        let _ = writeln!(text, "{connections} at HAProxy processes of before a reload, until they end");
+    }
     if status.pending_changes > 0 {
         let verb = if status.pending_changes == 1 { "waits" } else { "wait" };
         let _ = writeln!(text, "{} {verb} in the candidate: lbctl diff", text::count(status.pending_changes, "change"));

@@ -90,6 +90,7 @@ fn router(served: Served) -> Router {
         .route(route::STATUS, get(look::status))
         .route(route::CONNECTIONS, get(connections::show))
         .route(route::FORGET, post(connections::forget))
+        .route(route::LAYER7_STATISTICS, get(look::layer7_statistics))
         .route(route::PERSISTENCE, get(persistence::show))
         .route(route::FORGET_ENTRY, post(persistence::forget))
         .route(route::CLEAR_ENTRIES, post(persistence::clear))

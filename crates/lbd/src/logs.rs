@@ -26,6 +26,9 @@ pub const CHECK: &str = "check: ";
 const OWN: &str = "lbd";
 /// The directory of heartbeat's lines.
 const HEARTBEAT: &str = "heartbeat";
+/// The directory of what HAProxy says of requests and connections that failed; each line begins with [`ACCESS`].
+const HAPROXY_ACCESS: &str = "haproxy-access";
+const ACCESS: &str = "access ";
 /// The directory of what programs say by syslog(3), which names them itself.
 const SYSLOG: &str = "syslog";
 
@@ -75,8 +78,9 @@ pub fn read(dir: &Path, name: LogName, wanted: &Wanted) -> io::Result<LogView> {
 fn has(name: LogName, service: &str) -> bool {
     match name {
         LogName::LoadBalancer | LogName::Ldirectord => service == OWN,
+        LogName::Layer7 => service == HAPROXY_ACCESS,
         LogName::Heartbeat => service == HEARTBEAT,
-        LogName::System => service != OWN && service != HEARTBEAT,
+        LogName::System => ![OWN, HEARTBEAT, HAPROXY_ACCESS].contains(&service),
     }
 }
 
@@ -103,6 +107,9 @@ fn services(dir: &Path) -> io::Result<Vec<String>> {
 fn shown(name: LogName, service: &str, text: &str) -> Option<String> {
     if name == LogName::System {
         return Some(if service == SYSLOG { text.to_owned() } else { format!("{service}: {text}") });
+    }
+    if name == LogName::Layer7 {
+        return Some(text.strip_prefix(ACCESS).unwrap_or(text).to_owned());
     }
     let text = text.trim_start();
     let (level, text) = match text.split_once(' ') {

@@ -16,6 +16,7 @@ pub(super) fn write(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
     let http = vs.mode == ProxyMode::Http;
     lines.section(&format!("{at}/label"), format_args!("frontend vs:{} from {}", vs.label, vs.mode));
     bind(vs, at, lines);
+    lines.put(&format!("{at}/label"), "log global");
     if vs.max_connections > 0 {
         lines.put(&format!("{at}/max_connections"), format_args!("maxconn {}", vs.max_connections));
     }

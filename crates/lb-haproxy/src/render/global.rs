@@ -5,6 +5,10 @@ use super::{Lines, Places};
 use lb_model::{Config, Layer7VirtualServer, NodeId};
 use std::net::SocketAddr;
 
+/// Without the query and without headers, which hold secrets. Codes of how it ended: Configuration Manual 8.5.
+const HTTP_LOG: &str = "access %ci:%cp %f %b/%s status %ST, %B bytes, %Ta ms, ended %tsc, retries %rc: %HM %{+Q}HP";
+const TCP_LOG: &str = "access %ci:%cp %f %b/%s %B bytes, %Tt ms, ended %ts, retries %rc";
+
 /// The name of the section that keeps tables over a reload, and on the pair's other unit.
 pub(super) const PEERS: &str = "pair";
 
@@ -61,7 +65,9 @@ fn process(config: &Config, places: &Places, lines: &mut Lines) {
     if places.user.is_some() {
         lines.put(at, format_args!("chroot {run}/empty"));
     }
-    // No `log` yet: servers that go up and down are said on standard error in any case.
+    // Its service's log parts requests from what else it says by their first word. Only frontends log there: servers
+    // that go up and down are said on standard error in any case.
+    lines.put(at, "log stderr format raw local0");
     lines.put(at, format_args!("stats socket {run}/admin.sock mode 600 level admin expose-fd listeners"));
     lines.put(at, format_args!("server-state-file {run}/servers"));
     lines.put(at, format_args!("localpeer {}", local(config.layer7_peers().map(|peers| peers.unit))));
@@ -81,6 +87,10 @@ fn defaults(config: &Config, lines: &mut Lines) {
         lines.section(at, format_args!("defaults {mode}"));
         lines.put(at, format_args!("mode {mode}"));
         lines.put(at, "load-server-state-from-file global");
+        // What goes well is counted, not told: a busy unit would write its disk to death.
+        lines.put(at, "option dontlog-normal");
+        lines.put(at, "option dontlognull");
+        lines.put(at, format_args!("log-format '{}'", if mode == "http" { HTTP_LOG } else { TCP_LOG }));
         if mode == "http" {
             // A connection that waits for its next request gets an answer before the old process closes it.
             lines.put(at, "option idle-close-on-response");

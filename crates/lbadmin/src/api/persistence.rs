@@ -1,4 +1,4 @@
-//! What layer 7 remembers of clients, by lbd's own paths and types.
+//! What layer 7 remembers of clients, and what it counts, by lbd's own paths and types.
 
 use super::{
     caller::{Caller, Look, SetState},
@@ -7,13 +7,26 @@ use super::{
 };
 use crate::Shared;
 use axum::{Json as Answer, extract::State};
-use lb_api::{ClearEntriesRequest, Done, ForgetEntryRequest, PersistenceKind, PersistenceQuery, PersistenceView};
+use lb_api::{
+    ClearEntriesRequest, Done, ForgetEntryRequest, Layer7Statistics, PersistenceKind, PersistenceQuery, PersistenceView,
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 type Result<T> = std::result::Result<T, Problem>;
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::default().routes(routes!(entries)).routes(routes!(forget)).routes(routes!(clear))
+    OpenApiRouter::default()
+        .routes(routes!(layer7_statistics))
+        .routes(routes!(entries))
+        .routes(routes!(forget_entry))
+        .routes(routes!(clear_entries))
+}
+
+/// What layer 7 counts: answers by status, waiting, times, errors
+#[utoipa::path(get, path = "/v1/layer-7/statistics", tag = "reports", security(("token" = ["look"])),
+    responses((status = 200, body = Layer7Statistics)))]
+async fn layer7_statistics(_: Caller<Look>, State(app): State<Shared>) -> Result<Answer<Layer7Statistics>> {
+    Ok(Answer(app.lbd.client.layer7_statistics().await?))
 }
 
 /// What layer 7 remembers of clients: the entries that bind them to real servers
@@ -32,7 +45,7 @@ async fn entries(
 /// No connection is cut. In a pair the other unit keeps its copy until it expires.
 #[utoipa::path(post, path = "/v1/layer-7/persistence/forget", tag = "reports", security(("token" = ["set-state"])),
     request_body = ForgetEntryRequest, responses((status = 200, body = Done), (status = 404)))]
-async fn forget(
+async fn forget_entry(
     caller: Caller<SetState>,
     State(app): State<Shared>,
     Json(mut request): Json<ForgetEntryRequest>,
@@ -53,7 +66,7 @@ async fn forget(
 /// Remove all entries of a layer 7 virtual server; no connection is cut
 #[utoipa::path(post, path = "/v1/layer-7/persistence/clear", tag = "reports", security(("token" = ["set-state"])),
     request_body = ClearEntriesRequest, responses((status = 200, body = Done), (status = 404)))]
-async fn clear(
+async fn clear_entries(
     caller: Caller<SetState>,
     State(app): State<Shared>,
     Json(mut request): Json<ClearEntriesRequest>,

@@ -11,6 +11,7 @@ fn status(connections: u32) -> State {
         drift: Vec::new(),
         confirm: None,
         pending_changes: 0,
+        old_connections: 0,
         virtual_servers: Vec::new(),
     };
     State { status: status.into(), ha: Arc::default() }

@@ -36,6 +36,7 @@ fn status(virtual_servers: usize, real_servers: usize) -> Status {
         drift: vec![],
         confirm: None,
         pending_changes: 0,
+        old_connections: 0,
         virtual_servers: (0..virtual_servers).map(virtual_server).collect(),
     }
 }
@@ -72,6 +73,7 @@ fn a_scrape() {
         status: Some(status(1, 2).into()),
         system: Some(system),
         ha: Some(Arc::default()),
+        layer7: None,
     };
     insta::assert_snapshot!(scrape.text().expect("a text"));
 }
@@ -116,21 +118,45 @@ fn a_scrape_of_one_of_a_pair() {
         alarms: vec!["both serve".into()],
         ..HaView::default()
     };
-    let scrape = Scrape { summary: None, status: None, system: None, ha: Some(ha.into()) };
+    let scrape = Scrape { summary: None, status: None, system: None, ha: Some(ha.into()), layer7: None };
     insta::assert_snapshot!(scrape.text().expect("a text"));
 }
 
 #[test]
 fn without_lbd_there_is_still_an_answer() {
-    let text = Scrape { summary: None, status: None, system: None, ha: None }.text().expect("a text");
+    let text = Scrape { summary: None, status: None, system: None, ha: None, layer7: None }.text().expect("a text");
     assert!(text.contains("steelyard_lbd_up 0.0\n") && text.ends_with("# EOF\n"), "{text}");
 }
 
 #[test]
 fn what_does_not_fit_is_counted() {
-    let text =
-        Scrape { summary: None, status: Some(status(900, 30).into()), system: None, ha: None }.text().expect("a text");
+    let text = Scrape { summary: None, status: Some(status(900, 30).into()), system: None, ha: None, layer7: None }
+        .text()
+        .expect("a text");
     let kept = MOST / 31;
     assert!(text.contains(&format!("steelyard_servers_left_out {}.0\n", (900 - kept) * 31)), "{}", &text[..400]);
     assert_eq!(text.matches("steelyard_virtual_server_up{").count(), kept);
+}
+
+#[test]
+fn a_scrape_of_layer_7() {
+    let figures = lb_api::Layer7Figures {
+        responses: lb_api::Responses { s2xx: 10, s5xx: 1, ..Default::default() },
+        queue: 2,
+        response_ms: 12,
+        denied: 3,
+        ..Default::default()
+    };
+    let server = lb_api::Layer7RealServerFigures { label: "Shop1".into(), figures, ..Default::default() };
+    let layer7 = Layer7Statistics {
+        old_connections: 4,
+        virtual_servers: vec![lb_api::Layer7VirtualServerFigures {
+            label: "Shop".into(),
+            mode: "http".into(),
+            figures,
+            real_servers: vec![server],
+        }],
+    };
+    let scrape = Scrape { summary: None, status: None, system: None, ha: None, layer7: Some(layer7) };
+    insta::assert_snapshot!(scrape.text().expect("a text"));
 }

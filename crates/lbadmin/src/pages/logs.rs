@@ -38,7 +38,7 @@ struct Log {
     about: &'static str,
 }
 
-const LOGS: [Log; 4] = [
+const LOGS: [Log; 5] = [
     Log {
         name: LogName::LoadBalancer,
         path: "load-balancer",
@@ -52,6 +52,13 @@ const LOGS: [Log; 4] = [
         here: "logs/ldirectord",
         title: "Ldirectord",
         about: "Health checks: real servers that failed, and that came back.",
+    },
+    Log {
+        name: LogName::Layer7,
+        path: "layer-7",
+        here: "logs/layer-7",
+        title: "Layer 7",
+        about: "Requests and connections of layer 7 that failed: aborted, timed out, or answered with status 5xx. What goes well is counted under Reports > Layer 7 Statistics.",
     },
     Log {
         name: LogName::Heartbeat,

@@ -10,6 +10,7 @@ pub mod graphs;
 pub mod ha;
 pub mod help;
 pub mod history;
+pub mod layer7_statistics;
 pub mod list;
 pub mod login;
 pub mod logs;
@@ -39,6 +40,7 @@ pub fn routes() -> Router<Shared> {
         .merge(status::routes())
         .merge(connections::routes())
         .merge(traffic::routes())
+        .merge(layer7_statistics::routes())
         .merge(graphs::routes())
         .merge(ha::routes())
         .merge(logs::routes())

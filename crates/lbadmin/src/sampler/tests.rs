@@ -37,6 +37,7 @@ fn status(bytes_in: u64, active: u32) -> Status {
         drift: Vec::new(),
         confirm: None,
         pending_changes: 0,
+        old_connections: 0,
         virtual_servers: vec![virtual_server],
     }
 }

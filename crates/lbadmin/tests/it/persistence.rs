@@ -1,4 +1,4 @@
-//! Persistent Connections at layer 7: seen, searched, removed and cleared, beside the kernel's.
+//! Persistent Connections at layer 7: seen, searched, removed and cleared, beside the kernel's; and what it counts.
 
 use crate::rig::{Browser, Page, Rig, guide, shop, user};
 
@@ -22,7 +22,7 @@ fn remembering() -> (Rig, Browser) {
 fn first(page: &Page) -> Vec<(&'static str, String)> {
     let button = page.text.find("/lbadmin/persistent/remove-layer-7").expect("a button");
     let row = Page { status: 200, headers: Vec::new(), text: page.text[button..].to_owned() };
-    ["virtual_server", "kind", "key", "client", "back"]
+    ["virtual_server", "kind", "key", "back"]
         .map(|name| (name, row.field(name).unwrap_or_else(|| panic!("no {name} beside a button"))))
         .into()
 }
@@ -39,8 +39,7 @@ fn an_entry_of_layer_7_is_found_and_removed_and_a_table_is_cleared() {
     browser.follow(&done).has("The entry is removed").has("Nothing matches");
     let again = browser.post("/lbadmin/persistent/remove-layer-7", &fields);
     browser.follow(&again).has("flash-bad").has("no entry for");
-    browser.get("/lbadmin/logs/load-balancer?filter=removed+the+persistent+entry").has("198.51.100.1 in Shop");
-    browser.get("/lbadmin/logs/audit").has("remove a persistent entry");
+    browser.get("/lbadmin/logs/audit").has("remove a persistent entry").has("198.51.100.1 in Shop");
 
     let mut report = user(&rig, "report", lb_access::Role::Report);
     report.get("/lbadmin/persistent").has("198.51.100.2").lacks("Remove<").lacks("Clear<");
@@ -73,4 +72,15 @@ fn without_layer_7_the_page_is_as_it_was() {
     let (_rig, mut browser) = Rig::with(&guide());
     browser.get("/lbadmin/persistent").lacks("<h2>Layer 7</h2>").lacks("<h2>Layer 4</h2>");
     assert_eq!(browser.get("/lbadmin/persistent?client=nobody").status, 422);
+}
+
+#[test]
+fn layer_7_says_what_it_counts() {
+    let (_rig, mut browser) = Rig::with(&shop());
+    let page = browser.get("/lbadmin/layer-7-statistics");
+    page.has("Shop (http)").has("WebServer1").has("5xx").lacks("HTTP_Cluster").lacks("still served");
+    browser.get("/lbadmin/layer-7-statistics?q=nobody").has("Nothing matches");
+    browser.get("/lbadmin/logs/layer-7").has("Requests and connections of layer 7 that failed");
+    let (_rig, mut browser) = Rig::with(&guide());
+    browser.get("/lbadmin/layer-7-statistics").has("There is no layer 7 virtual server yet.");
 }

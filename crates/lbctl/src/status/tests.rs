@@ -39,6 +39,7 @@ fn status(real_servers: Vec<RealServerStatus>) -> Status {
         drift: Vec::new(),
         confirm: None,
         pending_changes: 0,
+        old_connections: 0,
         virtual_servers: vec![vip],
     }
 }

@@ -382,6 +382,7 @@ impl Fake {
                 revert_to,
             }),
             pending_changes: self.view().changes.len(),
+            old_connections: 0,
             virtual_servers: virtual_servers.collect(),
         }
     }

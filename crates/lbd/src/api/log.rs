@@ -33,9 +33,10 @@ fn named(name: &str) -> Result<LogName, ApiError> {
     match name {
         "load-balancer" => Ok(LogName::LoadBalancer),
         "ldirectord" => Ok(LogName::Ldirectord),
+        "layer-7" => Ok(LogName::Layer7),
         "heartbeat" => Ok(LogName::Heartbeat),
         "system" => Ok(LogName::System),
         _ => Err(ApiError::new(ErrorCode::NotFound, format!("there is no log \"{name}\""))
-            .hint("there is: load-balancer, ldirectord, heartbeat, system")),
+            .hint("there is: load-balancer, ldirectord, layer-7, heartbeat, system")),
     }
 }

@@ -28,3 +28,10 @@ pub async fn status(State(served): State<Served>) -> Response {
     })
     .await
 }
+
+pub async fn layer7_statistics(State(served): State<Served>) -> Response {
+    match snapshot(&served).await {
+        Ok(snapshot) => answer::aside(move || Ok(snapshot.layer7_statistics())).await,
+        Err(error) => answer::refusal(&error),
+    }
+}

@@ -88,6 +88,10 @@ impl<K: Kernel> Engine<K> {
 }
 
 impl Snapshot {
+    pub fn layer7_statistics(&self) -> lb_api::Layer7Statistics {
+        layer7::statistics(&self.config, &self.layer7)
+    }
+
     /// `counters` may lack services: they count nothing then.
     pub fn status(self, counters: &lb_kernel::Counters) -> Status {
         let mut standings = self.standings.into_iter();
@@ -109,6 +113,7 @@ impl Snapshot {
             drift: self.drift,
             confirm,
             pending_changes: self.pending_changes,
+            old_connections: self.layer7.observed.old_connections,
             virtual_servers,
         }
     }

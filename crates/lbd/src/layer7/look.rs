@@ -55,7 +55,7 @@ fn server(vs: &Layer7VirtualServer, rs: &Layer7RealServer, view: &View) -> RealS
     }
 }
 
-fn check(server: &ActualServer, since: Option<&u64>) -> Option<CheckStatus> {
+pub(super) fn check(server: &ActualServer, since: Option<&u64>) -> Option<CheckStatus> {
     Some(CheckStatus { text: server.check.clone()?, since: since.copied().unwrap_or_default() })
 }
 
@@ -92,6 +92,7 @@ pub fn differ(before: &View, now: &View) -> bool {
         || before.pending != now.pending
         || before.alarm != now.alarm
         || before.observed.shape != now.observed.shape
+        || (before.observed.old_connections == 0) != (now.observed.old_connections == 0)
         || health(&before.statistics) != health(&now.statistics)
         || fallbacks(&before.statistics) != fallbacks(&now.statistics)
 }

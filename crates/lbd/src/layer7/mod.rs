@@ -5,9 +5,11 @@
 //! thread, before a configuration is committed. What is decided when is [`keeper`]'s; what HAProxy must be told is
 //! lb-haproxy's. Tested with a HAProxy in memory (`tests/it/layer7.rs`) and with the real one in a guest.
 
+mod figures;
 mod keeper;
 mod look;
 
+pub use figures::statistics;
 pub use look::virtual_server;
 
 use crate::engine::chain;
@@ -150,7 +152,17 @@ impl Layer7 {
 }
 
 fn line(action: &Action, view: &View) -> String {
+    let line = plain(action, view);
+    match (action, view.observed.old_connections) {
+        (Action::Reload | Action::Stop, n) if n > 0 => format!("{line}; older processes serve {n} already"),
+        _ => line,
+    }
+}
+
+fn plain(action: &Action, view: &View) -> String {
     match (action, view.connections()) {
+        (Action::Stop, 1) => "layer 7: stop HAProxy: 1 connection is served to its end".to_owned(),
+        (Action::Stop, n) if n > 1 => format!("layer 7: stop HAProxy: {n} connections are served to their end"),
         (Action::Reload, _) if view.observed.shape.is_none() => "layer 7: start HAProxy".to_owned(),
         (Action::Reload, 0) => "layer 7: reload HAProxy: no connection is open".to_owned(),
         (Action::Reload, 1) => "layer 7: reload HAProxy: 1 connection keeps the old process until it ends".to_owned(),

@@ -100,6 +100,14 @@ fn the_plan_says_what_a_reload_would_cost() {
     let line = "layer 7: reload HAProxy: 12 connections keep the old process until they end".to_owned();
     rig.wait("the connections are seen", |_| plan(&other).actions.contains(&line));
     assert_eq!(plan(&shop()).actions, [] as [String; 0], "what runs needs nothing");
+    rig.proxy.0.lock().expect("HAProxy").observed.old_connections = 3;
+    let line = format!("{line}; older processes serve 3 already");
+    rig.wait("the old connections are seen", |_| plan(&other).actions.contains(&line));
+    assert_eq!(rig.status().old_connections, 3);
+    let end =
+        "layer 7: stop HAProxy: 12 connections are served to their end; older processes serve 3 already".to_owned();
+    let without = Config { layer7: lb_model::Layer7::default(), ..shop() };
+    assert!(plan(&without).actions.contains(&end), "{:?}", plan(&without).actions);
     assert_eq!(reloads(&rig), 1, "a plan does nothing");
 }
 

@@ -27,24 +27,24 @@ use std::net::{IpAddr, SocketAddr};
 const HERE: &str = "/lbadmin/persistent";
 
 pub(super) struct Row {
-    virtual_server: String,
+    pub virtual_server: String,
     /// What the client is known by.
-    kind: &'static str,
+    pub kind: &'static str,
     /// As the request that removes it says it.
-    kind_word: &'static str,
-    key: String,
+    pub kind_word: &'static str,
+    pub key: String,
     /// As people read it.
-    client: String,
-    real_server: String,
-    expires: String,
+    pub client: String,
+    pub real_server: String,
+    pub expires: String,
 }
 
 /// A virtual server that remembers clients.
 pub(super) struct Remembers {
-    virtual_server: String,
-    kind: &'static str,
-    entries: String,
-    some: bool,
+    pub virtual_server: String,
+    pub kind: &'static str,
+    pub entries: String,
+    pub some: bool,
 }
 
 /// Shown where the configuration has something that remembers clients.
@@ -129,18 +129,22 @@ fn kind_of(word: &str) -> Option<PersistenceKind> {
     all.into_iter().find(|k| kind(*k).1 == word)
 }
 
+/// As people know it. Nobody compares 64 signs of a session by eye.
+fn client(kind: PersistenceKind, key: &str) -> String {
+    match kind {
+        PersistenceKind::Source => {
+            key.parse::<IpAddr>().map_or_else(|_| key.to_owned(), |address| address.to_canonical().to_string())
+        }
+        PersistenceKind::RdpCookie => key.to_owned(),
+        PersistenceKind::ApplicationCookie | PersistenceKind::SslSessionId => {
+            format!("{}…", key.chars().take(16).collect::<String>())
+        }
+    }
+}
+
 fn row(entry: PersistenceEntry) -> Row {
     let (words, kind_word) = kind(entry.kind);
-    let client = match entry.kind {
-        PersistenceKind::Source => {
-            entry.key.parse::<IpAddr>().map_or_else(|_| entry.key.clone(), |address| address.to_canonical().to_string())
-        }
-        PersistenceKind::RdpCookie => entry.key.clone(),
-        // Nobody compares 64 signs by eye.
-        PersistenceKind::ApplicationCookie | PersistenceKind::SslSessionId => {
-            format!("{}…", entry.key.chars().take(16).collect::<String>())
-        }
-    };
+    let client = client(entry.kind, &entry.key);
     Row {
         virtual_server: entry.virtual_server,
         kind: words,
@@ -164,7 +168,7 @@ pub(super) async fn remove(State(app): State<Shared>, sent: Sent) -> Result<Resp
         key: sent.get("key").to_owned(),
         author: seat.author(),
     };
-    let client = sent.get("client").chars().take(100).collect::<String>();
+    let client = client(kind, &request.key).chars().take(100).collect::<String>();
     let what = format!("{client} in {}", request.virtual_server);
     let flash = match app.lbd.client.forget_entry(&request).await {
         Ok(done) => {
