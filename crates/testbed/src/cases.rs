@@ -15,6 +15,7 @@ mod ipvsadm;
 pub(crate) mod layer7;
 mod random;
 mod restart;
+mod seamless;
 mod sync;
 mod takeover;
 mod views;
@@ -75,7 +76,10 @@ const HALVES: [&[Case]; 2] = [
 ];
 
 /// What needs more processor than an emulated one has: in a guest whose clock counts instructions, by itself.
-const COUNTED: &[Case] = &[("ten_thousand_requests_and_planned_take_overs", takeover::loses_nothing)];
+const COUNTED: &[Case] = &[
+    ("ten_thousand_requests_and_planned_take_overs", takeover::loses_nothing),
+    ("a_hundred_changes_under_load_fail_no_request", seamless::hundred_changes),
+];
 
 /// Runs the cases of the halves whose name contains one of the words given; all, if none is; with `--part 1` or `2` of
 /// one half, with `--part counted` those of a guest whose clock counts instructions.

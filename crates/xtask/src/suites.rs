@@ -57,18 +57,34 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     let of_cases: Vec<_> = wanted
         .iter()
         .filter(|word| {
-            !["browser", "scan", "cases", "takeovers", "clicks", "machines", "powercut", "demo", "pair", "heartbeats"]
-                .contains(&word.as_str())
+            ![
+                "browser",
+                "scan",
+                "cases",
+                "takeovers",
+                "seamless",
+                "clicks",
+                "machines",
+                "powercut",
+                "demo",
+                "pair",
+                "heartbeats",
+            ]
+            .contains(&word.as_str())
         })
         .cloned()
         .collect();
     if asked("cases") || !of_cases.is_empty() {
         suite("VM cases", || cases(&of_cases))?;
     }
+    // By name only, as they take minutes.
     if !wanted.is_empty() && asked("takeovers") {
-        suite("planned take-overs", take_overs)?;
+        suite("planned take-overs under load", || counted("takeovers", "take_overs"))?;
     }
-    // By name only: they have run on this machine's kernel already, among the component tests.
+    if !wanted.is_empty() && asked("seamless") {
+        suite("a hundred changes under load", || counted("seamless", "hundred_changes"))?;
+    }
+    // They have run on this machine's kernel already, among the component tests.
     if !wanted.is_empty() && asked("heartbeats") {
         suite("two heartbeats in a guest", heartbeats)?;
     }
@@ -111,9 +127,9 @@ fn cases(wanted: &[String]) -> Result<()> {
     })
 }
 
-/// Clients that come faster than emulated machines can answer in real time.
-fn take_overs() -> Result<()> {
-    guest(&case_program("cases")?, "takeovers", "--part counted", Clock::Virtual)
+/// A case whose clients come faster than emulated machines can answer in real time.
+fn counted(name: &str, case: &str) -> Result<()> {
+    guest(&case_program("cases")?, name, &format!("--part counted {case}"), Clock::Virtual)
 }
 
 fn guest(program: &Path, name: &str, words: &str, clock: Clock) -> Result<()> {

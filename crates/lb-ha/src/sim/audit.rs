@@ -75,6 +75,8 @@ pub struct Audit {
     /// Time to let go once both hear each other: two beats, and the hands.
     settle: u64,
     witness: bool,
+    /// The winner of a heal goes on for so long; then the preferred node may ask for the addresses, if fail-back is on.
+    won: u64,
     /// When each node last heard something new, and since when without a break.
     heard: [Option<(u64, u64)>; 2],
     heard_local: [Time; 2],
@@ -109,6 +111,11 @@ impl Audit {
             deadtime: us(settings.deadtime_ms),
             settle: 2 * us(settings.keepalive_ms) + 2 * HANDS,
             witness: settings.witness.is_some(),
+            won: match settings.auto_failback {
+                // Clocks drift by less.
+                true => us(settings.failback_delay_ms.saturating_sub(settings.keepalive_ms)),
+                false => u64::MAX,
+            },
             heard: [None; 2],
             heard_local: [Time(0); 2],
             epoch_seen: [0; 2],
@@ -206,7 +213,7 @@ impl Audit {
             if heals && serves && hosts[other].fit && !self.witness {
                 self.heals += 1;
                 let by = now + 8 * self.keepalive + HANDS;
-                self.winner = Some((other, by));
+                self.winner = Some((other, by.min(now.saturating_add(self.won))));
                 self.owed.push((by, Owed::Announce { node: other }));
             }
         }

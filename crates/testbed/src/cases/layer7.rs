@@ -113,7 +113,7 @@ impl Supervisor {
     }
 
     /// HAProxy's processes: the master and its workers.
-    fn processes(&self) -> Result<BTreeSet<i32>> {
+    pub(crate) fn processes(&self) -> Result<BTreeSet<i32>> {
         let pids = super::net::ip(&format!("netns pids {}", self.ns.0))?;
         let is = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "haproxy");
         pids.split_whitespace().filter(|pid| is(pid)).map(|pid| Ok(pid.parse()?)).collect()
