@@ -7,7 +7,7 @@ use super::{
     web::{Jar, Load, Server, fetch},
 };
 use anyhow::{Context, Result, ensure};
-use lb_api::{PlanRequest, StateRequest};
+use lb_api::{ForgetEntryRequest, PersistenceEntry, PersistenceQuery, PlanRequest, StateRequest};
 use lb_model::{Config, ForwardingMethod, RequestedState};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -274,11 +274,32 @@ pub fn kills() -> Result<()> {
     shop.settled()?;
     ensure!(shop.appliance.client.status()?.alarms.is_empty(), "an alarm stays");
 
+    remembered(&shop)?;
     // Without layer 7 it ends, and the port is nobody's.
     let alone = guide(ForwardingMethod::Dr, ["10.0.0.50", "10.0.0.51"]);
     shop.appliance.apply(&alone)?;
     wait("HAProxy's end", || shop.supervisor.processes(), BTreeSet::is_empty)?;
     shop.settled()
+}
+
+/// What it remembers of a client is seen, and forgotten when asked to.
+fn remembered(shop: &Shop) -> Result<()> {
+    let mut config = running(&shop.appliance)?;
+    config.layer7.virtual_servers[0].persistence = Some(serde_json::from_str(r#"{"type":"source"}"#)?);
+    shop.appliance.apply(&config)?;
+    shop.settled()?;
+    ensure!(fetch(&shop.lab.client, LAYER_7, 3)?.len() == 1, "a client met several servers");
+    let client = &shop.appliance.client;
+    let seen = client.persistence(&PersistenceQuery::default())?;
+    let [PersistenceEntry { virtual_server, kind, key, real_server: Some(_), .. }] = &seen.entries[..] else {
+        anyhow::bail!("one entry: {seen:?}")
+    };
+    let author = "case".to_owned();
+    let entry = ForgetEntryRequest { virtual_server: virtual_server.clone(), kind: *kind, key: key.clone(), author };
+    client.forget_entry(&entry)?;
+    let left = client.persistence(&PersistenceQuery::default())?;
+    ensure!(left.entries.is_empty(), "it is still remembered: {left:?}");
+    Ok(())
 }
 
 pub fn refused() -> Result<()> {
