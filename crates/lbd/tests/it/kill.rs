@@ -186,5 +186,5 @@ fn kills_at_random_moments_lose_nothing_that_was_acknowledged() {
         started.elapsed()
     );
     // On a busy machine few applies fit into a life.
-    assert!(applies > kills / 2, "the kills came too early to say anything: {applies}");
+    assert!(applies > kills / 8, "the kills came too early to say anything: {applies}");
 }
