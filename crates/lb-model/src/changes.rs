@@ -1,5 +1,6 @@
 //! What differs between two configurations, in sentences, with what it does to traffic.
 
+mod dialects;
 mod layer7;
 
 use crate::{Config, Globals, Heartbeat, Node, RealServer, RequestedState, VirtualServer, Witness};
@@ -32,6 +33,7 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     globals(&old.globals, &new.globals, &mut list);
     virtual_servers(&old.virtual_servers, &new.virtual_servers, &mut list);
     layer7::layer7(&old.layer7, &new.layer7, &mut list);
+    dialects::dialects(&old.dialects, &new.dialects, &mut list);
     if old.fallback_page != new.fallback_page {
         list.add(match (&old.fallback_page, &new.fallback_page) {
             (_, None) => "Go back to the shipped fallback page".to_owned(),

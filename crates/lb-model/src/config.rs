@@ -1,8 +1,8 @@
 //! The document: what one unit is (`node`, never replicated), and what it does (the rest).
 
 use crate::{
-    FallbackPage, FirewallMark, ForwardingMethod, Heartbeat, Hostname, IfName, Layer7, Layer7VirtualServer, NodeId,
-    Service, VirtualServer,
+    Dialects, FallbackPage, FirewallMark, ForwardingMethod, Heartbeat, Hostname, IfName, Layer7, Layer7VirtualServer,
+    NodeId, Service, VirtualServer,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub struct Config {
     pub virtual_servers: Vec<VirtualServer>,
     #[serde(default, skip_serializing_if = "Layer7::is_unused")]
     pub layer7: Layer7,
+    /// What programs written for a cloud have made here.
+    #[serde(default, skip_serializing_if = "Dialects::is_unused")]
+    pub dialects: Dialects,
     /// Left out: the page that is shipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, min_length = 1, max_length = 262_144))]

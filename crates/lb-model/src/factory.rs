@@ -32,6 +32,7 @@ pub fn factory() -> Config {
         globals: Globals::default(),
         virtual_servers: Vec::new(),
         layer7: crate::Layer7::default(),
+        dialects: crate::Dialects::default(),
         fallback_page: None,
         floating_ips: Vec::new(),
         heartbeat: None,

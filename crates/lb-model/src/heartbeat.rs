@@ -202,6 +202,8 @@ pub struct Shared {
     pub virtual_servers: Vec<crate::VirtualServer>,
     #[serde(default, skip_serializing_if = "crate::Layer7::is_unused")]
     pub layer7: crate::Layer7,
+    #[serde(default, skip_serializing_if = "crate::Dialects::is_unused")]
+    pub dialects: crate::Dialects,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_page: Option<crate::FallbackPage>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -223,11 +225,12 @@ impl crate::Config {
             globals,
             virtual_servers,
             layer7,
+            dialects,
             fallback_page,
             floating_ips,
             heartbeat,
         } = self.clone();
-        Shared { version, globals, virtual_servers, layer7, fallback_page, floating_ips, heartbeat }
+        Shared { version, globals, virtual_servers, layer7, dialects, fallback_page, floating_ips, heartbeat }
     }
 
     /// Whether what a pair shares is the same.
@@ -238,6 +241,7 @@ impl crate::Config {
             globals,
             virtual_servers,
             layer7,
+            dialects,
             fallback_page,
             floating_ips,
             heartbeat,
@@ -246,6 +250,7 @@ impl crate::Config {
             && *globals == other.globals
             && *virtual_servers == other.virtual_servers
             && *layer7 == other.layer7
+            && *dialects == other.dialects
             && *fallback_page == other.fallback_page
             && *floating_ips == other.floating_ips
             && *heartbeat == other.heartbeat
@@ -253,9 +258,20 @@ impl crate::Config {
 
     /// This unit with what the pair shares.
     pub fn with_shared(&self, shared: Shared) -> crate::Config {
-        let Shared { version, globals, virtual_servers, layer7, fallback_page, floating_ips, heartbeat } = shared;
+        let Shared { version, globals, virtual_servers, layer7, dialects, fallback_page, floating_ips, heartbeat } =
+            shared;
         let node = self.node.clone();
-        crate::Config { version, node, globals, virtual_servers, layer7, fallback_page, floating_ips, heartbeat }
+        crate::Config {
+            version,
+            node,
+            globals,
+            virtual_servers,
+            layer7,
+            dialects,
+            fallback_page,
+            floating_ips,
+            heartbeat,
+        }
     }
 
     /// The addresses that the pair's heartbeat moves: every VIP that is not this unit's own, then the others,

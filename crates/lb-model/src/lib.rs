@@ -9,6 +9,7 @@
 mod changes;
 mod check;
 mod config;
+pub mod dialects;
 mod factory;
 mod fallback_page;
 pub mod heartbeat;
@@ -28,6 +29,7 @@ pub(crate) use service::words;
 pub use changes::{Change, changes};
 pub use check::{Check, CheckMethod, Negotiate, NegotiateService, Pattern, StatusCodes};
 pub use config::{Config, DOCUMENT_VERSION, Globals, HealthDefaults, Interface, Node, Route, Timeouts};
+pub use dialects::Dialects;
 pub use factory::{FACTORY_ADDRESS, FACTORY_HOSTNAME, factory, failsafe};
 pub use fallback_page::FallbackPage;
 pub use heartbeat::{Heartbeat, HeartbeatPath, NodeId, SerialPath, Shared, UdpPath, Witness};

@@ -11,6 +11,7 @@ use std::{
     net::IpAddr,
 };
 
+mod dialects;
 mod layer7;
 mod pair;
 mod virtual_servers;
@@ -46,6 +47,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     globals(config, &mut found);
     virtual_servers::check(config, &mut found);
     layer7::check(config, &mut found);
+    dialects::check(config, &mut found);
     pair::check(config, &mut found);
     if let Some(page) = &config.fallback_page {
         let size = page.as_str().len();

@@ -2,6 +2,7 @@
 //!
 //! Behind the feature `sample`, so that the product does not carry it.
 
+mod dialects;
 mod layer7;
 
 use crate::{
@@ -75,6 +76,9 @@ pub fn config(seed: u64, wild: bool) -> Config {
     if r.one_in(8) {
         let size = if wild && r.one_in(2) { 0 } else { 1 + r.below(2000) };
         config.fallback_page = Some(FallbackPage::new("x".repeat(usize::try_from(size).unwrap_or(1))));
+    }
+    if r.one_in(5) {
+        config.dialects = dialects::dialects(&mut r, wild);
     }
     config.assign_marks();
     config

@@ -1,0 +1,6 @@
+//! Requests and their answers, on a configuration in memory: a dialect's calls, one after the other.
+
+mod chance;
+mod ovh;
+mod rackspace;
+mod world;
