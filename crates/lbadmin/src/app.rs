@@ -3,6 +3,7 @@
 use crate::{
     args::Args,
     backend::Backend,
+    dialects::Keys,
     live::{Hub, tail::Tails},
     sampler::History,
     tls::Tls,
@@ -21,6 +22,7 @@ pub type Shared = Arc<App>;
 pub struct App {
     pub lbd: Backend,
     pub access: Access,
+    pub keys: Keys,
     pub live: Hub,
     pub tails: Tails,
     pub history: History,
@@ -60,10 +62,12 @@ impl App {
     pub fn open(args: &Args) -> anyhow::Result<Shared> {
         std::fs::create_dir_all(&args.state).with_context(|| format!("creating {}", args.state.display()))?;
         let access = Access::open(&args.state, now()).context("opening users and sessions")?;
+        let keys = Keys::open(&args.state).context("opening the dialects' keys")?;
         let tls = Tls::open(&args.state, now()).context("opening the certificate")?;
         Ok(Arc::new(App {
             lbd: Backend::new(&args.socket),
             access,
+            keys,
             live: Hub::default(),
             tails: Tails::default(),
             history: History::open(&args.state, lb_series::LIMIT),

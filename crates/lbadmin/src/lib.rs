@@ -17,6 +17,7 @@ pub mod assets;
 pub mod backend;
 pub mod backup;
 pub mod confine;
+pub mod dialects;
 pub mod form_view;
 pub mod forms;
 pub mod frame;

@@ -72,6 +72,7 @@ pub const MENU: &[Group] = &[
             administer("Users and Roles", "edit/users"),
             administer("API Tokens", "edit/tokens"),
             administer("Web Interface", "edit/web-interface"),
+            administer("Cloud Dialects", "edit/dialects"),
         ],
     },
     Group {

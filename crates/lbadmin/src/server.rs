@@ -10,7 +10,7 @@ mod unread;
 
 pub use headers::host;
 
-use crate::{Shared, api, args::Args, pages, seat::Scheme};
+use crate::{Shared, api, args::Args, dialects, pages, seat::Scheme};
 use anyhow::Context;
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use axum_server::{Handle, tls_rustls::RustlsAcceptor};
@@ -124,7 +124,7 @@ async fn http(app: Shared, listener: TcpListener, router: Router, limits: Limits
 
 /// Everything, for either scheme.
 pub fn router(app: &Shared) -> Router {
-    around(app, pages::routes().merge(api::routes()))
+    around(app, pages::routes().merge(api::routes()).merge(dialects::routes()))
 }
 
 /// What every route has around it.

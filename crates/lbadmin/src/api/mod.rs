@@ -14,6 +14,7 @@ mod backup;
 pub mod caller;
 mod certificate;
 mod daemon;
+mod dialects;
 mod edit;
 pub mod etag;
 mod events;
@@ -61,6 +62,7 @@ fn described() -> OpenApiRouter<Shared> {
             .merge(persistence::routes())
             .merge(node::routes())
             .merge(ha::routes())
+            .merge(dialects::routes())
             .merge(events::routes())
             .merge(people::routes())
             .merge(certificate::routes())

@@ -5,6 +5,7 @@ pub mod api_doc;
 pub mod backup;
 pub mod changes;
 pub mod connections;
+pub mod dialects;
 pub mod edit;
 pub mod graphs;
 pub mod ha;
@@ -47,6 +48,7 @@ pub fn routes() -> Router<Shared> {
         .merge(edit::routes())
         .merge(servers::routes())
         .merge(access::routes())
+        .merge(dialects::routes())
         .merge(view::routes())
         .merge(services::routes())
         .fallback(|| async { Refusal::NotFound("There is no such page.".into()) })

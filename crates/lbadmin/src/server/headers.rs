@@ -88,7 +88,9 @@ pub async fn redirect_to_https(State(app): State<Shared>, request: Request, next
         return next.run(request).await;
     }
     // A program would send its token in clear each time before it follows: it is told instead.
-    if request.uri().path().starts_with("/api/") || request.uri().path() == "/metrics" {
+    let path = request.uri().path();
+    let program = path.starts_with("/api/") || path == "/metrics";
+    if program || crate::dialects::PLACES.iter().any(|place| path.starts_with(place)) {
         return Problem::new(ErrorCode::Forbidden, "this is served over https only")
             .hint(format!("use https, port {}", app.https_port))
             .into_response();

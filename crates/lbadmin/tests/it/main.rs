@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod backup;
 mod changes;
+mod dialects;
 mod edit;
 mod form;
 mod ha;
