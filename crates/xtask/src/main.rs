@@ -10,6 +10,7 @@ mod browser;
 mod clicks;
 mod console;
 mod demo;
+mod dialects;
 mod image;
 mod pair;
 mod scan;

@@ -235,7 +235,7 @@ pub fn install() -> Result<()> {
 
 impl Client {
     /// A new API token of this person, made as the page makes it.
-    fn token(&mut self, name: &str, role: &str) -> Result<String> {
+    pub(crate) fn token(&mut self, name: &str, role: &str) -> Result<String> {
         const PAGE: &str = "/lbadmin/edit/tokens/new";
         let csrf = self.get(PAGE)?.value("csrf").context("no form for a token")?;
         let fields = [("csrf", csrf.as_str()), ("name", name), ("role", role), ("days", "7")];

@@ -19,7 +19,8 @@ pub fn setup() -> Result<()> {
     host::install_missing_tools()?;
     host::install_web_tools()?;
     crate::browser::install()?;
-    crate::scan::install()
+    crate::scan::install()?;
+    crate::dialects::install()
 }
 
 /// Everything, or what needs no QEMU; with `wanted`, only VM cases and suites of that name.
@@ -51,6 +52,9 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     if asked("scan") {
         suite("scan of API and TLS", crate::scan::scan)?;
     }
+    if asked("dialects") {
+        suite("clients of two clouds", crate::dialects::dialects)?;
+    }
     if fast {
         return Ok(());
     }
@@ -60,6 +64,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
             ![
                 "browser",
                 "scan",
+                "dialects",
                 "cases",
                 "takeovers",
                 "seamless",

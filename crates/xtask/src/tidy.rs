@@ -11,7 +11,7 @@ use serde::Deserialize;
 use testbed::host::{self, run_text};
 
 /// Crates without I/O, clock, threads or async.
-const PURE: &[&str] = &["lb-model", "lb-plan", "lb-check", "lb-ha"];
+const PURE: &[&str] = &["lb-model", "lb-plan", "lb-check", "lb-ha", "lb-dialects"];
 /// What a pure crate may not depend on.
 const IMPURE_CRATES: &[&str] = &["tokio", "nix", "sled", "axum"];
 /// What a pure crate's sources may not say (outside tests).
@@ -29,6 +29,10 @@ const PAIR_USERS: &[&str] = &["lbd"];
 const PAIR_KNOWS: &[&str] = &["lb-model", "lb-ha"];
 /// Who drives HAProxy.
 const PROXY_USERS: &[&str] = &["lbd"];
+/// Who speaks the cloud dialects.
+const DIALECT_USERS: &[&str] = &["lbadmin"];
+/// Of ours, what lb-dialects may know.
+const DIALECTS_KNOW: &[&str] = &["lb-api", "lb-model"];
 /// Files and folders at the top.
 const TOP: &[&str] = &[
     ".cargo",
@@ -107,6 +111,10 @@ fn dependencies(package: &Package, offences: &mut Vec<String>) {
             "it is below lbd, and knows lb-model only"
         } else if name == "lb-pair" && on.starts_with("lb") && !PAIR_KNOWS.contains(&on) {
             "it is below lbd, and knows lb-model and lb-ha only"
+        } else if on == "lb-dialects" && !DIALECT_USERS.contains(&name) {
+            "only lbadmin speaks the cloud dialects"
+        } else if name == "lb-dialects" && on.starts_with("lb") && !DIALECTS_KNOW.contains(&on) {
+            "it is beside the product, and knows lb-api and lb-model only"
         } else if PURE.contains(&name) && (IMPURE_CRATES.contains(&on) || netlink) {
             "it is a pure crate"
         } else if FACES.contains(&name) && BACKSTAGE.contains(&on) {
@@ -189,6 +197,9 @@ mod tests {
         assert!(broken("lbctl", "lb-plan") && !broken("lbctl", "lb-api"));
         assert!(broken("lbctl", "lb-pair") && broken("heartbeat", "lb-pair") && !broken("lbd", "lb-pair"));
         assert!(broken("lb-pair", "lb-store") && broken("lb-pair", "lbd") && !broken("lb-pair", "lb-ha"));
+        assert!(
+            broken("lbctl", "lb-dialects") && broken("lb-dialects", "lb-access") && !broken("lbadmin", "lb-dialects")
+        );
         let mut offences = Vec::new();
         dependencies(&package("lb-plan", "tokio", Some("dev")), &mut offences);
         assert!(offences.is_empty(), "tests may use anything");
