@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, Problem>;
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
-        .routes(routes!(settings, put_settings))
+        .routes(routes!(dialects, put_dialects))
         .routes(routes!(by_hand))
         .routes(routes!(applications, add_application))
         .routes(routes!(remove_application))
@@ -52,14 +52,14 @@ impl From<Refused> for Problem {
 /// Whether the cloud dialects are on, and how
 #[utoipa::path(get, path = "/v1/dialects", tag = "dialects", security(("token" = ["look"])),
     responses((status = 200, body = Settings)))]
-async fn settings(_: Caller<Look>, State(app): State<Shared>) -> Result<Answer<Settings>> {
+async fn dialects(_: Caller<Look>, State(app): State<Shared>) -> Result<Answer<Settings>> {
     Ok(Answer(Settings::of(&app.lbd.running().await?.config)))
 }
 
 /// Switch the cloud dialects on or off, at once
 #[utoipa::path(put, path = "/v1/dialects", tag = "dialects", security(("token" = ["configure"])), params(IfMatch),
     request_body = Settings, responses((status = 200, body = Settings)))]
-async fn put_settings(
+async fn put_dialects(
     caller: Caller<Configure>,
     State(app): State<Shared>,
     seen: IfMatch,

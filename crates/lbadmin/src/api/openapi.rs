@@ -40,6 +40,7 @@ const TAGS: [(&str, &str); 9] = [
     ("pair", "High availability: who serves, and making a pair"),
     ("reports", "Connections, network, load, logs, graphs"),
     ("access", "Users, sessions, tokens, audit log"),
+    ("dialects", "The cloud dialects: on or off, applications, grants"),
     ("unit", "The unit itself: services, certificate, backup, support"),
     ("description", "The API itself"),
 ];
