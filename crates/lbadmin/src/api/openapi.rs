@@ -32,7 +32,7 @@ in a body is replaced.
 Every refusal is problem details (RFC 9457). With the code `invalid` each problem's path points into the \
 configuration, with `malformed` into the body that was sent.";
 
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("configuration", "The running configuration, the candidate, apply, history"),
     ("servers", "Virtual servers and real servers of the candidate"),
     ("settings", "Global settings, interfaces, DNS and routing of the candidate"),
