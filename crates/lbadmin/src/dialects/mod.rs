@@ -234,9 +234,8 @@ async fn carry_out(app: &App, running: &Running, outcome: Outcome) -> Result<Sai
         Ok(()) => Ok(outcome.response),
         Err(ClientError::Refused(error)) if error.code == ErrorCode::Invalid && change.otherwise.is_some() => {
             let Some(otherwise) = change.otherwise else { return Err(ClientError::Refused(error)) };
-            match otherwise.change {
-                Some(change) => apply(app, running, change.config, change.author, change.comment).await?,
-                None => {}
+            if let Some(change) = otherwise.change {
+                apply(app, running, change.config, change.author, change.comment).await?;
             }
             Ok(otherwise.response)
         }
