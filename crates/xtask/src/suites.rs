@@ -84,10 +84,10 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     }
     // By name only, as they take minutes.
     if !wanted.is_empty() && asked("takeovers") {
-        suite("planned take-overs under load", || counted("takeovers", "take_overs"))?;
+        suite("planned take-overs under load", || long("takeovers", "take_overs", Clock::Virtual))?;
     }
     if !wanted.is_empty() && asked("seamless") {
-        suite("a hundred changes under load", || counted("seamless", "hundred_changes"))?;
+        suite("a hundred changes under load", || long("seamless", "hundred_changes", Clock::Wall(1)))?;
     }
     // They have run on this machine's kernel already, among the component tests.
     if !wanted.is_empty() && asked("heartbeats") {
@@ -132,9 +132,9 @@ fn cases(wanted: &[String]) -> Result<()> {
     })
 }
 
-/// A case whose clients come faster than emulated machines can answer in real time.
-fn counted(name: &str, case: &str) -> Result<()> {
-    guest(&case_program("cases")?, name, &format!("--part counted {case}"), Clock::Virtual)
+/// A case by itself.
+fn long(name: &str, case: &str, clock: Clock) -> Result<()> {
+    guest(&case_program("cases")?, name, &format!("--part long {case}"), clock)
 }
 
 fn guest(program: &Path, name: &str, words: &str, clock: Clock) -> Result<()> {
