@@ -25,8 +25,8 @@ use tokio::{
 /// lbd is asked this often, and may take so long for one answer.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
-/// Applying a large configuration keeps lbd busy for a while.
-const LBD_SILENCE: Duration = Duration::from_secs(5);
+/// As long as a disk may take ([`DISK_SILENCE`]), since lbd waits for it; the kernel balances on meanwhile.
+const LBD_SILENCE: Duration = Duration::from_secs(20);
 const WRITE_EVERY: Duration = Duration::from_secs(5);
 /// A disk that takes longer is none.
 const DISK_SILENCE: Duration = Duration::from_secs(20);
