@@ -14,6 +14,7 @@ use serde_json::Value;
 use testbed::host::{self, say, step};
 use testbed::limits;
 
+use crate::pypi;
 use crate::suites::cargo;
 use crate::unit::{Client, Unit};
 
@@ -118,20 +119,6 @@ fn folder() -> Result<PathBuf> {
     std::path::absolute(host::target().join("dialects")).context("finding target/dialects")
 }
 
-/// A virtual environment with what requirements.txt pins, unless there is one made from the same.
 pub fn install() -> Result<()> {
-    let wanted = suite().join("requirements.txt");
-    let done = folder()?.join("installed.txt");
-    let pinned = fs::read(&wanted).context("reading requirements.txt")?;
-    if fs::read(&done).is_ok_and(|before| before == pinned) {
-        return Ok(());
-    }
-    step("the clouds' clients from PyPI", || {
-        let venv = folder()?.join("venv");
-        fs::create_dir_all(folder()?)?;
-        host::run(host::tool("virtualenv").args(["--quiet", "--clear"]).arg(&venv))?;
-        let pip = venv.join("bin/pip");
-        host::run(Command::new(pip).args(["install", "--quiet", "--requirement"]).arg(&wanted))?;
-        fs::write(&done, &pinned).context("writing installed.txt")
-    })
+    pypi::install("the clouds' clients", &suite().join("requirements.txt"), &folder()?)
 }

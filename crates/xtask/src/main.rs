@@ -13,6 +13,7 @@ mod demo;
 mod dialects;
 mod image;
 mod pair;
+mod pypi;
 mod scan;
 mod suites;
 mod tidy;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use testbed::host::{self, say, step};
 use testbed::limits::{self, wait_until};
 
+use crate::pypi;
 use crate::suites::cargo;
 use crate::unit::{Client, Unit};
 
@@ -214,21 +215,9 @@ fn program(name: &str) -> Result<PathBuf> {
     Ok(folder()?.join("venv/bin").join(name))
 }
 
-/// A virtual environment with what requirements.txt pins, unless there is one made from the same.
 pub fn install() -> Result<()> {
-    let wanted = suite().join("requirements.txt");
-    let done = folder()?.join("installed.txt");
-    let pinned = fs::read(&wanted).context("reading requirements.txt")?;
-    if fs::read(&done).is_ok_and(|before| before == pinned) {
-        return Ok(());
-    }
-    step("schemathesis, sslyze and the OpenMetrics parser from PyPI", || {
-        let venv = folder()?.join("venv");
-        fs::create_dir_all(folder()?)?;
-        host::run(host::tool("virtualenv").args(["--quiet", "--clear"]).arg(&venv))?;
-        host::run(Command::new(program("pip")?).args(["install", "--quiet", "--requirement"]).arg(&wanted))?;
-        fs::write(&done, &pinned).context("writing installed.txt")
-    })?;
+    let requirements = suite().join("requirements.txt");
+    pypi::install("schemathesis, sslyze and the OpenMetrics parser", &requirements, &folder()?)?;
     if !program("schemathesis")?.is_file() {
         bail!("schemathesis was not installed into {}", folder()?.display());
     }
