@@ -3,6 +3,7 @@
 //! A secret is shown once, when it is made. Whoever approves lends a program their own rights, so only somebody who may
 //! make API tokens may. Tested by `tests/it/dialects.rs`, and with all other forms by `tests/it/abuse.rs`.
 
+use super::access::Ask;
 use crate::{
     Shared,
     app::{Flash, now},
@@ -239,19 +240,6 @@ async fn take_new(State(app): State<Shared>, sent: Sent) -> Result<Response, Ref
             frame::refused(&new_page(&app, seat, &wrong(form, "name", refused.to_string())).await?)
         }
     }
-}
-
-/// A question before something is done that cannot be undone.
-#[derive(Template)]
-#[template(path = "access_ask.html")]
-struct Ask {
-    frame: Frame,
-    lines: Vec<String>,
-    action: &'static str,
-    name: &'static str,
-    value: String,
-    button: &'static str,
-    back: &'static str,
 }
 
 #[derive(Deserialize)]

@@ -41,16 +41,16 @@ struct FormPage {
 /// A question before something is done that cannot be undone.
 #[derive(Template)]
 #[template(path = "access_ask.html")]
-struct Ask {
-    frame: Frame,
+pub(super) struct Ask {
+    pub frame: Frame,
     /// What would be done, in a sentence each.
-    lines: Vec<String>,
-    action: &'static str,
+    pub lines: Vec<String>,
+    pub action: &'static str,
     /// Names what it is done to.
-    name: &'static str,
-    value: String,
-    button: &'static str,
-    back: &'static str,
+    pub name: &'static str,
+    pub value: String,
+    pub button: &'static str,
+    pub back: &'static str,
 }
 
 /// The form as HTML.
