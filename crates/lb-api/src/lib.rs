@@ -4,6 +4,7 @@
 //! routes ([`route`]), and the client: [`Client`] for async programs, [`BlockingClient`] for command lines. Unknown fields in
 //! bodies are refused. Tested by round trips here and against lbd in its component tests.
 
+mod certificates;
 mod client;
 mod error;
 mod ha;
@@ -16,6 +17,7 @@ mod transport;
 mod types;
 mod unit;
 
+pub use certificates::*;
 pub use client::{BlockingClient, Client};
 pub use error::{ApiError, ErrorCode, ProblemDetails};
 pub use ha::*;

@@ -52,6 +52,15 @@ pub const RESTART_SERVICE: &str = "/v1/services/{name}/restart";
 /// POST [`crate::UnitRequest`]: [`crate::Done`]. Halts or restarts the unit.
 pub const UNIT: &str = "/v1/unit";
 
+/// GET: `Vec<`[`crate::CertificateView`]`>`; POST [`crate::AddCertificate`]: [`crate::CertificateView`]
+pub const CERTIFICATES: &str = "/v1/certificates";
+/// POST [`crate::SelfSigned`]: [`crate::CertificateView`]
+pub const SELF_SIGNED: &str = "/v1/certificates/self-signed";
+/// POST [`crate::RequestCertificate`]: [`crate::CertificateView`]
+pub const REQUEST_CERTIFICATE: &str = "/v1/certificates/request";
+/// DELETE [`crate::ByRequest`]: [`crate::Done`]; `{fingerprint}` is 64 hexadecimal digits.
+pub const CERTIFICATE: &str = "/v1/certificates/{fingerprint}";
+
 /// GET: [`crate::HaView`]
 pub const HA: &str = "/v1/ha";
 /// POST [`crate::TakeoverRequest`]: [`crate::Done`] when this unit serves.
@@ -88,6 +97,11 @@ pub fn log(name: crate::LogName) -> String {
 pub fn restart_service(name: &str) -> String {
     let safe: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
     RESTART_SERVICE.replace("{name}", &safe)
+}
+
+/// `/v1/certificates/{fingerprint}` with its fingerprint.
+pub fn certificate(fingerprint: &lb_model::layer7::CertificateFingerprint) -> String {
+    CERTIFICATE.replace("{fingerprint}", fingerprint.as_str())
 }
 
 /// `path` with the parts of `query` that are set.

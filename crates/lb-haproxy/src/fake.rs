@@ -22,6 +22,8 @@ pub struct State {
     pub statistics: Statistics,
     /// What the next checks complain of.
     pub complaints: Vec<Problem>,
+    /// What certificates in files are, for a reload.
+    certificates: BTreeMap<String, String>,
     /// What was executed, in order.
     pub done: Vec<Action>,
     /// Everything fails while set.
@@ -55,6 +57,7 @@ impl State {
                 (server.key, ObservedServer { weight: server.weight, state })
             })
             .collect();
+        self.observed.certificates = self.certificates.clone();
         for (name, servers) in remembering(&text) {
             let client = |(n, server): (usize, &str)| (format!("198.51.100.{}", n + 1), server.to_owned());
             self.tables.entry(name).or_insert_with(|| servers.into_iter().enumerate().map(client).collect());
@@ -90,10 +93,24 @@ impl Proxy for Fake {
         let mut state = self.up()?;
         match action {
             Action::Write { text } => state.observed.text = Some(text.clone()),
+            Action::WriteFile { name, file } => {
+                state.observed.files.insert(name.clone(), file.digest.clone());
+                state.certificates.extend(file.sha1.clone().map(|sha1| (name.clone(), sha1)));
+            }
+            Action::Renew { name, file } => {
+                state.observed.certificates.extend(file.sha1.clone().map(|sha1| (name.clone(), sha1)));
+            }
+            Action::RemoveFiles { names } => {
+                state.observed.files.retain(|name, _| !names.contains(name));
+                state.certificates.retain(|name, _| !names.contains(name));
+            }
             Action::Reload => state.take_up()?,
             Action::SetWeight { server, weight } => state.server(server, "set weight")?.weight = *weight,
             Action::SetState { server, state: wanted } => state.server(server, "set server")?.state = *wanted,
-            Action::Stop => state.observed = Observed::default(),
+            Action::Stop => {
+                let files = std::mem::take(&mut state.observed.files);
+                state.observed = Observed { files, ..Observed::default() };
+            }
         }
         state.done.push(action.clone());
         Ok(())

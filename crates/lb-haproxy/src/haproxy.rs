@@ -9,6 +9,7 @@
 //! Every operation on a socket has a time limit, every answer a longest length. Tested against a real HAProxy in
 //! `tests/`.
 
+mod certificates;
 mod process;
 mod socket;
 mod states;
@@ -60,6 +61,8 @@ pub struct Paths {
     /// `/run/haproxy`: the sockets `master.sock` (`-S`), `admin.sock` (stats socket, level admin), the file
     /// `servers` (state over a reload).
     pub run: PathBuf,
+    /// `/run/lb/certs`: keys and chains, for root alone.
+    pub certificates: PathBuf,
 }
 
 pub struct Haproxy {
@@ -349,29 +352,41 @@ impl Haproxy {
 impl Proxy for Haproxy {
     fn check(&mut self, wanted: &Rendered) -> Result<Vec<Problem>, ProxyError> {
         let file = self.in_run("check.cfg");
-        self.write(&file, &wanted.text)?;
-        let said = self.complaints(&file);
+        // The files of what runs stay as they are.
+        let own = self.in_run("check.certs");
+        let elsewhere = |text: &str| certificates::moved(text, &self.paths.certificates, &own);
+        self.write(&file, &elsewhere(&wanted.text))?;
+        let written = certificates::write_all(&own, &wanted.files, elsewhere);
+        let said = match written.map_err(io(format!("writing to {}", own.display()))) {
+            Ok(()) => self.complaints(&file),
+            Err(error) => Err(error),
+        };
         let _ = fs::remove_file(&file);
+        let _ = fs::remove_dir_all(&own);
         Ok(said?.map_or_else(Vec::new, |said| refusal::problems(&said, &file, wanted)))
     }
 
     fn observe(&mut self) -> Result<Observed, ProxyError> {
         let text = self.text()?;
+        let dir = &self.paths.certificates;
+        let files = certificates::digests(dir).map_err(io(format!("reading {}", dir.display())))?;
         let Some(processes) = self.processes()?.filter(|processes| processes.worker.is_some()) else {
-            return Ok(Observed { text, ..Observed::default() });
+            return Ok(Observed { text, files, ..Observed::default() });
         };
         let old_connections = processes.old.iter().filter_map(|pid| self.connections(*pid)).sum();
         let servers = match self.worker("show servers state") {
             Ok(answer) => states::observed(&answer),
             Err(ProxyError::Down) if self.is_ending(&processes) => {
                 let last = processes.worker.and_then(|pid| self.connections(pid)).unwrap_or(0);
-                return Ok(Observed { text, old_connections: old_connections + last, ..Observed::default() });
+                let old_connections = old_connections + last;
+                return Ok(Observed { text, files, old_connections, ..Observed::default() });
             }
             Err(e) => return Err(e),
         };
         let shape = self.shape(&processes, text.as_deref());
         self.remember(&processes, &shape)?;
-        Ok(Observed { shape: Some(shape), text, servers, old_connections })
+        let certificates = self.running_certificates(&files)?;
+        Ok(Observed { shape: Some(shape), text, servers, files, certificates, old_connections })
     }
 
     fn execute(&mut self, action: &Action) -> Result<(), ProxyError> {
@@ -384,6 +399,15 @@ impl Proxy for Haproxy {
                     self.write(&states, states::nothing())?;
                 }
                 self.write(&self.paths.file, text)
+            }
+            Action::WriteFile { name, file } => {
+                let dir = &self.paths.certificates;
+                certificates::write(dir, name, &file.text).map_err(io(format!("writing {name} to {}", dir.display())))
+            }
+            Action::Renew { name, file } => self.renew(name, file),
+            Action::RemoveFiles { names } => {
+                let dir = &self.paths.certificates;
+                certificates::remove(dir, names).map_err(io(format!("removing files in {}", dir.display())))
             }
             Action::Reload => self.reload(),
             Action::SetWeight { server, weight } => {

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod fake;
+mod files;
 mod haproxy;
 mod memory;
 mod plan;
@@ -17,6 +18,7 @@ mod refusal;
 mod render;
 mod statistics;
 
+pub use files::{Certificates, File, Material, Missing};
 pub use haproxy::{Haproxy, Paths};
 pub use memory::{Entry, Forgotten, Known, Memory, Table, tables};
 pub use plan::{Action, Observed, ObservedServer, plan};

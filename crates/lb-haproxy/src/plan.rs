@@ -2,8 +2,8 @@
 //!
 //! The ladder, least disturbance first:
 //! 1. nothing, where the file and all that runs are as they should be;
-//! 2. the runtime API, where only weights and requested states differ: no connection notices. The file is written too,
-//!    for the next start;
+//! 2. the runtime API, where only weights, requested states and renewed certificates differ: no connection notices. The
+//!    files are written too, for the next start;
 //! 3. the file and a reload, where anything else differs: listening sockets are handed over, connections stay with the
 //!    old process until they end;
 //! 4. the end, where no layer 7 virtual server is left: new clients are refused at once, those who are connected are
@@ -12,9 +12,12 @@
 //! Level-triggered: it compares with what was observed, not with what was done, so that a server that somebody changed
 //! by hand over the socket is put right as well. Tested beside the code.
 
-use crate::{Rendered, ServerKey};
+use crate::{File, Rendered, ServerKey};
 use lb_model::RequestedState;
 use std::{collections::BTreeMap, fmt};
+
+/// HAProxy takes a command with its payload in one buffer (`tune.bufsize`, 16,384 bytes).
+const LONGEST_RENEWAL: usize = 15_000;
 
 /// What runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +27,10 @@ pub struct Observed {
     /// The text of the file, for the next start.
     pub text: Option<String>,
     pub servers: BTreeMap<ServerKey, ObservedServer>,
+    /// Digests of the files in the directory of certificates.
+    pub files: BTreeMap<String, String>,
+    /// SHA-1 of the certificates that run, by the name of their file.
+    pub certificates: BTreeMap<String, String>,
     /// Connections that processes still serve which take no new clients: those of before a reload, and the last one
     /// before its end.
     pub old_connections: u32,
@@ -42,6 +49,20 @@ pub enum Action {
     /// Writes the file, so that a restart comes up with it; nothing that runs changes.
     Write {
         text: String,
+    },
+    /// Writes a file that the text names; what runs has read the one before.
+    WriteFile {
+        name: String,
+        file: File,
+    },
+    /// New connections get this certificate from now on.
+    Renew {
+        name: String,
+        file: File,
+    },
+    /// Files that nothing names any more.
+    RemoveFiles {
+        names: Vec<String>,
     },
     /// Starts HAProxy or lets it take the file up: the listening sockets are handed over, old connections stay with the
     /// old process.
@@ -70,6 +91,11 @@ impl fmt::Display for Action {
             Action::Write { text } => {
                 write!(f, "layer 7: write {} lines for HAProxy's next start", text.lines().count())
             }
+            Action::WriteFile { name, .. } => write!(f, "layer 7: write {name}"),
+            Action::Renew { name, .. } => {
+                write!(f, "layer 7: renew certificate {}: no connection notices", name.trim_end_matches(".pem"))
+            }
+            Action::RemoveFiles { names } => write!(f, "layer 7: remove {}", names.join(", ")),
             Action::Reload => f.write_str("layer 7: reload HAProxy: open connections stay with the old process"),
             Action::SetWeight { server, weight } => write!(f, "layer 7: set weight of {server} to {weight}"),
             Action::SetState { server, state } => write!(f, "layer 7: set {server} to {state}"),
@@ -96,11 +122,21 @@ fn share(weight: u16, state: RequestedState) -> Share {
 
 /// Empty where all is as it should be. `wanted: None`: HAProxy shall not run.
 pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
+    let unused = || {
+        let is = observed.files.keys().filter(|name| !wanted.is_some_and(|wanted| wanted.files.contains_key(*name)));
+        let names: Vec<String> = is.cloned().collect();
+        (!names.is_empty()).then_some(Action::RemoveFiles { names })
+    };
     let Some(wanted) = wanted else {
         let nothing = observed.shape.is_none() && observed.text.is_none();
-        return if nothing { Vec::new() } else { vec![Action::Stop] };
+        let stop = if nothing { None } else { Some(Action::Stop) };
+        return stop.into_iter().chain(unused()).collect();
     };
     let mut actions = Vec::new();
+    let other = |name: &String, file: &File| observed.files.get(name) != Some(&file.digest);
+    for (name, file) in wanted.files.iter().filter(|(name, file)| other(name, file)) {
+        actions.push(Action::WriteFile { name: name.clone(), file: file.clone() });
+    }
     if observed.text.as_ref() != Some(&wanted.text) {
         actions.push(Action::Write { text: wanted.text.clone() });
     }
@@ -116,7 +152,20 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
         }
         // The new process reads weights and states from the file.
         actions.push(Action::Reload);
+        actions.extend(unused());
         return actions;
+    }
+    for (name, file) in &wanted.files {
+        let Some(sha1) = &file.sha1 else { continue };
+        let runs = observed.certificates.get(name);
+        if runs == Some(sha1) && !other(name, file) {
+            continue;
+        }
+        if runs.is_none() || file.text.len() > LONGEST_RENEWAL {
+            actions.push(Action::Reload);
+            return actions;
+        }
+        actions.push(Action::Renew { name: name.clone(), file: file.clone() });
     }
     for (server, want) in &wanted.servers {
         let Some(is) = observed.servers.get(server) else {
@@ -135,6 +184,7 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
             actions.push(Action::SetState { server: server.clone(), state: want.state });
         }
     }
+    actions.extend(unused());
     actions
 }
 

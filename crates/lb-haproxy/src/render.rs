@@ -12,7 +12,9 @@ mod frontend;
 mod global;
 mod lines;
 mod quote;
+mod tls;
 
+use crate::files::{self, Certificates, File, Missing};
 pub(crate) use backend::address_type;
 use lb_model::{Config, Label, RequestedState, layer7::PEERS_PORT};
 use lines::Lines;
@@ -47,7 +49,12 @@ pub struct Rendered {
     /// The JSON pointer (RFC 6901) that a line comes from, by the number of the first line that does; lines count from 1.
     pub origins: BTreeMap<usize, String>,
     pub servers: BTreeMap<ServerKey, ServerSetting>,
-    /// A digest (hex) of the text without `servers`: where it is the same, no reload is needed.
+    /// What the text names in [`Places::certificates`], by file name; there before HAProxy reads the text.
+    pub files: BTreeMap<String, File>,
+    /// What cannot be served for want of a certificate.
+    pub missing: Vec<Missing>,
+    /// A digest (hex) of the text without `servers`, and of the files that are read at a reload only: where it is the
+    /// same, no reload is needed.
     pub shape: String,
 }
 
@@ -72,6 +79,8 @@ pub struct Places {
     pub run: PathBuf,
     /// Who the workers are, user and group; `None`: who started HAProxy.
     pub user: Option<String>,
+    /// The directory of certificates, keys and lists of them, for root alone.
+    pub certificates: PathBuf,
     /// On loopback: where a new worker is taught what the old one remembered of clients. In a pair it is the same port of
     /// the unit's address.
     pub peers: SocketAddr,
@@ -82,37 +91,45 @@ impl Default for Places {
         Places {
             run: "/run/haproxy".into(),
             user: Some("haproxy".into()),
+            certificates: "/run/lb/certs".into(),
             peers: SocketAddr::from((Ipv4Addr::LOCALHOST, PEERS_PORT)),
         }
     }
 }
 
-/// `None`: the configuration has no layer 7, and HAProxy need not run.
+/// `None`: the configuration has no layer 7, and HAProxy need not run. Without certificates: see [`render_in`].
 pub fn render(config: &Config) -> Option<Rendered> {
-    render_in(config, &Places::default())
+    render_in(config, &Places::default(), &Certificates::default())
 }
 
-/// As [`render`], with things elsewhere.
-pub fn render_in(config: &Config, places: &Places) -> Option<Rendered> {
+/// As [`render`], with things elsewhere, and with the keys and chains at hand. Where one is missing that a virtual
+/// server cannot do without, HAProxy does not listen for it.
+pub fn render_in(config: &Config, places: &Places, certificates: &Certificates) -> Option<Rendered> {
     if config.layer7.virtual_servers.is_empty() {
         return None;
     }
+    let (files, missing) = files::files(&config.layer7, places, certificates);
     let mut lines = Lines::default();
     let mut servers = BTreeMap::new();
     global::write(config, places, &mut lines);
     for (i, virtual_server) in config.layer7.virtual_servers.iter().enumerate() {
         let at = format!("/layer7/virtual_servers/{i}");
-        frontend::write(virtual_server, &at, &mut lines);
-        backend::write(virtual_server, &config.globals.health, &at, &mut lines);
+        if !missing.iter().any(|missing| missing.virtual_server == virtual_server.label && missing.stops) {
+            frontend::write(virtual_server, places, &at, &mut lines);
+        }
+        backend::write(virtual_server, &config.globals.health, places, &files, &at, &mut lines);
         servers.extend(virtual_server.real_servers.iter().map(|rs| {
             let key = ServerKey { virtual_server: virtual_server.label.clone(), real_server: rs.label.clone() };
             (key, ServerSetting { weight: rs.weight, state: rs.state })
         }));
+    }
+    for (name, file) in files.iter().filter(|(_, file)| file.sha1.is_none()) {
+        let _ = writeln!(lines.shape, "{name} {}", file.digest);
     }
     let shape = Sha256::digest(&lines.shape).iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     });
     let text = format!("{SHAPE}{shape}\n{}", lines.text);
-    Some(Rendered { text, origins: lines.origins, servers, shape })
+    Some(Rendered { text, origins: lines.origins, servers, files, missing, shape })
 }

@@ -1,8 +1,37 @@
 //! Each folder of `tests/cases`: a configuration and what HAProxy is told. The real HAProxy reads them all, where it is
 //! installed. `UPDATE=1` writes what is told now.
 
+use lb_haproxy::{Certificates, Material, Places, Rendered, render_in};
 use lb_model::Config;
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+/// Something behind each fingerprint. What it is comes into no golden text but by its digest.
+fn at_hand(config: &Config) -> Certificates {
+    let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).unwrap();
+    let server = format!("{}{}", made.signing_key.serialize_pem(), made.cert.pem()).replace("\r", "");
+    let pem = |label: &str| match label {
+        "office" => Arc::new(include_str!("certificates/authority.pem").to_owned().into()),
+        _ => Arc::new(server.clone().into()),
+    };
+    let all = config.layer7.certificates.iter();
+    all.map(|c| (c.fingerprint.clone(), Material { pem: pem(c.label.as_str()), sha1: "AB".repeat(20) })).collect()
+}
+
+/// With certificates where HAProxy can read them.
+fn readable(config: &Config, certificates: PathBuf) -> Rendered {
+    let places = Places { certificates, ..Places::default() };
+    let rendered = render_in(config, &places, &at_hand(config)).unwrap();
+    fs::create_dir_all(&places.certificates).unwrap();
+    for (name, file) in &rendered.files {
+        fs::write(places.certificates.join(name), file.text.as_str()).unwrap();
+    }
+    rendered
+}
 
 #[test]
 fn goldens() {
@@ -11,7 +40,7 @@ fn goldens() {
     for case in fs::read_dir(cases).unwrap() {
         let case = case.unwrap().path();
         let config: Config = serde_json::from_slice(&fs::read(case.join("config.json")).unwrap()).unwrap();
-        let rendered = lb_haproxy::render(&config).unwrap();
+        let rendered = render_in(&config, &Places::default(), &at_hand(&config)).unwrap();
         let golden = case.join("haproxy.cfg");
         if std::env::var_os("UPDATE").is_some() {
             fs::write(&golden, &rendered.text).unwrap();
@@ -19,7 +48,10 @@ fn goldens() {
         if fs::read_to_string(&golden).unwrap_or_default() != rendered.text {
             wrong.push(format!("{} differs:\n{}", golden.display(), rendered.text));
         }
-        wrong.extend(complaint(&golden));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("haproxy.cfg");
+        fs::write(&file, readable(&config, dir.path().join("certs")).text).unwrap();
+        wrong.extend(complaint(&file).map(|said| format!("{}: {said}", golden.display())));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -30,10 +62,12 @@ fn haproxy_takes_every_configuration_without_problems() {
     let dir = tempfile::tempdir().unwrap();
     let (mut seen, mut wrong) = (0, Vec::new());
     for seed in 0..400 {
-        let config = lb_model::sample::config(seed, false);
-        let Some(rendered) = lb_haproxy::render(&config).filter(|_| lb_model::problems(&config).is_empty()) else {
+        let config = lb_model::sample::config_with_tls(seed, false);
+        if config.layer7.virtual_servers.is_empty() || !lb_model::problems(&config).is_empty() {
             continue;
-        };
+        }
+        let rendered = readable(&config, dir.path().join("certs"));
+        assert_eq!(rendered.missing, []);
         seen += 1;
         let file = dir.path().join(format!("{seed}.cfg"));
         fs::write(&file, rendered.text).unwrap();

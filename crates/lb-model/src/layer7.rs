@@ -7,11 +7,16 @@ mod memory;
 mod persistence;
 mod rules;
 mod text;
+mod tls;
 
 pub use memory::{PEERS_PORT, Peers};
 pub use persistence::{ApplicationCookie, Cookie, Layer7Persistence, SourceTable};
 pub use rules::{HeaderOperation, HeaderRule, Limits, Outcome, Rule, Test};
 pub use text::{CookieName, HeaderName, HttpText, ManualBlock};
+pub use tls::{
+    Certificate, CertificateFingerprint, CertificateName, ClientCertificates, ClientVerify, ServerVerification, Tls,
+    TlsProfile,
+};
 
 use crate::{FALLBACK_PAGE_PORT, Label, NameError, PortRange, Ports, RequestedState, StatusCodes, words};
 use serde::{Deserialize, Serialize};
@@ -27,6 +32,10 @@ use std::{
 #[serde(deny_unknown_fields, default)]
 pub struct Layer7 {
     pub virtual_servers: Vec<Layer7VirtualServer>,
+    /// What virtual servers name by label; keys and chains are not in the document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(max_items = 1000))]
+    pub certificates: Vec<Certificate>,
     /// Where a virtual server says nothing of its own.
     pub timeouts: ProxyTimeouts,
     /// Clients' connections of all layer 7 virtual servers together; 0 = as many as memory and file descriptors allow.
@@ -37,6 +46,11 @@ pub struct Layer7 {
 impl Layer7 {
     /// Each takes two of the 1,048,576 files that a process may open (`fs.nr_open`).
     pub const MOST_CONNECTIONS: u32 = 500_000;
+    pub const MOST_CERTIFICATES: usize = 1000;
+
+    pub fn certificate(&self, label: &str) -> Option<&Certificate> {
+        self.certificates.iter().find(|certificate| certificate.label.as_str() == label)
+    }
 
     /// Nothing to proxy, and nothing said.
     pub fn is_unused(&self) -> bool {
@@ -57,6 +71,9 @@ pub struct Layer7VirtualServer {
     pub ports: Ports,
     #[serde(default)]
     pub mode: ProxyMode,
+    /// Clients speak TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     #[serde(default)]
     pub balance: Balance,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +127,9 @@ pub struct Layer7VirtualServer {
     /// Lines of HAProxy's own language for the end of this virtual server's section.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual: Option<ManualBlock>,
+    /// Left out: the certificates of real servers are not verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_verification: Option<ServerVerification>,
     #[serde(default)]
     pub real_servers: Vec<Layer7RealServer>,
 }
@@ -126,6 +146,7 @@ impl Layer7VirtualServer {
             address,
             ports,
             mode: ProxyMode::default(),
+            tls: None,
             balance: Balance::default(),
             persistence: None,
             check: Layer7Check::default(),
@@ -144,6 +165,7 @@ impl Layer7VirtualServer {
             slow_start: 0,
             fallback: Layer7Fallback::page(),
             manual: None,
+            server_verification: None,
             real_servers: Vec::new(),
         }
     }
@@ -154,11 +176,16 @@ impl Layer7VirtualServer {
         ports.map(|port| SocketAddr::new(self.address, port))
     }
 
-    /// As administrators write it: `http 10.0.0.20:80,8080`.
+    /// As administrators write it: `http 10.0.0.20:80,8080`, with TLS `https` or `tcp+tls`.
     pub fn service(&self) -> String {
+        let mode = match (self.mode, &self.tls) {
+            (mode, None) => mode.to_string(),
+            (ProxyMode::Http, Some(_)) => "https".to_owned(),
+            (ProxyMode::Tcp, Some(_)) => "tcp+tls".to_owned(),
+        };
         match self.address {
-            IpAddr::V4(address) => format!("{} {address}:{}", self.mode, self.ports),
-            IpAddr::V6(address) => format!("{} [{address}]:{}", self.mode, self.ports),
+            IpAddr::V4(address) => format!("{mode} {address}:{}", self.ports),
+            IpAddr::V6(address) => format!("{mode} [{address}]:{}", self.ports),
         }
     }
 }
@@ -190,7 +217,7 @@ pub struct Layer7RealServer {
     /// Tells the server the client's address before anything else.
     #[serde(default, skip_serializing_if = "SendProxy::is_none")]
     pub send_proxy: SendProxy,
-    /// Speaks TLS with the server. Its certificate is not verified.
+    /// Speaks TLS with the server. Its certificate is verified where `server_verification` says so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
     #[serde(default)]

@@ -14,6 +14,7 @@ use std::{
 mod dialects;
 mod layer7;
 mod pair;
+mod tls;
 mod virtual_servers;
 
 pub use pair::Times as HeartbeatTimes;

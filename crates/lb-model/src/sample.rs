@@ -84,6 +84,14 @@ pub fn config(seed: u64, wild: bool) -> Config {
     config
 }
 
+/// The same with certificates, whose keys nobody has, and with TLS on layer 7.
+pub fn config_with_tls(seed: u64, wild: bool) -> Config {
+    let mut config = config(seed, wild);
+    let labels = layer7::with_tls(&mut Random(seed ^ 0x715), &mut config);
+    debug_assert!(labels.is_some(), "labels and names that parse");
+    config
+}
+
 fn net(s: &str) -> ipnet::IpNet {
     match s.parse() {
         Ok(net) => net,

@@ -4,7 +4,8 @@
 //! needs several values ([`crate::problems`]) it cannot say. `tests/schema.rs` holds both sides together.
 
 use crate::layer7::{
-    ApplicationCookie, Cookie, CookieName, HeaderName, HttpText, Layer7Persistence, ManualBlock, SourceTable,
+    ApplicationCookie, CertificateFingerprint, CertificateName, Cookie, CookieName, HeaderName, HttpText,
+    Layer7Persistence, ManualBlock, SourceTable,
 };
 use crate::{
     CheckMethod, Family, FirewallMark, Hostname, IfName, Label, Negotiate, Pattern, Ports, Protocol, Service,
@@ -64,6 +65,10 @@ schemas! {
         .pattern(Some(WORD)).min_length(Some(1)).max_length(Some(64));
     HttpText = text("One line of printable ASCII characters.", &["/shop", "www.example.com"])
         .pattern(Some("^[ -~]+$")).min_length(Some(1)).max_length(Some(1000));
+    CertificateFingerprint = text("SHA-256 of a certificate's DER.", &["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+        .pattern(Some("^[0-9a-f]{64}$")).min_length(Some(64)).max_length(Some(64));
+    CertificateName = text("A name in a certificate.", &["www.example.com", "*.example.com"])
+        .pattern(Some("^[ -~]+$")).min_length(Some(1)).max_length(Some(255));
     ManualBlock = text("Lines of HAProxy's own language for the virtual server's section.", &["http-request set-header X-Shop 1"])
         .max_length(Some(16_384));
     Label = text("The name of a virtual or real server: letters, digits, `_`, `-` and `.`.", &["HTTP_Cluster", "WebServer1"])

@@ -12,7 +12,7 @@ fn ten_thousand_configurations_are_judged() {
 #[test]
 fn a_document_survives_writing_and_reading() {
     for seed in 0..500 {
-        let config = sample::config(seed, false);
+        let config = sample::config_with_tls(seed, false);
         let text = serde_json::to_string(&config).expect("writing");
         assert_eq!(migrate(&text).expect("reading"), config, "seed {seed}");
     }
@@ -21,7 +21,7 @@ fn a_document_survives_writing_and_reading() {
 #[test]
 fn there_are_changes_exactly_where_there_is_a_difference() {
     for seed in 0..500 {
-        let (a, b) = (sample::config(seed, false), sample::config(seed + 1, false));
+        let (a, b) = (sample::config_with_tls(seed, false), sample::config(seed + 1, false));
         assert!(changes(&a, &a).is_empty());
         assert_eq!(changes(&a, &b).is_empty(), a == b, "seed {seed}");
     }

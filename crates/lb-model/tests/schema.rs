@@ -33,7 +33,7 @@ fn sample_configurations_fit_the_schema() {
     let validator = validator();
     let mut fitting = 0;
     for seed in 0..2_000 {
-        let config = sample::config(seed, false);
+        let config = if seed % 2 == 0 { sample::config(seed, false) } else { sample::config_with_tls(seed, false) };
         let document = serde_json::to_value(&config).expect("writing");
         if problems(&config).is_empty() {
             let errors: Vec<String> =

@@ -13,8 +13,9 @@ use lb_ha::NodeId;
 use lb_model::{Hostname, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::io;
+use std::{fmt, io};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use zeroize::Zeroize;
 
 /// Both must speak the same.
 pub const PROTOCOL: u32 = 1;
@@ -97,6 +98,34 @@ pub struct Alive {
     pub hot: Option<u64>,
 }
 
+/// A private key with its chain, or an authority's certificates. In no `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pem(String);
+
+impl Pem {
+    pub fn new(text: String) -> Pem {
+        Pem(text)
+    }
+
+    /// For whoever must have it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pem(..)")
+    }
+}
+
+impl Drop for Pem {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 /// A version of the shared configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +137,9 @@ pub struct Push {
     pub comment: String,
     /// Unix seconds.
     pub at: u64,
+    /// The keys and chains that the document names: whoever takes it can serve it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Pem>,
     /// Everything of the configuration but the node's own part.
     pub document: Box<RawValue>,
 }

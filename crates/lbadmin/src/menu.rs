@@ -63,6 +63,7 @@ pub const MENU: &[Group] = &[
             layer4("Real Servers", "edit/real-servers"),
             layer7("Virtual Servers", "edit/layer-7/virtual-servers"),
             layer7("Real Servers", "edit/layer-7/real-servers"),
+            layer7("SSL Termination", "edit/layer-7/ssl"),
             edit("Heartbeat Configuration", "edit/heartbeat"),
             edit("Floating IPs", "edit/floating-ips"),
             edit("Network Interfaces", "edit/interfaces"),

@@ -94,6 +94,9 @@ pub enum Command {
     /// Add and remove real servers
     #[command(subcommand)]
     Rip(RipCommand),
+    /// Upload, make, show and remove certificates for TLS on layer 7
+    #[command(subcommand)]
+    Certificate(crate::certificate::CertificateCommand),
     /// Take a real server online, at once
     Online(Server),
     /// Take a real server offline, at once: its clients go to the others

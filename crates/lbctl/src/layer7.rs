@@ -9,8 +9,8 @@ use clap::Args;
 use lb_model::{
     Config, Label, Layer7RealServer, Layer7VirtualServer, RequestedState, StatusCodes,
     layer7::{
-        ApplicationCookie, Balance, Cookie, CookieName, HttpText, Layer7Check, Layer7CheckMethod, Layer7Fallback,
-        Layer7Persistence, ProxyMode, SourceTable,
+        ApplicationCookie, Balance, ClientCertificates, ClientVerify, Cookie, CookieName, HttpText, Layer7Check,
+        Layer7CheckMethod, Layer7Fallback, Layer7Persistence, ProxyMode, SourceTable, Tls, TlsProfile,
     },
 };
 
@@ -23,6 +23,21 @@ pub struct VipAdd {
     /// http, or tcp
     #[arg(long, default_value_t)]
     pub mode: ProxyMode,
+    /// Speak TLS with clients: the certificates' labels, the first for clients that name no host
+    #[arg(long, value_name = "LABEL,…", value_delimiter = ',')]
+    pub tls: Vec<Label>,
+    /// modern (TLS 1.3), or compatible (TLS 1.2 and 1.3) [default: compatible]
+    #[arg(long, value_name = "PROFILE", requires = "tls")]
+    pub tls_profile: Option<TlsProfile>,
+    /// Browsers come by https only, for so long
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "31536000", requires = "tls")]
+    pub hsts: Option<u32>,
+    /// Clients need a certificate that this authority signed
+    #[arg(long, value_name = "LABEL", requires = "tls")]
+    pub client_authority: Option<Label>,
+    /// Send every client to https:// and the same place
+    #[arg(long, conflicts_with = "tls")]
+    pub redirect_https: bool,
     /// roundrobin, leastconn, source, first or random
     #[arg(long, default_value_t)]
     pub balance: Balance,
@@ -78,6 +93,8 @@ pub fn add_vip(config: &Config, args: &VipAdd) -> Result<Config, Error> {
     let mut config = config.clone();
     config.layer7.virtual_servers.push(Layer7VirtualServer {
         mode: args.mode,
+        tls: tls(args),
+        redirect_https: args.redirect_https,
         balance: args.balance,
         persistence: persistence(args),
         check: Layer7Check {
@@ -97,6 +114,19 @@ pub fn add_vip(config: &Config, args: &VipAdd) -> Result<Config, Error> {
         ..Layer7VirtualServer::new(args.label.clone(), args.service.address, args.service.ports.clone())
     });
     Ok(config)
+}
+
+fn tls(args: &VipAdd) -> Option<Tls> {
+    let client = args
+        .client_authority
+        .as_ref()
+        .map(|authority| ClientCertificates { authority: authority.clone(), verify: ClientVerify::Required });
+    (!args.tls.is_empty()).then(|| Tls {
+        profile: args.tls_profile.unwrap_or_default(),
+        hsts: args.hsts,
+        client,
+        ..Tls::new(args.tls.clone())
+    })
 }
 
 fn persistence(args: &VipAdd) -> Option<Layer7Persistence> {

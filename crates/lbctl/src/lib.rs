@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod certificate;
 pub mod cli;
 mod edit;
 mod editor;
@@ -85,6 +86,7 @@ fn run(cli: Cli) -> Result<Answer, Error> {
         Command::Vip(VipCommand::Remove { vip, options }) => s.edit(&options, |c| servers::remove_vip(c, &vip)),
         Command::Rip(RipCommand::Add(args)) => s.edit(&args.options, |c| servers::add_rip(c, &args)),
         Command::Rip(RipCommand::Remove { server, options }) => s.edit(&options, |c| servers::remove_rip(c, &server)),
+        Command::Certificate(command) => s.certificate(command),
         Command::Online(server) => s.set_state(&server, RequestedState::Online),
         Command::Offline(server) => s.set_state(&server, RequestedState::Offline),
         Command::Drain(server) => s.set_state(&server, RequestedState::Drain),

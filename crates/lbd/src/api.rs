@@ -2,6 +2,7 @@
 //! the engine. What the kernel and the machine have is read beside the engine, on threads that may wait: [`look`].
 
 mod answer;
+mod certificates;
 mod connections;
 mod ha;
 mod log;
@@ -25,7 +26,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef, Path, Query, State, rejection::QueryRejection},
     http::StatusCode,
     response::Response,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use lb_api::{ApiError, ErrorCode, route};
 use lb_kernel::Inspect;
@@ -100,6 +101,16 @@ fn router(served: Served) -> Router {
         .route(route::RESTART_SERVICE, post(unit::restart))
         .route(route::UNIT, post(unit::power))
         .route(route::LOG, get(log::show))
+        .route(route::CERTIFICATES, get(|e: Engine| ask(e, Command::Certificates)).post(certificates::add))
+        .route(
+            route::SELF_SIGNED,
+            post(|e: Engine, body: Bytes| ask_with(e, body, |b| Command::SelfSigned(Box::new(b)))),
+        )
+        .route(
+            route::REQUEST_CERTIFICATE,
+            post(|e: Engine, body: Bytes| ask_with(e, body, |b| Command::RequestCertificate(Box::new(b)))),
+        )
+        .route(route::CERTIFICATE, delete(certificates::remove))
         .route(route::HA, get(ha::show))
         .route(route::TAKEOVER, post(ha::takeover))
         .route(route::STANDBY, post(ha::standby))

@@ -92,6 +92,7 @@ impl Args {
             binary: self.haproxy.clone().or_else(usual)?,
             file: self.run.join("haproxy.cfg"),
             run: self.haproxy_run.clone(),
+            certificates: self.run.join("certs"),
         })
     }
 

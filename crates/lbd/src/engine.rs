@@ -6,6 +6,7 @@
 //! Tested by `tests/` with the fake kernel over a real socket, and in a guest with the real one.
 
 mod candidate;
+mod certificates;
 mod commands;
 mod confirm;
 mod health;
@@ -16,19 +17,20 @@ pub(crate) mod record;
 mod reply;
 mod status;
 
+pub use certificates::refused;
 pub use opening::Opening;
 pub use reconcile::chain;
 pub use reply::Reply;
 pub use status::Snapshot;
 
-use crate::{ha::HaFile, layer7::Layer7};
+use crate::{certificates::Certificates, ha::HaFile, layer7::Layer7};
 use lb_api::{
-    ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, Pending, PlanRequest, PutCandidate, RevisionView,
-    RollbackRequest, StateRequest,
+    ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, Pending, PlanRequest, PutCandidate, RequestCertificate,
+    RevisionView, RollbackRequest, SelfSigned, StateRequest,
 };
 use lb_check::{Checker, Outcome, Probe, ProbeKey};
 use lb_kernel::Kernel;
-use lb_model::Config;
+use lb_model::{Config, layer7::CertificateFingerprint};
 use lb_plan::{Health, Observed};
 use lb_store::Store;
 use std::{
@@ -92,6 +94,18 @@ pub enum Command {
     },
     SetState(StateRequest),
     Reconcile,
+    Certificates,
+    AddCertificate {
+        found: Box<lb_certs::Found>,
+        authority: bool,
+        author: String,
+    },
+    SelfSigned(Box<SelfSigned>),
+    RequestCertificate(Box<RequestCertificate>),
+    RemoveCertificate {
+        fingerprint: CertificateFingerprint,
+        author: String,
+    },
 }
 
 /// A moment: since lbd started, and by the wall clock (Unix seconds).
@@ -131,6 +145,9 @@ pub struct Pairing {
 pub struct Engine<K> {
     /// `None`: it could not be opened; `alarms` says why. Traffic is served, changes are refused.
     store: Option<Store>,
+    certificates: Certificates,
+    /// Of certificates that are in use.
+    certificate_alarms: Vec<String>,
     kernel: K,
     start_probe: Box<dyn Fn(Probe) + Send>,
     /// Shared with whoever is being answered.
@@ -180,12 +197,14 @@ impl<K: Kernel> Engine<K> {
         start_probe: Box<dyn Fn(Probe) + Send>,
         now: Now,
     ) -> Self {
-        let Opening { store, running, revision, alarms } = opening;
+        let Opening { store, certificates, running, revision, alarms } = opening;
         for alarm in &alarms {
             tracing::error!("alarm: {alarm}");
         }
         let mut engine = Engine {
             store,
+            certificates,
+            certificate_alarms: Vec::new(),
             kernel,
             start_probe,
             running: Arc::new(running),
@@ -222,7 +241,7 @@ impl<K: Kernel> Engine<K> {
         engine.configure_checks(now);
         engine.reconcile(now);
         // After the addresses that it listens at, and the setting by which it may where they are not.
-        engine.layer7.want(engine.layer7.render(&engine.running));
+        engine.layer7.want(engine.layer7.render(&engine.running, engine.certificates.at_hand()));
         tracing::info!("running {}", engine.revision);
         engine
     }
@@ -303,6 +322,15 @@ impl<K: Kernel> Engine<K> {
             Command::EndPair { author, serve } => self.end_pair(author, serve, now).map(Reply::Applied),
             Command::SetState(request) => self.set_state(request, now).map(Reply::Applied),
             Command::Reconcile => Ok(Reply::Reconcile(self.reconcile(now))),
+            Command::Certificates => Ok(Reply::Certificates(self.certificates())),
+            Command::AddCertificate { found, authority, author } => {
+                self.add_certificate(*found, authority, &author, now).map(Reply::certificate)
+            }
+            Command::SelfSigned(request) => self.self_signed(&request, now).map(Reply::certificate),
+            Command::RequestCertificate(request) => self.request_certificate(*request).map(Reply::certificate),
+            Command::RemoveCertificate { fingerprint, author } => {
+                self.remove_certificate(&fingerprint, &author).map(Reply::Done)
+            }
         }
     }
 }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+pub mod certificates;
 pub mod engine;
 mod ha;
 mod hot;

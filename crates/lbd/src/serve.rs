@@ -148,7 +148,11 @@ fn layer7(
         Some(paths) => {
             std::fs::create_dir_all(&paths.run)?;
             let hands = || lb_haproxy::Haproxy::new(paths.clone());
-            let places = lb_haproxy::Places { run: paths.run.clone(), ..lb_haproxy::Places::default() };
+            let places = lb_haproxy::Places {
+                run: paths.run.clone(),
+                certificates: paths.certificates.clone(),
+                ..lb_haproxy::Places::default()
+            };
             Ok((Layer7::start(Box::new(hands()), Box::new(hands()), places, changed)?, Arc::new(hands())))
         }
         None => {

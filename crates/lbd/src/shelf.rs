@@ -216,13 +216,14 @@ impl Shelf for EngineShelf {
             comment: newest.comment,
             at: newest.at,
             document: document.into(),
+            certificates: newest.certificates,
         })
     }
 
     async fn commit(&self, pushed: Pushed) -> Result<(), NotCommitted> {
         let Pushed { revision, ground } = pushed;
-        let Revision { version, author, comment, at: _, document } = revision;
-        let pushed = Box::new(pair::Pushed { version, ground, author, comment, document });
+        let Revision { version, author, comment, at: _, document, certificates } = revision;
+        let pushed = Box::new(pair::Pushed { version, ground, author, comment, document, certificates });
         match self.ask(|answer| Event::Pushed { pushed, answer }).await {
             Some(Ok(())) => Ok(()),
             Some(Err(pair::NotTaken::Stale(newest))) => Err(NotCommitted::Stale(newest)),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use testbed::host::{self, run_text};
 
 /// Crates without I/O, clock, threads or async.
-const PURE: &[&str] = &["lb-model", "lb-plan", "lb-check", "lb-ha", "lb-dialects"];
+const PURE: &[&str] = &["lb-model", "lb-plan", "lb-check", "lb-ha", "lb-certs", "lb-dialects"];
 /// What a pure crate may not depend on.
 const IMPURE_CRATES: &[&str] = &["tokio", "nix", "sled", "axum"];
 /// What a pure crate's sources may not say (outside tests).
@@ -22,7 +22,7 @@ const NETLINK_USERS: &[&str] = &["lb-kernel", "ipvs-rs"];
 /// What people touch: they see the product through lb-api only.
 const FACES: &[&str] = &["lbwizard", "lbctl", "lbadmin", "lbrestore"];
 /// What faces may not depend on.
-const BACKSTAGE: &[&str] = &["lb-store", "lb-kernel", "lb-plan", "lb-pair"];
+const BACKSTAGE: &[&str] = &["lb-store", "lb-kernel", "lb-plan", "lb-pair", "lb-certs"];
 /// Who speaks with the other unit of a pair.
 const PAIR_USERS: &[&str] = &["lbd"];
 /// Of ours, what lb-pair may know: it is below lbd.
@@ -107,7 +107,7 @@ fn dependencies(package: &Package, offences: &mut Vec<String>) {
             "only lbd speaks with the other unit of a pair"
         } else if on == "lb-haproxy" && !PROXY_USERS.contains(&name) {
             "only lbd drives HAProxy"
-        } else if name == "lb-haproxy" && on.starts_with("lb") && on != "lb-model" {
+        } else if ["lb-haproxy", "lb-certs"].contains(&name) && on.starts_with("lb") && on != "lb-model" {
             "it is below lbd, and knows lb-model only"
         } else if name == "lb-pair" && on.starts_with("lb") && !PAIR_KNOWS.contains(&on) {
             "it is below lbd, and knows lb-model and lb-ha only"
@@ -196,6 +196,7 @@ mod tests {
         assert!(broken("lb-plan", "tokio") && !broken("lb-plan", "lb-model"));
         assert!(broken("lbctl", "lb-plan") && !broken("lbctl", "lb-api"));
         assert!(broken("lbctl", "lb-pair") && broken("heartbeat", "lb-pair") && !broken("lbd", "lb-pair"));
+        assert!(broken("lbadmin", "lb-certs") && broken("lb-certs", "lb-api") && !broken("lb-certs", "lb-model"));
         assert!(broken("lb-pair", "lb-store") && broken("lb-pair", "lbd") && !broken("lb-pair", "lb-ha"));
         assert!(
             broken("lbctl", "lb-dialects") && broken("lb-dialects", "lb-access") && !broken("lbadmin", "lb-dialects")

@@ -96,3 +96,89 @@ fn every_setting_is_reached_from_every_other() {
         }
     }
 }
+
+fn certificate(pem: &str, sha1: &str) -> crate::Material {
+    crate::Material { pem: std::sync::Arc::new(pem.to_owned().into()), sha1: sha1.to_owned() }
+}
+
+/// The golden case with TLS, with these behind `shop`, `blog` and `office`.
+fn over_tls(shop: crate::Material, certificates: &[&str]) -> Rendered {
+    let mut config: Config =
+        serde_json::from_str(include_str!("../../tests/cases/tls/config.json")).expect("a configuration");
+    config.layer7.virtual_servers.truncate(1);
+    let tls = config.layer7.virtual_servers[0].tls.as_mut().unwrap();
+    tls.certificates = certificates.iter().map(|label| label.parse().unwrap()).collect();
+    let mut all = config.layer7.certificates.iter().map(|named| named.fingerprint.clone());
+    let mut next = || all.next().unwrap();
+    let at_hand = [(next(), shop), (next(), certificate("blog", "B1")), (next(), certificate("office", "C1"))];
+    crate::render_in(&config, &crate::Places::default(), &at_hand.into()).expect("layer 7")
+}
+
+#[test]
+fn a_renewed_certificate_needs_no_reload() {
+    let mut fake = Fake::default();
+    let files = "write Shop.list; write blog.pem; write office.ca; write shop.pem";
+    let both = ["shop", "blog"];
+    let mut step = |wanted: Option<Rendered>| settle(&mut fake, wanted.as_ref());
+    let plain = |said: String| said.replace("write; ", "");
+    assert_eq!(plain(step(Some(over_tls(certificate("one", "A1"), &both)))), RELOAD);
+    assert_eq!(step(Some(over_tls(certificate("one", "A1"), &both))), "", "{files}");
+    let renew = "renew certificate shop: no connection notices";
+    assert_eq!(step(Some(over_tls(certificate("two", "A2"), &both))), format!("{WRITE}; {renew}"));
+    // The chain alone.
+    assert_eq!(step(Some(over_tls(certificate("two and more", "A2"), &both))), format!("{WRITE}; {renew}"));
+    // More than the runtime API takes at once.
+    let long = certificate(&"x".repeat(15_001), "A3");
+    assert_eq!(step(Some(over_tls(long, &both))), format!("{WRITE}; {RELOAD}"));
+    let one = step(Some(over_tls(certificate("two", "A2"), &["shop"])));
+    assert_eq!(plain(one), format!("{RELOAD}; remove blog.pem"), "after nothing reads it any more");
+    assert_eq!(step(None), "stop HAProxy; remove Shop.list, office.ca, shop.pem");
+}
+
+#[test]
+fn somebody_at_the_socket_or_the_files_is_put_right() {
+    let mut fake = Fake::default();
+    let wanted = over_tls(certificate("one", "A1"), &["shop"]);
+    settle(&mut fake, Some(&wanted));
+    fake.0.lock().unwrap().observed.certificates.insert("shop.pem".into(), "EE".into());
+    assert_eq!(settle(&mut fake, Some(&wanted)), "renew certificate shop: no connection notices");
+    fake.0.lock().unwrap().observed.files.insert("key.bak".into(), "00".into());
+    assert_eq!(settle(&mut fake, Some(&wanted)), "remove key.bak");
+    fake.0.lock().unwrap().observed.files.remove("Shop.list");
+    assert_eq!(settle(&mut fake, Some(&wanted)), WRITE);
+}
+
+/// A unit whose shelf was lost serves everything else, and nothing unencrypted or unverified instead.
+#[test]
+fn without_its_key_a_virtual_server_does_not_listen() {
+    let mut config: Config =
+        serde_json::from_str(include_str!("../../tests/cases/tls/config.json")).expect("a configuration");
+    config.layer7.virtual_servers[0].server_verification = None;
+    let rendered = render(&config).expect("layer 7");
+    let frontends = |rendered: &Rendered| {
+        let lines = rendered.text.lines().filter_map(|line| line.strip_prefix("frontend vs:"));
+        lines.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(frontends(&rendered), ["Redirect"]);
+    assert!(rendered.files.is_empty());
+    assert!(rendered.missing.iter().all(|missing| missing.stops), "{:?}", rendered.missing);
+    // Without the authority of clients neither.
+    let mut all = config.layer7.certificates.iter().map(|named| named.fingerprint.clone());
+    let at_hand = [(all.next().unwrap(), certificate("shop", "A")), (all.next().unwrap(), certificate("blog", "B"))];
+    let rendered = crate::render_in(&config, &crate::Places::default(), &at_hand.into()).expect("layer 7");
+    assert_eq!(frontends(&rendered), ["Redirect", "Mail"]);
+}
+
+#[test]
+fn no_key_is_in_debug_or_on_a_screen() {
+    let wanted = over_tls(certificate("SECRET", "A1"), &["shop"]);
+    let mut fake = Fake::default();
+    let actions = plan(Some(&wanted), &fake.observe().unwrap());
+    settle(&mut fake, Some(&wanted));
+    let shown = format!(
+        "{wanted:?} {actions:?} {:?} {}",
+        fake.0.lock().unwrap(),
+        actions.iter().map(ToString::to_string).collect::<String>()
+    );
+    assert!(!shown.contains("SECRET"), "{shown}");
+}

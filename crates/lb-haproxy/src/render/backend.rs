@@ -1,16 +1,24 @@
 //! Real servers: who gets what, who stays where, who is fit.
 
-use super::{Lines, frontend, global::PEERS, quote};
+use super::{Lines, Places, frontend, global::PEERS, quote, tls};
+use crate::File;
 use lb_model::{
     HealthDefaults, Layer7RealServer, Layer7VirtualServer, RequestedState,
     layer7::{Balance, Layer7Check, Layer7CheckMethod, Layer7Persistence, ProxyMode, SendProxy, SourceTable},
 };
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// No label has a `:`.
 pub(crate) const FALLBACK: &str = ":fallback";
 
-pub(super) fn write(vs: &Layer7VirtualServer, health: &HealthDefaults, at: &str, lines: &mut Lines) {
+pub(super) fn write(
+    vs: &Layer7VirtualServer,
+    health: &HealthDefaults,
+    places: &Places,
+    files: &BTreeMap<String, File>,
+    at: &str,
+    lines: &mut Lines,
+) {
     let http = vs.mode == ProxyMode::Http;
     let label = format!("{at}/label");
     lines.section(&label, format_args!("backend {} from {}", vs.label, vs.mode));
@@ -38,8 +46,12 @@ pub(super) fn write(vs: &Layer7VirtualServer, health: &HealthDefaults, at: &str,
         stick(vs, persistence, &format!("{at}/persistence"), lines);
     }
     check(vs, health, &format!("{at}/check"), lines);
+    // Without the authority's certificate nobody could tell a server from somebody else.
+    let verify = tls::verify(vs, places, files);
     for (i, server) in vs.real_servers.iter().enumerate() {
-        real_server(vs, server, &format!("{at}/real_servers/{i}"), lines);
+        if let Some(verify) = &verify {
+            real_server(vs, server, verify, &format!("{at}/real_servers/{i}"), lines);
+        }
     }
     if let Some(fallback) = &vs.fallback {
         // It never comes into a table: clients go back when a real server does. Its way is not transparent where it
@@ -70,7 +82,7 @@ fn place(address: IpAddr, port: Option<u16>) -> String {
 
 // No `on-marked-down shutdown-sessions`: one missed check, the default, would cut every download of a server that
 // works. "Out at once" is promised for OFFLINE only, and there the sessions are shut down by the runtime API.
-fn real_server(vs: &Layer7VirtualServer, server: &Layer7RealServer, at: &str, lines: &mut Lines) {
+fn real_server(vs: &Layer7VirtualServer, server: &Layer7RealServer, verify: &str, at: &str, lines: &mut Lines) {
     let mut line = format!("server {} {}", server.label, place(server.address, server.port));
     let mut add = |words: &str| {
         line.push(' ');
@@ -94,7 +106,9 @@ fn real_server(vs: &Layer7VirtualServer, server: &Layer7RealServer, at: &str, li
     if server.tls {
         add("ssl");
     }
-    if server.tls || https {
+    if server.tls {
+        add(verify);
+    } else if https {
         add("verify none");
     }
     if vs.check.method != Layer7CheckMethod::On {
@@ -169,7 +183,8 @@ fn http_check(check: &Layer7Check, at: &str, lines: &mut Lines) {
 fn stick(vs: &Layer7VirtualServer, persistence: &Layer7Persistence, at: &str, lines: &mut Lines) {
     match persistence {
         Layer7Persistence::Cookie(cookie) => {
-            let mut line = format!("cookie {} insert indirect nocache httponly", cookie.name);
+            let secure = if vs.tls.is_some() { " secure" } else { "" };
+            let mut line = format!("cookie {} insert indirect nocache httponly{secure}", cookie.name);
             for (word, seconds) in [("maxidle", cookie.idle), ("maxlife", cookie.life)] {
                 if let Some(seconds) = seconds {
                     line.push_str(&format!(" {word} {seconds}s"));

@@ -1,6 +1,6 @@
 //! Where clients arrive: places, limits, content switching, headers.
 
-use super::{Lines, backend, quote};
+use super::{Lines, Places, backend, quote, tls};
 use lb_model::{
     Layer7VirtualServer,
     layer7::{HeaderOperation, HeaderRule, KeepAlive, Limits, Outcome, ProxyMode, Test},
@@ -12,10 +12,10 @@ pub(super) const TIMEOUTS: [&str; 3] = ["client", "http-request", "http-keep-ali
 
 const TOO_MANY: &str = "<!DOCTYPE html><title>Too many requests</title><h1>Too many requests</h1><p>Please wait ten seconds and try again.</p>";
 
-pub(super) fn write(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
+pub(super) fn write(vs: &Layer7VirtualServer, places: &Places, at: &str, lines: &mut Lines) {
     let http = vs.mode == ProxyMode::Http;
     lines.section(&format!("{at}/label"), format_args!("frontend vs:{} from {}", vs.label, vs.mode));
-    bind(vs, at, lines);
+    bind(vs, places, at, lines);
     lines.put(&format!("{at}/label"), "log global");
     if vs.max_connections > 0 {
         lines.put(&format!("{at}/max_connections"), format_args!("maxconn {}", vs.max_connections));
@@ -45,6 +45,7 @@ pub(super) fn write(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
             let to = "https://%[req.hdr(host),host_only]%[pathq]";
             lines.put(&format!("{at}/redirect_https"), format_args!("http-request redirect location {to} if {unless}"));
         }
+        tls::headers(vs, at, lines);
         rules(vs, at, lines);
         headers("http-request", &vs.request_headers, &format!("{at}/request_headers"), lines);
         headers("http-response", &vs.response_headers, &format!("{at}/response_headers"), lines);
@@ -57,18 +58,19 @@ pub(super) fn write(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
     lines.put(&format!("{at}/label"), format_args!("default_backend {}", vs.label));
 }
 
-fn bind(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
+fn bind(vs: &Layer7VirtualServer, places: &Places, at: &str, lines: &mut Lines) {
     let address = match vs.address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     };
     let proxy = if vs.accept_proxy { " accept-proxy" } else { "" };
+    let tls = tls::bind(vs, places);
     for range in vs.ports.ranges() {
         let ports = match range.first == range.last {
             true => range.first.to_string(),
             false => format!("{}-{}", range.first, range.last),
         };
-        lines.put(&format!("{at}/ports"), format_args!("bind {address}:{ports}{proxy}"));
+        lines.put(&format!("{at}/ports"), format_args!("bind {address}:{ports}{proxy}{tls}"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! A running HAProxy, real servers that say their names, and clients.
 
-use lb_haproxy::{Action, Haproxy, Paths, Places, Proxy as _, Rendered, plan, render_in};
+use lb_haproxy::{Action, Certificates, Haproxy, Paths, Places, Proxy as _, Rendered, plan, render_in};
 use lb_model::Config;
 use serde_json::{Value, json};
 use std::{
@@ -50,6 +50,7 @@ pub struct Live {
     pub haproxy: Haproxy,
     pub paths: Paths,
     places: Places,
+    pub at_hand: Certificates,
     config: Value,
     master: Option<Child>,
     _dir: tempfile::TempDir,
@@ -58,24 +59,31 @@ pub struct Live {
 impl Live {
     /// Brings one up with `layer7`, whose virtual servers listen on 127.0.0.1.
     pub fn start(layer7: Value) -> Live {
-        Live::with(layer7, free_port(), json!({}))
+        Live::with(layer7, Certificates::default(), free_port(), json!({}))
+    }
+
+    /// The same with keys and chains.
+    pub fn start_with(layer7: Value, at_hand: Certificates) -> Live {
+        Live::with(layer7, at_hand, free_port(), json!({}))
     }
 
     /// One of a pair, `one` on 127.0.77.1 and `two` on 127.0.77.2, whose tables travel by the port `peers`.
     pub fn unit(unit: &str, peers: u16, layer7: Value) -> Live {
         let paths = json!([{"udp": {"one": "127.0.77.1", "two": "127.0.77.2"}}]);
         let node = json!({"hostname": "lbmaster", "unit": unit, "interfaces": [{"name": "lo", "addresses": []}]});
-        Live::with(layer7, peers, json!({"node": node, "heartbeat": {"paths": paths}}))
+        Live::with(layer7, Certificates::default(), peers, json!({"node": node, "heartbeat": {"paths": paths}}))
     }
 
-    fn with(layer7: Value, peers: u16, more: Value) -> Live {
+    fn with(layer7: Value, at_hand: Certificates, peers: u16, more: Value) -> Live {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("run");
         fs::create_dir(&run).unwrap();
-        let paths = Paths { binary: BINARY.into(), file: dir.path().join("haproxy.cfg"), run: run.clone() };
+        let certificates = dir.path().join("certs");
+        let file = dir.path().join("haproxy.cfg");
+        let paths = Paths { binary: BINARY.into(), file, run: run.clone(), certificates: certificates.clone() };
         let root = fs::metadata("/proc/self").map(|proc| std::os::unix::fs::MetadataExt::uid(&proc)).unwrap() == 0;
         let peers = SocketAddr::from((Ipv4Addr::LOCALHOST, peers));
-        let places = Places { run, user: root.then(|| "haproxy".to_owned()), peers };
+        let places = Places { run, user: root.then(|| "haproxy".to_owned()), certificates, peers };
         let mut config = json!({
             "version": 1,
             "node": {"hostname": "lbmaster", "interfaces": [{"name": "eth0", "addresses": ["10.0.0.21/24"]}]},
@@ -85,9 +93,12 @@ impl Live {
             config[field] = value.clone();
         }
         let haproxy = Haproxy::new(paths.clone());
-        let mut live = Live { haproxy, paths, places, config, master: None, _dir: dir };
+        let mut live = Live { haproxy, paths, places, at_hand, config, master: None, _dir: dir };
         let wanted = live.wanted();
         assert_eq!(live.haproxy.check(&wanted).unwrap(), []);
+        for (name, file) in wanted.files {
+            live.haproxy.execute(&Action::WriteFile { name, file }).unwrap();
+        }
         live.haproxy.execute(&Action::Write { text: wanted.text }).unwrap();
         live.spawn();
         live.haproxy.execute(&Action::Reload).unwrap();
@@ -127,7 +138,7 @@ impl Live {
     }
 
     pub fn wanted(&self) -> Rendered {
-        render_in(&self.config(), &self.places).unwrap()
+        render_in(&self.config(), &self.places, &self.at_hand).unwrap()
     }
 
     pub fn edit(&mut self, pointer: &str, value: Value) {

@@ -10,4 +10,5 @@ mod memory;
 mod peers;
 mod persistence;
 mod runtime;
+mod tls;
 mod traffic;

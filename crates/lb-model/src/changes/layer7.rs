@@ -1,7 +1,10 @@
 //! What differs between two layer 7 configurations. A reload keeps connections: what hurts is where clients go.
 
-use super::{List, on, shown};
-use crate::{Layer7, Layer7RealServer, Layer7VirtualServer, RequestedState};
+use super::{List, joined, on, shown};
+use crate::{
+    Layer7, Layer7RealServer, Layer7VirtualServer, RequestedState,
+    layer7::{Certificate, ClientCertificates, ServerVerification, Tls, TlsProfile},
+};
 use std::collections::HashMap;
 
 pub(super) fn layer7(old: &Layer7, new: &Layer7, list: &mut List) {
@@ -10,6 +13,7 @@ pub(super) fn layer7(old: &Layer7, new: &Layer7, list: &mut List) {
         list.set(&name, format!("{was} s"), format!("{is} s"));
     }
     list.set("maximum connections of layer 7", old.max_connections, new.max_connections);
+    certificates(&old.certificates, &new.certificates, list);
     let before: HashMap<_, _> = old.virtual_servers.iter().map(|v| (&v.label, v)).collect();
     for vs in &new.virtual_servers {
         match before.get(&vs.label) {
@@ -29,6 +33,58 @@ pub(super) fn layer7(old: &Layer7, new: &Layer7, list: &mut List) {
     }
 }
 
+fn certificates(old: &[Certificate], new: &[Certificate], list: &mut List) {
+    for certificate in new {
+        match old.iter().find(|was| was.label == certificate.label) {
+            None => list.add(format!("Add certificate {certificate}")),
+            Some(was) if was.fingerprint != certificate.fingerprint => {
+                let (label, was) = (&certificate.label, was.fingerprint.short());
+                let names = joined(&certificate.names);
+                list.add(format!("Renew certificate {label}: {was} by {} ({names})", certificate.fingerprint.short()));
+            }
+            Some(was) if was != certificate => list.add(format!("Change what is said of certificate {certificate}")),
+            Some(_) => {}
+        }
+    }
+    for gone in old.iter().filter(|was| !new.iter().any(|certificate| certificate.label == was.label)) {
+        list.add(format!("Remove certificate {gone}"));
+    }
+}
+
+fn tls(old: &Layer7VirtualServer, new: &Layer7VirtualServer, list: &mut List) {
+    let label = &new.label;
+    let (was, is) = match (&old.tls, &new.tls) {
+        (None, None) => return,
+        (None, Some(tls)) => {
+            let text = format!("Serve {label} over TLS with {} ({})", joined(&tls.certificates), tls.profile);
+            return list.hurting(text, format!("clients of {label} that speak no TLS are refused"));
+        }
+        (Some(_), None) => {
+            let text = format!("Serve {label} without TLS");
+            return list.hurting(text, format!("clients of {label} that speak TLS are refused"));
+        }
+        (Some(was), Some(is)) => (was, is),
+    };
+    list.set(&format!("certificates of {label}"), joined(&was.certificates), joined(&is.certificates));
+    if was.profile != is.profile {
+        let text = format!("Change TLS profile of {label} from {} to {}", was.profile, is.profile);
+        match is.profile {
+            TlsProfile::Modern => list.hurting(text, format!("clients of {label} without TLS 1.3 are refused")),
+            TlsProfile::Compatible => list.add(text),
+        }
+    }
+    let seconds = |tls: &Tls| tls.hsts.map_or_else(|| "off".to_owned(), |s| format!("{s} s"));
+    list.set(&format!("HSTS of {label}"), seconds(was), seconds(is));
+    let asked = |tls: &Tls| {
+        let words = |c: &ClientCertificates| format!("{} of {}", c.verify, c.authority);
+        tls.client.as_ref().map_or_else(|| "not asked for".to_owned(), words)
+    };
+    if was.client != is.client {
+        let text = format!("Change client certificates of {label} from {} to {}", asked(was), asked(is));
+        list.hurting(text, format!("clients of {label} whose certificate does not fit are refused"));
+    }
+}
+
 fn virtual_server(old: &Layer7VirtualServer, new: &Layer7VirtualServer, list: &mut List) {
     let label = &new.label;
     let before = list.0.len();
@@ -36,6 +92,7 @@ fn virtual_server(old: &Layer7VirtualServer, new: &Layer7VirtualServer, list: &m
         let text = format!("Move layer 7 virtual server {label} from {} to {}", old.service(), new.service());
         list.hurting(text, format!("no new clients of {label} at the old place"));
     }
+    tls(old, new, list);
     list.set(&format!("balance of {label}"), old.balance, new.balance);
     if old.persistence != new.persistence {
         let (was, is) = (shown(old.persistence.as_ref()), shown(new.persistence.as_ref()));
@@ -68,6 +125,14 @@ fn virtual_server(old: &Layer7VirtualServer, new: &Layer7VirtualServer, list: &m
     list.set(&format!("redirect of {label} to https"), on(old.redirect_https), on(new.redirect_https));
     list.set(&format!("slow start of {label}"), format!("{} s", old.slow_start), format!("{} s", new.slow_start));
     list.set(&format!("fallback server of {label}"), shown(old.fallback.as_ref()), shown(new.fallback.as_ref()));
+    let verified = |vs: &Layer7VirtualServer| {
+        let words = |v: &ServerVerification| match &v.name {
+            Some(name) => format!("{} for {name}", v.authority),
+            None => v.authority.to_string(),
+        };
+        vs.server_verification.as_ref().map_or_else(|| "none".to_owned(), words)
+    };
+    list.set(&format!("verification of the servers of {label}"), verified(old), verified(new));
     let parts = [
         ("content rules", old.rules != new.rules),
         ("request headers", old.request_headers != new.request_headers),

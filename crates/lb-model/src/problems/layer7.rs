@@ -1,6 +1,6 @@
 //! Problems of layer 7 virtual servers and their real servers.
 
-use super::{Found, unusable, virtual_servers::routed};
+use super::{Found, tls, unusable, virtual_servers::routed};
 use crate::{
     Config, Family, Layer7, Layer7RealServer, Layer7VirtualServer, Protocol, Service,
     layer7::{
@@ -28,6 +28,7 @@ pub(super) fn check(config: &Config, found: &mut Found) {
         found.range("/layer7/timeouts", name, value, 1, 86_400, " seconds");
     }
     found.range("/layer7", "max_connections", layer7.max_connections, 0, Layer7::MOST_CONNECTIONS, "");
+    tls::certificates(layer7, found);
     let mut labels: HashSet<_> = config.virtual_servers.iter().map(|vs| &vs.label).collect();
     let mut places: HashMap<SocketAddr, &Layer7VirtualServer> = HashMap::new();
     for (i, vs) in layer7.virtual_servers.iter().enumerate() {
@@ -40,10 +41,12 @@ pub(super) fn check(config: &Config, found: &mut Found) {
         ports(config, vs, &at, &mut places, found);
         settings(vs, &at, found);
         only_http(vs, &at, found);
+        tls::check(layer7, vs, &at, found);
         persistence(vs, &at, found);
         health(&vs.check, &at, found);
         rules(config, vs, &at, found);
         fallback(config, vs, &at, found);
+        tls::servers(layer7, vs, &at, found);
         real_servers(config, vs, &at, found);
     }
 }

@@ -2,10 +2,11 @@
 
 use super::{Random, v4};
 use crate::{
-    Label, Layer7RealServer, Layer7VirtualServer, Ports, RequestedState,
+    Config, Label, Layer7RealServer, Layer7VirtualServer, Ports, RequestedState,
     layer7::{
-        ApplicationCookie, Balance, Cookie, HeaderOperation, HeaderRule, KeepAlive, Layer7Check, Layer7CheckMethod,
-        Layer7Persistence, Limits, Outcome, OwnTimeouts, ProxyMode, Rule, SendProxy, SourceTable, Test,
+        ApplicationCookie, Balance, Certificate, ClientCertificates, ClientVerify, Cookie, HeaderOperation, HeaderRule,
+        KeepAlive, Layer7Check, Layer7CheckMethod, Layer7Persistence, Limits, Outcome, OwnTimeouts, ProxyMode, Rule,
+        SendProxy, ServerVerification, SourceTable, Test, Tls, TlsProfile,
     },
 };
 use std::net::{IpAddr, Ipv4Addr};
@@ -49,6 +50,42 @@ pub(super) fn virtual_server(r: &mut Random, i: u64, wild: bool) -> Option<Layer
         vs.real_servers.push(real_server(r, i * 10 + j, j, wild)?);
     }
     Some(vs)
+}
+
+/// Gives the configuration certificates, and some of its layer 7 virtual servers TLS.
+pub(super) fn with_tls(r: &mut Random, config: &mut Config) -> Option<()> {
+    for (i, label) in ["shop", "blog", "office"].into_iter().enumerate() {
+        config.layer7.certificates.push(Certificate {
+            label: label.parse().ok()?,
+            fingerprint: format!("{:064x}", 0xabc0 + i).parse().ok()?,
+            authority: label == "office",
+            names: vec![format!("{label}.example.com").parse().ok()?],
+            not_after: 1_900_000_000 + r.below(100_000_000),
+        });
+    }
+    let authority: Label = "office".parse().ok()?;
+    for vs in &mut config.layer7.virtual_servers {
+        if r.one_in(3) || matches!(vs.persistence, Some(Layer7Persistence::SslSessionId(_))) {
+            continue;
+        }
+        let mut certificates = vec!["shop".parse().ok()?];
+        if r.one_in(2) {
+            certificates.push("blog".parse().ok()?);
+        }
+        let verify = r.pick(ClientVerify::ALL);
+        vs.tls = Some(Tls {
+            profile: r.pick(TlsProfile::ALL),
+            hsts: (vs.mode == ProxyMode::Http && r.one_in(2)).then_some(31_536_000),
+            client: r.one_in(3).then(|| ClientCertificates { authority: authority.clone(), verify }),
+            ..Tls::new(certificates)
+        });
+        vs.redirect_https = false;
+        if r.one_in(3) {
+            let name = if r.one_in(2) { Some("web.example.com".parse().ok()?) } else { None };
+            vs.server_verification = Some(ServerVerification { authority: authority.clone(), name });
+        }
+    }
+    Some(())
 }
 
 /// `None` inside: no persistence.

@@ -24,8 +24,15 @@ fn messages_have_their_form() {
     let id = Id([0xab; 32]);
     let version = SharedVersion { number: 7, id };
     let document = RawValue::from_string("{\"schema\": 1}".into()).unwrap();
-    let push =
-        Push { version, ground: None, author: "admin".into(), comment: String::new(), at: 1_700_000_000, document };
+    let push = Push {
+        version,
+        ground: None,
+        author: "admin".into(),
+        comment: String::new(),
+        at: 1_700_000_000,
+        certificates: Vec::new(),
+        document,
+    };
     let hex = "ab".repeat(32);
     let check = |message: Message, text: &str| {
         let written = serde_json::to_string(&message).unwrap();

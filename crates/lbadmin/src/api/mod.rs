@@ -13,6 +13,7 @@
 mod backup;
 pub mod caller;
 mod certificate;
+mod certificates;
 mod daemon;
 mod dialects;
 mod edit;
@@ -54,23 +55,26 @@ const REQUEST_TIME: Duration = Duration::from_secs(75);
 
 /// All routes below `/api`, with their description.
 fn described() -> OpenApiRouter<Shared> {
-    OpenApiRouter::default().merge(daemon::large().merge(backup::large()).layer(DefaultBodyLimit::max(LARGE))).merge(
-        OpenApiRouter::default()
-            .merge(daemon::routes())
-            .merge(servers::routes())
-            .merge(layer7::routes())
-            .merge(persistence::routes())
-            .merge(node::routes())
-            .merge(ha::routes())
-            .merge(dialects::routes())
-            .merge(events::routes())
-            .merge(people::routes())
-            .merge(certificate::routes())
-            .merge(series::routes())
-            .merge(backup::routes())
-            .merge(openapi::routes())
-            .layer(DefaultBodyLimit::max(BODY)),
-    )
+    OpenApiRouter::default()
+        .merge(daemon::large().merge(backup::large()).merge(certificates::large()).layer(DefaultBodyLimit::max(LARGE)))
+        .merge(
+            OpenApiRouter::default()
+                .merge(daemon::routes())
+                .merge(servers::routes())
+                .merge(layer7::routes())
+                .merge(persistence::routes())
+                .merge(node::routes())
+                .merge(ha::routes())
+                .merge(dialects::routes())
+                .merge(events::routes())
+                .merge(people::routes())
+                .merge(certificate::routes())
+                .merge(certificates::routes())
+                .merge(series::routes())
+                .merge(backup::routes())
+                .merge(openapi::routes())
+                .layer(DefaultBodyLimit::max(BODY)),
+        )
 }
 
 /// Those outside of `/api`.

@@ -8,6 +8,7 @@ mod persistence;
 mod real_server;
 mod rules;
 pub(super) mod timeouts;
+mod tls;
 mod virtual_server;
 
 pub use real_server::Layer7RealServerForm;

@@ -4,6 +4,7 @@ mod abuse;
 mod access;
 mod api;
 mod backup;
+mod certificates;
 mod changes;
 mod dialects;
 mod edit;

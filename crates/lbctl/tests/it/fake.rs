@@ -31,6 +31,8 @@ pub struct Fake {
     pub pairing: Vec<PairingView>,
     /// Answers every order to the pair.
     pub refuse: Option<ApiError>,
+    /// The shelf.
+    pub certificates: Vec<CertificateView>,
     /// What was asked of the pair.
     pub asked: Vec<String>,
     /// Done just before the next change arrives: somebody else was faster.
@@ -125,6 +127,36 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 impl Fake {
+    /// Another one for the shelf.
+    fn certificate(&mut self, subject: &str, names: Vec<String>) -> CertificateView {
+        let view = CertificateView {
+            fingerprint: format!("{:x}", self.certificates.len() + 10).repeat(64),
+            kind: CertificateKind::Server,
+            subject: subject.into(),
+            issuer: "CN=Authority".into(),
+            names,
+            not_before: NOW,
+            not_after: NOW + 90 * 86_400,
+            key: "EC P-256".into(),
+            chain: Vec::new(),
+            warning: None,
+            labels: Vec::new(),
+            in_use: false,
+            request: None,
+        };
+        self.certificates.push(view.clone());
+        view
+    }
+
+    fn shelf(&self) -> Vec<CertificateView> {
+        let named = self.view().config.layer7.certificates;
+        let labels = |view: &CertificateView| {
+            let named = named.iter().filter(|named| named.fingerprint.as_str() == view.fingerprint);
+            named.map(|named| named.label.to_string()).collect()
+        };
+        self.certificates.iter().map(|view| CertificateView { labels: labels(view), ..view.clone() }).collect()
+    }
+
     fn route(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>, ApiError> {
         if method != "GET"
             && let Some(other) = self.before_next_change.take()
@@ -135,7 +167,35 @@ impl Fake {
         if let Some(number) = path.strip_prefix("/v1/history/") {
             return self.revision(number.parse().unwrap_or(u64::MAX)).map(|r| to_json(&r));
         }
+        if let Some(fingerprint) = path.strip_prefix("/v1/certificates/").filter(|_| method == "DELETE") {
+            self.certificates.retain(|view| view.fingerprint != fingerprint);
+            return Ok(to_json(&Done { message: format!("removed the certificate ({})", &fingerprint[..16]) }));
+        }
         Ok(match (method, path) {
+            ("GET", route::CERTIFICATES) => to_json(&self.shelf()),
+            ("POST", route::CERTIFICATES) => {
+                let request: AddCertificate = read(body)?;
+                if !request.pem.as_ref().is_some_and(|pem| pem.expose().contains("PRIVATE KEY")) {
+                    let error = ApiError::new(
+                        ErrorCode::Invalid,
+                        "the certificate was not taken: key: there is no private key in it, and none here fits",
+                    );
+                    return Err(error.hint("upload it together with its key"));
+                }
+                to_json(&self.certificate("CN=shop.example.com", vec!["shop.example.com".into()]))
+            }
+            ("POST", route::SELF_SIGNED) => {
+                let request: SelfSigned = read(body)?;
+                to_json(&self.certificate("CN=made here", request.names))
+            }
+            ("POST", route::REQUEST_CERTIFICATE) => {
+                let request: RequestCertificate = read(body)?;
+                let mut view = self.certificate("CN=asked for", request.names);
+                view.kind = CertificateKind::Request;
+                view.request = Some("-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n".into());
+                *self.certificates.last_mut().expect("one") = view.clone();
+                to_json(&view)
+            }
             ("GET", route::RUNNING) => to_json(&self.running()),
             ("GET", route::FACTORY) => to_json(&factory()),
             ("GET", route::CANDIDATE) => to_json(&self.view()),

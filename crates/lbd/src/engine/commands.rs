@@ -186,7 +186,11 @@ impl<K: Kernel> Engine<K> {
             }
             return Ok(self.nothing());
         }
-        let proxied = if note.ran_before { self.layer7.render(&config) } else { self.proxied(&config)? };
+        let proxied = if note.ran_before {
+            self.layer7.render(&config, self.certificates.at_hand())
+        } else {
+            self.proxied(&config)?
+        };
         let confirm = self.confirm_window(note.confirm_within, now)?;
         let new = NewRevision {
             author: note.author,
@@ -221,6 +225,7 @@ impl<K: Kernel> Engine<K> {
         // After the addresses that clients are to find it at.
         let to_haproxy = self.layer7.preview(proxied.as_deref());
         self.layer7.want(proxied);
+        self.look_at_certificates(now);
         // What was planned from memory is compared with the kernel itself soon.
         self.next_reconcile = self.next_reconcile.min(now.since_start + Duration::from_secs(1));
         Ok(Applied {
@@ -267,7 +272,11 @@ impl<K: Kernel> Engine<K> {
 
     /// What HAProxy would be told, if it takes that.
     fn proxied(&mut self, config: &Config) -> Result<Option<Arc<Rendered>>, ApiError> {
-        let rendered = self.layer7.render(config);
+        let lacking = self.lacking(config);
+        if !lacking.is_empty() {
+            return Err(ApiError::invalid(lacking));
+        }
+        let rendered = self.layer7.render(config, self.certificates.at_hand());
         match self.layer7.problems(rendered.as_deref()) {
             none if none.is_empty() => Ok(rendered),
             all => Err(ApiError::invalid(all)),
@@ -302,7 +311,7 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    fn config_of(&self, number: u64) -> Result<Config, ApiError> {
+    pub(super) fn config_of(&self, number: u64) -> Result<Config, ApiError> {
         if number == 0 {
             return Ok(factory());
         }

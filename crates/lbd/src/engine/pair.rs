@@ -11,7 +11,7 @@ use crate::ha;
 use lb_api::{ApiError, Applied, ErrorCode};
 use lb_kernel::Kernel;
 use lb_model::{Config, NodeId, Problem, Shared, factory};
-use lb_pair::{Id, SharedVersion, lineage::MOST_TOLD};
+use lb_pair::{Id, SharedVersion, lineage::MOST_TOLD, wire::Pem};
 use lb_plan::{Action, Desired, Drift, MarkRule, SyncDaemon, desired};
 use lb_store::RevisionMeta;
 use std::time::Duration;
@@ -85,6 +85,8 @@ pub struct Newest {
     /// Unix seconds.
     pub at: u64,
     pub config: std::sync::Arc<Config>,
+    /// The keys and chains that it names.
+    pub certificates: Vec<Pem>,
 }
 
 /// A version that the peer pushed.
@@ -97,6 +99,8 @@ pub struct Pushed {
     pub comment: String,
     /// JSON.
     pub document: std::sync::Arc<str>,
+    /// Keys and chains that it names.
+    pub certificates: Vec<Pem>,
 }
 
 /// Why it was not taken; then nothing is changed.
@@ -190,6 +194,7 @@ impl<K: Kernel> Engine<K> {
             comment: first.comment.clone(),
             at: first.time,
             config: self.running.clone(),
+            certificates: self.named_material(),
         })
     }
 
@@ -271,6 +276,8 @@ impl<K: Kernel> Engine<K> {
             problems if problems.is_empty() => problem(error.message, ""),
             problems => NotTaken::Problems(problems),
         })?;
+        let keep = "both units must have the keys; look at the disk of this one, or upload the certificate here";
+        self.take_material(&pushed.certificates, &config).map_err(|reason| problem(reason, keep))?;
         let comment = match pushed.comment.as_str() {
             "" => "From the other unit".to_owned(),
             comment => format!("From the other unit: {comment}"),
@@ -347,7 +354,7 @@ impl<K: Kernel> Engine<K> {
             _ => None,
         };
         let pair = self.pair.alarms.iter().cloned();
-        let layer7 = self.layer7.view().alarm.clone();
+        let layer7 = self.layer7.view().alarm.clone().into_iter().chain(self.certificate_alarms.iter().cloned());
         self.alarms.iter().cloned().chain(lost).chain(self.ha_alarm.clone()).chain(layer7).chain(pair).collect()
     }
 }

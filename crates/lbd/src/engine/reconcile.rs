@@ -39,6 +39,7 @@ impl<K: Kernel> Engine<K> {
         let started = Instant::now();
         self.observe();
         let done = self.converge(now);
+        self.look_at_certificates(now);
         ReconcileView {
             plan: shown(&done),
             drift: self.drift.clone(),

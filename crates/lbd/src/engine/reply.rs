@@ -2,7 +2,7 @@
 //! 5,000 virtual servers would hold up the loop, and writing it happens elsewhere.
 
 use super::candidate::Judged;
-use lb_api::{Applied, ConfirmView, PlanView, ReconcileView, RevisionView, Summary};
+use lb_api::{Applied, CertificateView, ConfirmView, Done, PlanView, ReconcileView, RevisionView, Summary};
 use lb_model::Config;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::sync::Arc;
@@ -19,6 +19,15 @@ pub enum Reply {
     History(Vec<RevisionView>),
     Summary(Box<Summary>),
     Reconcile(ReconcileView),
+    Certificates(Vec<CertificateView>),
+    Certificate(Box<CertificateView>),
+    Done(Done),
+}
+
+impl Reply {
+    pub(super) fn certificate(view: CertificateView) -> Reply {
+        Reply::Certificate(Box::new(view))
+    }
 }
 
 /// Written as [`lb_api::Running`].

@@ -138,7 +138,11 @@ impl Keeper {
 
 /// Connections of old processes end as they please.
 fn same(a: &Observed, b: &Observed) -> bool {
-    a.shape == b.shape && a.text == b.text && a.servers == b.servers
+    a.shape == b.shape
+        && a.text == b.text
+        && a.servers == b.servers
+        && a.files == b.files
+        && a.certificates == b.certificates
 }
 
 /// In order; what comes after a failure stands on it, and waits.

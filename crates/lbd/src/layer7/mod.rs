@@ -15,10 +15,12 @@ pub use look::virtual_server;
 use crate::engine::chain;
 use keeper::Keeper;
 use lb_api::Pending;
-use lb_haproxy::{Action, Observed, Places, Proxy, ProxyError, Rendered, ServerKey, Statistics, render_in};
-use lb_model::{Config, Problem};
+use lb_haproxy::{
+    Action, Certificates, Observed, Places, Proxy, ProxyError, Rendered, ServerKey, Statistics, render_in,
+};
+use lb_model::{Config, Label, Layer7VirtualServer, Problem};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::ErrorKind,
     sync::{
         Arc,
@@ -96,8 +98,8 @@ impl Layer7 {
     }
 
     /// What HAProxy shall do; `None`: not run.
-    pub fn render(&self, config: &Config) -> Option<Arc<Rendered>> {
-        render_in(config, &self.places).map(Arc::new)
+    pub fn render(&self, config: &Config, certificates: &Certificates) -> Option<Arc<Rendered>> {
+        render_in(config, &self.places, certificates).map(Arc::new)
     }
 
     /// What HAProxy says against it, each at its field. Asked only where a reload would be needed.
@@ -149,6 +151,18 @@ impl Layer7 {
         let actions = lb_haproxy::plan(wanted, &view.observed);
         actions.iter().map(|action| line(action, &view)).collect()
     }
+}
+
+/// The labels of all certificates that virtual servers need, each once.
+pub fn named(layer7: &lb_model::Layer7) -> BTreeSet<&Label> {
+    fn of(vs: &Layer7VirtualServer) -> impl Iterator<Item = &Label> {
+        let tls = vs.tls.iter().flat_map(|tls| {
+            let client = tls.client.iter().map(|client| &client.authority);
+            tls.certificates.iter().chain(client)
+        });
+        tls.chain(vs.server_verification.iter().map(|verification| &verification.authority))
+    }
+    layer7.virtual_servers.iter().flat_map(of).collect()
 }
 
 fn line(action: &Action, view: &View) -> String {

@@ -239,12 +239,12 @@ impl<'a, S: Shelf> Session<'a, S> {
         match say {
             Say::Ask { ground } => self.say(Message::Ask { ground }),
             Say::Push { ground } => {
-                let Revision { version, author, comment, at, document } =
+                let Revision { version, author, comment, at, document, certificates } =
                     self.shared.shelf.newest().await.ok_or("there is no shared configuration to send")?;
                 let document = RawValue::from_string(String::from(&*document))
                     .map_err(|_| "the shared configuration is no JSON text".to_owned())?;
                 tracing::info!("peer: sending version {version}");
-                self.say(Message::Push(Push { version, ground, author, comment, at, document }))
+                self.say(Message::Push(Push { version, ground, author, comment, at, certificates, document }))
             }
         }
     }
@@ -320,8 +320,9 @@ impl<'a, S: Shelf> Session<'a, S> {
             Verdict::OutOfTurn => Err("the peer sent two configurations at once".into()),
             Verdict::Commit => {
                 let document = Arc::from(Box::<str>::from(push.document));
-                let Push { ground, author, comment, at, .. } = push;
-                let pushed = Pushed { revision: Revision { version, author, comment, at, document }, ground };
+                let Push { ground, author, comment, at, certificates, .. } = push;
+                let revision = Revision { version, author, comment, at, document, certificates };
+                let pushed = Pushed { revision, ground };
                 let (shelf, hears) = (self.shared.shelf.clone(), self.hears.clone());
                 // Beside the loop: an apply may take longer than the peer's patience with silence.
                 self.tasks.spawn(async move {

@@ -1,7 +1,10 @@
 //! What the peer's tasks need of the engine, and nothing more. Tests put a shelf of their own in its place.
 
 use lb_model::{Hostname, NodeId, Problem};
-use lb_pair::{Id, SharedVersion, UnitAddress, wire::Table};
+use lb_pair::{
+    Id, SharedVersion, UnitAddress,
+    wire::{Pem, Table},
+};
 use std::{future::Future, net::IpAddr, sync::Arc};
 use tokio::sync::watch;
 
@@ -60,6 +63,8 @@ pub struct Revision {
     pub at: u64,
     /// Everything but the node's own part, as JSON.
     pub document: Arc<str>,
+    /// Keys and chains that the document names.
+    pub certificates: Vec<Pem>,
 }
 
 /// A revision from the peer.

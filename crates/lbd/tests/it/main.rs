@@ -1,5 +1,6 @@
 //! lbd as a whole: its engine with a fake kernel, and the program over its socket.
 
+mod certificates;
 mod checks;
 mod damage;
 mod kill;

@@ -29,7 +29,7 @@ fn facts(unit: NodeId) -> Facts {
 
 pub fn pushed(config: &Config, version: SharedVersion, ground: Option<Id>) -> Pushed {
     let document = serde_json::to_string(&config.shared()).expect("written").into();
-    Pushed { version, ground, author: "alice".into(), comment: "more".into(), document }
+    Pushed { version, ground, author: "alice".into(), comment: "more".into(), document, certificates: Vec::new() }
 }
 
 /// A unit two that was set up, and paired, but has nothing of the pair yet.

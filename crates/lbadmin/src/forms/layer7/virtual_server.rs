@@ -1,6 +1,6 @@
 //! The form of a layer 7 virtual server. Its real servers have forms of their own.
 
-use super::{check, persistence, rules, timeouts};
+use super::{check, persistence, rules, timeouts, tls};
 use crate::forms::{
     edit::{Object, Removal, Remove, Standing, Typed, Values, fingerprint_of, removal},
     form::{Field, Section},
@@ -88,6 +88,7 @@ fn values(vs: &Layer7VirtualServer) -> Values {
     persistence::values(vs.persistence.as_ref(), Family::of(vs.address), &mut values);
     check::values(&vs.check, &mut values);
     values.extend(timeouts::values(&vs.timeouts));
+    tls::values(vs, &mut values);
     values
 }
 
@@ -117,8 +118,10 @@ impl Object for Layer7VirtualServerForm {
     fn sections(&self, config: &Config, _: &Values) -> Vec<Section> {
         let usual = values(&nothing());
         let [persistence, by_source] = persistence::sections(&usual);
+        let [termination, verification] = tls::sections(config, &usual);
         vec![
             basics(config),
+            termination,
             persistence,
             by_source,
             check::section(config),
@@ -134,6 +137,7 @@ impl Object for Layer7VirtualServerForm {
                 ],
             ),
             connections(&usual),
+            verification,
             switching(&usual),
             limits(&usual),
             timeouts::section(&config.layer7.timeouts, &usual),
@@ -185,6 +189,7 @@ impl Object for Layer7VirtualServerForm {
             vs.limits = Some(limits).filter(|l| *l != Limits::default());
         }
         timeouts::write(&mut vs.timeouts, typed);
+        tls::write(&mut vs, typed);
         typed.put("manual", &mut vs.manual, |text| match text.trim_end() {
             "" => Ok(None),
             text => text.parse::<ManualBlock>().map(Some),
@@ -210,6 +215,8 @@ impl Object for Layer7VirtualServerForm {
             "/label" => "label",
             "/address" | "/ports" => "service",
             "/mode" => "mode",
+            "/tls" => tls::field_at(rest),
+            "/server_verification" => tls::server_field_at(rest),
             "/balance" => "balance",
             "/persistence" => persistence::field_at(rest),
             "/check" => check::field_at(rest),

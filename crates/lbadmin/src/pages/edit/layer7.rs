@@ -1,5 +1,6 @@
 //! Edit Configuration > Layer 7 Configuration: the pages of virtual servers that HAProxy proxies.
 
+mod certificates;
 mod real_servers;
 mod virtual_servers;
 
@@ -8,7 +9,7 @@ use axum::Router;
 use lb_model::Config;
 
 pub fn routes() -> Router<Shared> {
-    virtual_servers::routes().merge(real_servers::routes())
+    virtual_servers::routes().merge(real_servers::routes()).merge(certificates::routes())
 }
 
 /// Those of layer 4 come first, here as in the overview.

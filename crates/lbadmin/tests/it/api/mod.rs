@@ -2,6 +2,7 @@
 
 mod access;
 mod backup;
+mod certificates;
 mod document;
 mod events;
 mod metrics;

@@ -109,6 +109,7 @@ impl Memory {
                 comment: format!("makes it {document}"),
                 at: 1_700_000_000,
                 document: document.into(),
+                certificates: Vec::new(),
             });
             version
         })

@@ -51,6 +51,7 @@ fn push(id: u8, ground: Option<Id>) -> Message {
         author: "admin".into(),
         comment: String::new(),
         at: 0,
+        certificates: Vec::new(),
         document: RawValue::from_string(format!("{{\"n\":{id}}}")).unwrap(),
     })
 }

@@ -1,0 +1,63 @@
+//! Layer 7 Configuration > SSL Termination, as a browser meets it.
+
+use crate::rig::{Browser, Page, Rig, guide};
+
+const HERE: &str = "/lbadmin/edit/layer-7/ssl";
+
+fn upload(browser: &mut Browser, parts: &[(&str, &str)]) -> Page {
+    let mut body = String::new();
+    let csrf = browser.csrf.clone();
+    for (name, text) in std::iter::once(&("csrf", csrf.as_str())).chain(parts) {
+        let file = if ["file", "key"].contains(name) { "; filename=\"x.pem\"" } else { "" };
+        body.push_str(&format!("--edge\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{text}\r\n"));
+    }
+    body.push_str("--edge--\r\n");
+    let origin = format!("http://{}", browser.address);
+    let headers = [("content-type", "multipart/form-data; boundary=edge"), ("origin", origin.as_str())];
+    browser.send("POST", &format!("{HERE}/upload"), &headers, Some(body.as_bytes()))
+}
+
+#[test]
+fn a_certificate_is_uploaded_named_and_removed() {
+    let (_rig, mut admin) = Rig::with(&guide());
+    admin.get(HERE).has("There is no certificate yet");
+    let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).expect("made");
+    let (key, chain) = (made.signing_key.serialize_pem(), made.cert.pem());
+    let both = format!("{key}{chain}");
+    let page = upload(&mut admin, &[("label", ""), ("file", &both)]);
+    assert_eq!(page.status, 422);
+    page.has("A label is needed here");
+    assert!(!page.text.contains("PRIVATE KEY"), "a key is not shown again");
+    let page = upload(&mut admin, &[("label", "shop"), ("file", &chain)]);
+    page.has("There is no private key in it");
+    let page = upload(&mut admin, &[("label", "shop"), ("file", &"x".repeat(10 << 20))]);
+    page.has("10485760 bytes");
+    let page = upload(&mut admin, &[("label", "shop"), ("file", &chain), ("key", &key)]);
+    assert_eq!(page.header("location"), HERE, "{}", page.text);
+    let list = admin.get(HERE);
+    list.has("shop.example.com").has("signed by itself").has("a pending change");
+    assert!(!list.text.contains("PRIVATE KEY"), "{}", list.text);
+    let form = admin.get("/lbadmin/edit/layer-7/virtual-servers/new");
+    form.has("There is: shop");
+    let at = list.text.find("?certificate=").expect("a link") + "?certificate=".len();
+    let fingerprint = list.text[at..at + 64].to_owned();
+    admin.get(&format!("{HERE}/remove?certificate={fingerprint}")).has("taken out of the configuration");
+    admin.post(&format!("{HERE}/remove"), &[("certificate", &fingerprint)]);
+    admin.get(&format!("{HERE}/remove?certificate={fingerprint}")).has("removed from this unit at once");
+    admin.post(&format!("{HERE}/remove"), &[("certificate", &fingerprint)]);
+    admin.get(HERE).has("There is no certificate yet");
+}
+
+#[test]
+fn certificates_are_made_and_asked_for() {
+    let (_rig, mut admin) = Rig::with(&guide());
+    admin.get(HERE);
+    let page = admin.post(&format!("{HERE}/self-signed"), &[("label", "shop"), ("names", "a b_c!"), ("days", "90")]);
+    page.has("is not a host name");
+    admin.post(&format!("{HERE}/self-signed"), &[("label", "shop"), ("names", "shop.example.com"), ("days", "90")]);
+    admin.get(HERE).has("shop.example.com");
+    let page = admin.post(&format!("{HERE}/request"), &[("request_names", "blog.example.com"), ("country", "Germany")]);
+    page.has("is no country");
+    admin.post(&format!("{HERE}/request"), &[("request_names", "blog.example.com"), ("country", "DE")]);
+    admin.get(HERE).has("BEGIN CERTIFICATE REQUEST").has("waits for its certificate");
+}
