@@ -130,7 +130,8 @@ fn servers(vs: &mut Layer7VirtualServer, farm: &OvhFarm, manual: &mut Vec<String
         OvhBalance::Source => Balance::Source,
     };
     if farm.balance == Some(OvhBalance::Uri) {
-        manual.push("balance uri".into());
+        // Only a lost server's paths move, and weights can change at run time.
+        manual.extend(["balance uri".into(), "hash-type consistent".into()]);
     }
     vs.persistence = farm.stickiness.map(|stickiness| match stickiness {
         // Cookies do not know ports: two farms on one address must not share a name.

@@ -112,7 +112,7 @@ fn a_uri_balances_by_the_proxys_own_word() {
     world.ovh("POST", "/refresh", "").is(200);
     let running = world.config.borrow().layer7_virtual_server(&format!("ovh-http-{frontend}")).cloned().expect("it");
     assert_eq!(running.balance, Balance::RoundRobin);
-    assert_eq!(running.manual.map(|m| m.as_str().to_owned()), Some("balance uri".into()));
+    assert_eq!(running.manual.map(|m| m.as_str().to_owned()), Some("balance uri\nhash-type consistent".into()));
     let probe = world.ovh("GET", &format!("/http/farm/{farm}"), "").body["probe"].clone();
     assert_eq!((&probe["interval"], &probe["match"]), (&json!(30), &json!("default")));
 }
@@ -330,7 +330,8 @@ fn keys_and_signatures_are_checked() {
     check(&sign("WAITING", "GET", &url), 403, "INVALID_CREDENTIAL");
     world.ovh_request(&sign("LOOK", "GET", &url)).is(200);
     check(&sign("LOOK", "POST", &url), 403, "NOT_GRANTED_CALL");
-    let look = World { changes: false, ..World::new() };
+    let mut look = World::new();
+    look.changes = false;
     look.ovh("GET", "/http/farm", "").is(200);
     look.ovh("POST", "/http/farm", r#"{"zone":"all"}"#).is(403).says("Client::Forbidden");
 }

@@ -439,7 +439,8 @@ fn account_places_answer() {
     let mut request = World::request("POST", "/v1.0/1000/loadbalancers", "<loadBalancer/>");
     request.headers = vec![("content-type".into(), "application/xml".into())];
     world.rackspace_request(&request).is(415);
-    let look = World { changes: false, ..World::new() };
+    let mut look = World::new();
+    look.changes = false;
     look.rackspace("GET", "/loadbalancers", "").is(200);
     look.rackspace("POST", "/loadbalancers", "{}").is(403);
 }

@@ -87,6 +87,15 @@ impl World {
     }
 }
 
+/// Whatever a test leaves is something that the real HAProxy takes.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            crate::haproxy::accepts(&self.config.borrow());
+        }
+    }
+}
+
 /// With the headers of the application AK and the grant CK.
 pub fn signed(mut request: Request) -> Request {
     let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };

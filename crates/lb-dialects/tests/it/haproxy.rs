@@ -1,0 +1,373 @@
+//! What the dialects make is given to the real HAProxy: it takes every shape, and clients stay where the clouds' words
+//! put them. Skipped with a word where none is installed.
+
+use crate::world::World;
+use lb_haproxy::{Certificates, Places, render_in};
+use lb_model::{Config, dialects::rackspace::RackspaceProtocol};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const BINARY: &str = "/usr/sbin/haproxy";
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn installed() -> bool {
+    let installed = Path::new(BINARY).exists();
+    if !installed {
+        println!("skipped: HAProxy is not installed");
+    }
+    installed
+}
+
+fn places(run: &Path) -> Places {
+    let certificates = run.join("certs");
+    Places {
+        run: run.to_owned(),
+        user: None,
+        certificates,
+        peers: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
+    }
+}
+
+/// That `haproxy -c` has nothing to say against it.
+#[track_caller]
+pub fn accepts(config: &Config) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(wanted) = render_in(config, &places(dir.path()), &Certificates::default()) else { return };
+    if installed() {
+        let file = dir.path().join("haproxy.cfg");
+        fs::write(&file, &wanted.text).expect("a file");
+        let said = Command::new(BINARY).arg("-c").arg("-f").arg(&file).output().expect("HAProxy");
+        assert!(said.status.success(), "{}\n{}", String::from_utf8_lossy(&said.stderr), wanted.text);
+    }
+}
+
+/// More than one line of networks.
+fn networks(count: u8) -> Vec<String> {
+    (0..count).map(|i| if i % 5 == 0 { format!("fd00:{i:x}::/32") } else { format!("10.{i}.7.9/24") }).collect()
+}
+
+#[test]
+fn haproxy_takes_every_protocol_of_rackspace() {
+    let world = World::new();
+    let algorithms = rackspace_words(&world, "algorithms");
+    for (i, protocol) in RackspaceProtocol::ALL.iter().enumerate() {
+        let udp = protocol.is_udp();
+        let mut lb = json!({
+            "name": format!("Läden 'a' \"b\" \\ % {protocol}"), "protocol": protocol, "port": 7000 + i,
+            "algorithm": algorithms[i % algorithms.len()], "timeout": 30 + i, "virtualIps": [{"type": "PUBLIC"}],
+            "nodes": [
+                {"address": "192.168.2.50", "port": 80, "condition": "ENABLED", "weight": 100},
+                {"address": "192.168.2.51", "port": 80, "condition": "DRAINING"},
+                {"address": "192.168.2.52", "port": 80, "condition": "DISABLED"},
+            ],
+            "sessionPersistence": {"persistenceType": if *protocol == RackspaceProtocol::Http { "HTTP_COOKIE" } else { "SOURCE_IP" }},
+        });
+        if !udp {
+            let items = networks(90).into_iter().map(|net| json!({"address": net, "type": "DENY"}));
+            let allowed = json!({"address": "10.1.7.77", "type": "ALLOW"});
+            lb["accessList"] = items.chain([allowed]).collect();
+            lb["connectionThrottle"] = json!({"maxConnections": 5});
+            lb["healthMonitor"] =
+                json!({"type": "CONNECT", "delay": 5, "timeout": 300, "attemptsBeforeDeactivation": 10});
+            let second = json!({"address": "192.168.2.53", "port": 81, "condition": "ENABLED", "type": "SECONDARY"});
+            lb["nodes"].as_array_mut().expect("a list").push(second);
+        }
+        let made = world.rackspace("POST", "/loadbalancers", &lb.to_string()).is(202).body;
+        let id = made["loadBalancer"]["id"].as_u64().expect("an id");
+        // The kernel's NAT keeps to one family.
+        let six = r#"{"type":"PUBLIC","ipVersion":"IPV6"}"#;
+        world.rackspace("POST", &format!("/loadbalancers/{id}/virtualips"), six).is(if udp { 400 } else { 202 });
+    }
+}
+
+fn rackspace_words(world: &World, list: &str) -> Vec<String> {
+    let all = world.rackspace("GET", &format!("/loadbalancers/{list}"), "").is(200).body[list].clone();
+    let all = all.as_array().expect("a list").iter().filter_map(|word| word["name"].as_str().map(str::to_owned));
+    all.collect()
+}
+
+#[test]
+fn haproxy_takes_every_monitor_of_rackspace() {
+    let world = World::new();
+    let texts = [
+        ("/", "^[234][0-9][0-9]$", "", Value::Null),
+        ("/a'b\"c\\d%20e#f", "200", "it's \"all\" good; % # $x", json!("shop.example:8080")),
+        ("/${HOME}", "^(200|302)$", ".*", json!("[fd00::1]")),
+    ];
+    for (i, (path, status, body, host)) in texts.iter().enumerate() {
+        for (protocol, port) in [("HTTP", 8000 + i), ("HTTPS", 8100 + i)] {
+            let monitor = json!({"type": protocol, "delay": 1, "timeout": 1, "attemptsBeforeDeactivation": 1,
+                                 "path": path, "statusRegex": status, "bodyRegex": body, "hostHeader": host});
+            let lb = json!({"name": "x", "protocol": protocol, "port": port, "virtualIps": [{"type": "PUBLIC"}],
+                            "healthMonitor": monitor,
+                            "nodes": [{"address": "fd00:a::50", "port": 80, "condition": "ENABLED"}]});
+            world.rackspace("POST", "/loadbalancers", &lb.to_string()).is(202);
+        }
+    }
+    let redirect = json!({"name": "x", "protocol": "HTTPS", "port": 443, "httpsRedirect": true,
+                          "virtualIps": [{"type": "SERVICENET"}]});
+    world.rackspace("POST", "/loadbalancers", &redirect.to_string()).is(202);
+}
+
+#[test]
+fn haproxy_takes_every_farm_of_ovh() {
+    let world = World::new();
+    let mut port = 5000;
+    for (kind, balances, sticky) in [
+        (
+            "http",
+            json!(["first", "leastconn", "roundrobin", "source", "uri", null]),
+            json!(["cookie", "sourceIp", null]),
+        ),
+        ("tcp", json!(["first", "leastconn", "roundrobin", "source", null]), json!(["sourceIp", null])),
+    ] {
+        for balance in balances.as_array().expect("a list") {
+            for stickiness in sticky.as_array().expect("a list") {
+                port += 1;
+                let farm = json!({"zone": "rbx", "balance": balance, "stickiness": stickiness, "port": 80,
+                                  "displayName": "Läden 'a' \"b\" \\"});
+                let farm =
+                    world.ovh("POST", &format!("/{kind}/farm"), &farm.to_string()).is(200).body["farmId"].clone();
+                for (i, proxy) in [json!(null), json!("v1"), json!("v2"), json!("v2-ssl-cn")].into_iter().enumerate() {
+                    let server = json!({"address": format!("192.168.2.{}", 50 + i), "status": "active", "weight": i * 85,
+                                        "proxyProtocolVersion": proxy, "ssl": i == 1, "backup": i == 3, "probe": true});
+                    world.ovh("POST", &format!("/{kind}/farm/{farm}/server"), &server.to_string()).is(200);
+                }
+                let networks = networks(100);
+                let mut frontend = json!({"zone": "all", "port": format!("{port},{}-{}", port + 1000, port + 1003),
+                                          "defaultFarmId": farm});
+                frontend[if port % 2 == 0 { "allowedSource" } else { "deniedSource" }] = json!(networks);
+                if kind == "http" {
+                    frontend["httpHeader"] = json!(["X-Shop it's \"open\" \\ # $HOME ${x}", "X-A: b"]);
+                    frontend["redirectLocation"] = if port % 3 == 0 {
+                        json!("https://www.example.com/a%20b?c=\"d\"&e='f'#g")
+                    } else {
+                        json!(null)
+                    };
+                }
+                port += 3;
+                world.ovh("POST", &format!("/{kind}/frontend"), &frontend.to_string()).is(200);
+            }
+        }
+    }
+    let udp = world.ovh("POST", "/udp/farm", r#"{"zone":"rbx","port":53}"#).is(200).body["farmId"].clone();
+    let frontend = json!({"zone": "rbx", "port": "1-1000", "defaultFarmId": udp});
+    world.ovh("POST", "/udp/frontend", &frontend.to_string()).is(200);
+    let task = world.ovh("POST", "/refresh", "").is(200).body;
+    assert_eq!(task["status"], "done");
+    assert_eq!(world.config.borrow().layer7.virtual_servers.len(), 28);
+}
+
+#[test]
+fn haproxy_takes_every_probe_of_ovh() {
+    let world = World::new();
+    let types = ["http", "internal", "mysql", "oco", "pgsql", "smtp", "tcp"];
+    let http = [
+        json!({"type": "http", "url": "www.example.com/it's?a=\"b\"&c=%20$x", "match": "status", "pattern": "200-299,302"}),
+        json!({"type": "http", "forceSsl": true, "match": "contains", "pattern": "it's \"all\" good; % # $x \\"}),
+        json!({"type": "http", "url": "/", "method": "HEAD", "port": 8080}),
+    ];
+    let probes: Vec<Value> = types.iter().map(|kind| json!({"type": kind, "interval": 30})).chain(http).collect();
+    for (i, probe) in probes.iter().enumerate() {
+        let farm = json!({"zone": "rbx", "probe": probe});
+        let farm = world.ovh("POST", "/http/farm", &farm.to_string()).is(200).body["farmId"].clone();
+        let server = r#"{"address":"192.168.2.50","status":"active","probe":true}"#;
+        world.ovh("POST", &format!("/http/farm/{farm}/server"), server).is(200);
+        let frontend = json!({"zone": "all", "port": (9000 + i).to_string(), "defaultFarmId": farm});
+        world.ovh("POST", "/http/frontend", &frontend.to_string()).is(200);
+    }
+    assert_eq!(world.ovh("POST", "/refresh", "").is(200).body["status"], "done");
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+}
+
+/// A real server that answers each request with its name, for as long as the tests run.
+fn server(name: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().ok()?);
+                let mut line = String::new();
+                while reader.read_line(&mut line).ok()? > 2 {
+                    line.clear();
+                }
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{name}", name.len());
+                (&stream).write_all(answer.as_bytes()).ok()
+            });
+        }
+    });
+    port
+}
+
+/// The whole answer; nothing where the connection was refused or closed.
+fn ask(from: u8, port: u16, path: &str, headers: &str) -> Option<String> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, from), 0).into()).ok()?;
+    socket.connect(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()).ok()?;
+    let mut stream: TcpStream = socket.into();
+    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{headers}\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    (!answer.is_empty()).then_some(answer)
+}
+
+fn who(answer: &str) -> &str {
+    answer.rsplit("\r\n").next().unwrap_or_default()
+}
+
+/// One without a master, on what `config` says with all addresses on loopback.
+struct Running {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(config: &Config, listens: u16) -> Running {
+        let dir = tempfile::tempdir().expect("a directory");
+        let text = render_in(config, &places(dir.path()), &Certificates::default()).expect("layer 7").text;
+        let on_loopback: Vec<String> = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("chroot"))
+            .map(|line| line.replace("10.0.0.21", "127.0.0.1").replace("192.168.2.50", "127.0.0.1"))
+            .collect();
+        let file = dir.path().join("haproxy.cfg");
+        fs::write(&file, on_loopback.join("\n") + "\n").expect("a file");
+        let quiet = Stdio::null;
+        let mut haproxy = Command::new(BINARY);
+        haproxy.arg("-db").arg("-f").arg(&file).stdin(quiet()).stdout(quiet()).stderr(quiet());
+        let running = Running { child: haproxy.spawn().expect("HAProxy"), dir };
+        let deadline = Instant::now() + LIMIT;
+        while TcpStream::connect(("127.0.0.1", listens)).is_err() {
+            assert!(Instant::now() < deadline, "HAProxy does not listen:\n{}", on_loopback.join("\n"));
+            thread::sleep(Duration::from_millis(5));
+        }
+        running
+    }
+}
+
+impl Running {
+    /// A change at run time; what HAProxy has against it.
+    fn order(&self, command: &str) -> String {
+        let mut socket = UnixStream::connect(self.dir.path().join("admin.sock")).expect("its socket");
+        writeln!(socket, "{command}").expect("a command");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const CLIENTS: std::ops::Range<u8> = 10..40;
+
+/// Every client gets the same server again and again, and they do not all get the same one.
+fn sticks(what: &str, mut request: impl FnMut(u8) -> String) {
+    let homes: Vec<String> = CLIENTS.map(&mut request).collect();
+    assert!(homes.iter().collect::<BTreeSet<_>>().len() > 1, "{what}: all clients are on {}", homes[0]);
+    for _ in 0..3 {
+        for (client, home) in CLIENTS.zip(&homes) {
+            assert_eq!(request(client), *home, "{what}: client {client}");
+        }
+    }
+}
+
+/// With the cookie `name`, which the first answer must set.
+fn by_cookie(what: &str, name: &str, port: u16) {
+    let mut cookies: Vec<Option<String>> = vec![None; usize::from(CLIENTS.end)];
+    sticks(what, |client| {
+        let cookie = &mut cookies[usize::from(client)];
+        let sent = cookie.as_ref().map_or_else(String::new, |cookie| format!("Cookie: {cookie}\r\n"));
+        let answer = ask(1, port, "/", &sent).expect("an answer");
+        let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).map(str::to_owned);
+        match cookie {
+            Some(_) => assert_eq!(set, None, "{what}: it is known"),
+            None => *cookie = set.and_then(|set| set.split(';').next().map(str::to_owned)),
+        }
+        assert!(cookie.as_ref().is_some_and(|cookie| cookie.starts_with(name)), "{what}: {answer}");
+        who(&answer).to_owned()
+    });
+}
+
+#[test]
+fn clients_stay_where_the_clouds_words_put_them() {
+    if !installed() {
+        return;
+    }
+    let world = World::new();
+    let servers = [server("Web1"), server("Web2"), server("Web3")];
+    let nodes: Vec<Value> =
+        servers.iter().map(|port| json!({"address": "192.168.2.50", "port": port, "condition": "ENABLED"})).collect();
+    let load_balancer = |protocol: &str, mode: &str| {
+        let port = free_port();
+        let lb = json!({"name": "x", "protocol": protocol, "port": port, "algorithm": "ROUND_ROBIN", "nodes": nodes,
+                        "virtualIps": [{"type": "PUBLIC"}], "sessionPersistence": {"persistenceType": mode},
+                        "accessList": [{"address": "127.0.0.0/29", "type": "DENY"}, {"address": "127.0.0.1", "type": "ALLOW"}]});
+        let made = world.rackspace("POST", "/loadbalancers", &lb.to_string()).is(202).body;
+        (made["loadBalancer"]["id"].clone(), port)
+    };
+    let (cookie, http) = load_balancer("HTTP", "HTTP_COOKIE");
+    let (_, tcp) = load_balancer("TCP", "SOURCE_IP");
+    let farm = |kind: &str, balance: &str, stickiness: Value| {
+        let port = free_port();
+        let farm = json!({"zone": "rbx", "balance": balance, "stickiness": stickiness});
+        let farm = world.ovh("POST", &format!("/{kind}/farm"), &farm.to_string()).is(200).body["farmId"].clone();
+        for port in servers {
+            let server = json!({"address": "192.168.2.50", "port": port, "status": "active"});
+            world.ovh("POST", &format!("/{kind}/farm/{farm}/server"), &server.to_string()).is(200);
+        }
+        let frontend =
+            json!({"zone": "rbx", "port": port.to_string(), "defaultFarmId": farm, "deniedSource": ["127.0.0.7"]});
+        world.ovh("POST", &format!("/{kind}/frontend"), &frontend.to_string()).is(200);
+        (farm, port)
+    };
+    let (ovh_cookie, ovh_http) = farm("http", "roundrobin", json!("cookie"));
+    let by_source = [
+        farm("http", "roundrobin", json!("sourceIp")).1,
+        farm("tcp", "roundrobin", json!("sourceIp")).1,
+        farm("http", "source", Value::Null).1,
+        farm("tcp", "source", Value::Null).1,
+        tcp,
+    ];
+    let (uri, by_path) = farm("http", "uri", Value::Null);
+    world.ovh("POST", "/refresh", "").is(200);
+    let running = Running::start(&world.config.borrow(), tcp);
+
+    by_cookie("HTTP_COOKIE", &format!("X-Mapping-{cookie}="), http);
+    by_cookie("stickiness cookie", &format!("SERVERID{ovh_cookie}="), ovh_http);
+    for (i, port) in by_source.into_iter().enumerate() {
+        sticks(&format!("source {i}"), |client| who(&ask(client, port, "/", "").expect("an answer")).to_owned());
+    }
+    sticks("balance uri", |path| who(&ask(1, by_path, &format!("/{path}"), "").expect("an answer")).to_owned());
+    let frontends = world.ovh("GET", &format!("/http/frontend?defaultFarmId={uri}"), "").body;
+    let (frontend, server) = (&frontends[0], &world.ovh("GET", &format!("/http/farm/{uri}/server"), "").body[0]);
+    assert_eq!(running.order(&format!("set server ovh-http-{frontend}/server-{server} weight 3")).trim(), "");
+    // Who is not let in: a status where HAProxy speaks http, nothing at all otherwise; ALLOW goes before DENY.
+    for (from, port) in [(7, http), (7, ovh_http)] {
+        assert!(ask(from, port, "/", "").is_some_and(|answer| answer.starts_with("HTTP/1.1 403 ")));
+    }
+    for port in [tcp, by_source[1]] {
+        assert_eq!(ask(7, port, "/", ""), None);
+    }
+    assert!(ask(1, tcp, "/", "").is_some());
+}
