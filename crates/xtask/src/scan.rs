@@ -1,11 +1,12 @@
 //! `cargo xtask test scan`: strangers' tools look at the API and at TLS, with lbd's kernel in memory.
 //!
 //! schemathesis makes requests from the served document and judges the answers by it; sslyze tries what the https port
-//! takes; the reference parser of OpenMetrics reads `/metrics`. What each is told is in `lbadmin/tests/scan`. They come
+//! takes, and what layer 7 virtual servers of both TLS profiles do; the reference parser of OpenMetrics reads `/metrics`. What each is told is in `lbadmin/tests/scan`. They come
 //! from PyPI into `target/scan`. The requests are the same in every run; `STEELYARD_SCAN=N` makes N times as many.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -27,6 +28,9 @@ const FEW_EXAMPLES: u32 = 2;
 
 /// Megabytes that lbadmin may have had after all of them, as a debug build.
 const MEMORY: u64 = 256;
+
+/// Of the unit, where its layer 7 listens; see `CONFIGURATION`.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 21);
 
 /// All that sslyze can try and that `tls.py` judges.
 const TLS_TRIED: &[&str] = &[
@@ -68,8 +72,28 @@ pub fn scan() -> Result<()> {
         step(&format!("schemathesis as {}", role.unwrap_or("nobody")), || api(&unit, role, examples * times))?;
     }
     let unit = Unit::start(&programs, Some(CONFIGURATION))?;
-    step("sslyze", || tls(&unit))?;
-    step("OpenMetrics", || metrics(&unit))
+    step("sslyze", || tls("lbadmin", "compatible", unit.https))?;
+    step("OpenMetrics", || metrics(&unit))?;
+    in_a_network_of_its_own(|| terminated(&Unit::with_haproxy(&programs, Some(CONFIGURATION))?))
+}
+
+/// Where this machine answers at the unit's address, and only there.
+fn in_a_network_of_its_own(run: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        say("    layer 7 is left out: a network of its own needs root");
+        return Ok(());
+    }
+    let run = || {
+        // Of this thread, and of what it starts.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
+        host::run_text(Command::new("ip").args(["link", "set", "lo", "up"]))?;
+        host::run_text(Command::new("ip").args(["address", "add", &format!("{ADDRESS}/32"), "dev", "lo"]))?;
+        run()
+    };
+    match std::thread::scope(|scope| scope.spawn(run).join()) {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// All operations, as a bearer of a token with `role`, or of none.
@@ -162,17 +186,37 @@ fn findings(out: &str) -> &str {
     out.find("= FAILURES").or_else(|| out.find("= ERRORS")).map_or(out, |at| &out[at..])
 }
 
-fn tls(unit: &Unit) -> Result<()> {
-    let file = results("tls")?.join("sslyze.json");
+/// Layer 7 virtual servers that speak TLS with clients, with the certificate that this unit signs itself.
+fn terminated(unit: &Unit) -> Result<()> {
+    unit.lbctl(&["certificate", "self-signed", "shop", "--name", "localhost"])?;
+    let mut services = Vec::new();
+    for (profile, port) in [("compatible", 443), ("modern", 8443)] {
+        let at = SocketAddr::from((ADDRESS, port));
+        let tls = ["--tls", "shop", "--tls-profile", profile, "--hsts"];
+        unit.lbctl(&[&["vip", "add-layer7", profile, &at.to_string()][..], &tls].concat())?;
+        services.push((profile, at));
+    }
+    unit.lbctl(&["apply"])?;
+    for (profile, at) in services {
+        wait_until("HAProxy to listen", limits::APPEAR, || Ok(TcpStream::connect(at).ok()))?;
+        step(&format!("sslyze, profile {profile}"), || tls(&format!("layer-7-{profile}"), profile, at))?;
+    }
+    Ok(())
+}
+
+/// `profile` is what `tls.py` judges by.
+fn tls(name: &str, profile: &str, at: SocketAddr) -> Result<()> {
+    let file = results(name)?.join("sslyze.json");
     // Its own exit code also judges whether anybody trusts the certificate.
     Command::new(program("sslyze")?)
-        .arg(unit.https.to_string())
+        .arg(at.to_string())
         .args(TLS_TRIED.iter().map(|what| format!("--{what}")))
         .arg("--json_out")
         .arg(&file)
         .output()
         .context("starting sslyze")?;
-    let said = host::run_text(Command::new(program("python3")?).arg(suite().join("tls.py")).arg(&file))?;
+    let judge = suite().join("tls.py");
+    let said = host::run_text(Command::new(program("python3")?).arg(judge).arg(&file).arg(profile))?;
     say(&format!("    {}", said.trim()));
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! A load balancer on this machine for suites and measurements of the web interface: lbd with a kernel in memory,
-//! lbadmin before it on loopback ports, and a client that speaks just enough HTTP.
+//! A load balancer on this machine for suites and measurements of the web interface: lbd with a kernel in memory and,
+//! where it is asked for, the real HAProxy, lbadmin before it on loopback ports, and a client that speaks just enough
+//! HTTP.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -16,27 +17,41 @@ use testbed::limits::{self, scaled, wait_until};
 /// The password of `loadbalancer` after the first log-in.
 pub const PASSWORD: &str = "a yard of steel";
 
-/// Both daemons; they end with it.
+const HAPROXY: &str = "/usr/sbin/haproxy";
+
+/// The daemons; they end with it.
 pub struct Unit {
     pub http: SocketAddr,
     pub https: SocketAddr,
     pub lbadmin: Child,
-    lbd: Child,
+    others: Vec<Child>,
     bins: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Unit {
-    /// Starts them with the programs in `bins`; lbd runs `config`, or the factory settings.
+    /// Starts them with the programs in `bins`; lbd runs `config`, or the factory settings. Layer 7 is in memory.
     pub fn start(bins: &Path, config: Option<&str>) -> Result<Unit> {
+        Unit::started(bins, config, false)
+    }
+
+    /// The same with this machine's HAProxy, which listens on whatever address of it a virtual server has.
+    pub fn with_haproxy(bins: &Path, config: Option<&str>) -> Result<Unit> {
+        Unit::started(bins, config, true)
+    }
+
+    fn started(bins: &Path, config: Option<&str>, proxied: bool) -> Result<Unit> {
         let folder = tempfile::Builder::new().prefix("sy-unit-").tempdir().context("making a folder for the unit")?;
         let at = |name: &str| folder.path().join(name);
         for name in ["run", "etc", "log"] {
             fs::create_dir(at(name))?;
         }
+        let mut lbd = Command::new(bins.join("lbd"));
+        if proxied {
+            lbd.args(["--haproxy", HAPROXY, "--haproxy-run"]).arg(at("haproxy"));
+        }
         let lbd = spawn(
-            Command::new(bins.join("lbd"))
-                .args(["--fake-kernel", "--fake-traffic", "--reconcile-every", "1"])
+            lbd.args(["--fake-kernel", "--fake-traffic", "--reconcile-every", "1"])
                 .arg("--state")
                 .arg(at("store"))
                 .arg("--run")
@@ -61,7 +76,11 @@ impl Unit {
                 .args(["--http", &http.to_string(), "--https", &https.to_string()]),
             &at("lbadmin.log"),
         )?;
-        let unit = Unit { http, https, lbadmin, lbd, bins: bins.to_path_buf(), folder };
+        let others = match proxied {
+            true => vec![lbd, haproxy(folder.path())?],
+            false => vec![lbd],
+        };
+        let unit = Unit { http, https, lbadmin, others, bins: bins.to_path_buf(), folder };
         wait_until("lbd to answer", limits::APPEAR, || Ok(unit.lbctl(&["status"]).ok()))?;
         if let Some(config) = config {
             let file = unit.folder.path().join("config.json");
@@ -101,11 +120,20 @@ impl Unit {
 
 impl Drop for Unit {
     fn drop(&mut self) {
-        for child in [&mut self.lbadmin, &mut self.lbd] {
+        for child in self.others.iter_mut().chain([&mut self.lbadmin]) {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
+}
+
+/// As in rootfs-overlay/etc/sv/haproxy/run.
+fn haproxy(folder: &Path) -> Result<Child> {
+    let (run, file) = (folder.join("haproxy"), folder.join("run/haproxy.cfg"));
+    fs::create_dir_all(run.join("empty")).context("making HAProxy's folder")?;
+    let script = "until [ -s \"$2\" ]; do sleep 0.1; done; exec \"$0\" -W -db -S \"$1/master.sock,mode,600\" -f \"$2\"";
+    let mut command = Command::new("sh");
+    spawn(command.args(["-c", script, HAPROXY]).arg(&run).arg(&file), &folder.join("haproxy.log"))
 }
 
 fn spawn(command: &mut Command, log: &Path) -> Result<Child> {

@@ -1,4 +1,5 @@
-"""tls.py SSLYZE.json: what sslyze found on the https port is at least what Mozilla's "intermediate" asks for.
+"""tls.py SSLYZE.json PROFILE: what sslyze found is at least what Mozilla's "intermediate" (compatible) or "modern" asks
+for.
 
 Whether anybody trusts the certificate is apart: the unit makes it itself at the first boot, so its path cannot be
 validated and its life span is ours. Everything else is asserted one by one, so that nothing passes by being left out.
@@ -7,7 +8,7 @@ validated and its life span is ours. Everything else is asserted one by one, so 
 import json
 import sys
 
-SUITES = {
+COMPATIBLE = {
     "tls_1_2_cipher_suites": {
         "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
         "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
@@ -15,10 +16,12 @@ SUITES = {
     },
     "tls_1_3_cipher_suites": {"TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"},
 }
+MODERN = {**COMPATIBLE, "tls_1_2_cipher_suites": set()}
+PROFILES = {"compatible": COMPATIBLE, "modern": MODERN}
 OFF = ["ssl_2_0_cipher_suites", "ssl_3_0_cipher_suites", "tls_1_0_cipher_suites", "tls_1_1_cipher_suites"]
 
 
-def faults(scan):
+def faults(scan, suites):
     def result(name):
         attempt = scan[name]
         if attempt["status"] != "COMPLETED":
@@ -31,7 +34,7 @@ def faults(scan):
     for name in OFF:
         if accepted(name):
             yield f"{name}: {sorted(accepted(name))}"
-    for name, wanted in SUITES.items():
+    for name, wanted in suites.items():
         if accepted(name) != wanted:
             yield f"{name}: {sorted(accepted(name))}, not {sorted(wanted)}"
     wanted = [
@@ -64,6 +67,6 @@ def faults(scan):
 servers = json.load(open(sys.argv[1], encoding="utf-8"))["server_scan_results"]
 if len(servers) != 1 or servers[0]["scan_status"] != "COMPLETED":
     raise SystemExit(f"nothing was scanned: {[s['scan_status'] for s in servers]}")
-found = list(faults(servers[0]["scan_result"]))
+found = list(faults(servers[0]["scan_result"], PROFILES[sys.argv[2]]))
 print("\n".join(found) or "TLS: nothing found")
 sys.exit(bool(found))
