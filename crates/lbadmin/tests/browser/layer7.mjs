@@ -16,7 +16,8 @@ export function layer7(browser, unit, options) {
   const story = { steps, people: [] };
   let anna;
 
-  const unfold = (heading) => anna.page.locator("details.fold", { hasText: heading }).locator("summary").click();
+  const form = (name) => anna.page.locator(`form[action$="/ssl/${name}"]`);
+  const unfold = (heading) => anna.page.locator("details.fold > summary", { hasText: new RegExp(`^\\s*${heading}\\s*$`) }).click();
 
   step("nonsense comes back at its field, unfolded, line by line", async () => {
     anna = await Person.at(browser, unit, options);
@@ -87,6 +88,47 @@ export function layer7(browser, unit, options) {
     await anna.follow("Modify Shop");
     await anna.follow("Help: Idle limit");
     await anna.page.waitForURL(/\/lbadmin\/help\/13-fields#layer-seven-cookie-limits$/);
+  });
+
+  step("what is no certificate is refused at its field", async () => {
+    await anna.menu("Edit Configuration", "SSL Termination");
+    await anna.sees("There is no certificate yet.");
+    const upload = form("upload");
+    await upload.getByLabel("Label", { exact: true }).fill("shop");
+    await upload.getByLabel("or its text").fill("-----BEGIN NONSENSE-----");
+    await anna.press("Upload", upload);
+    await anna.sees(upload.locator("#f-file-error"));
+    assert.equal(await upload.getByLabel("Label", { exact: true }).inputValue(), "shop");
+    await examine(anna, "a refused certificate");
+    await anna.press("Upload", upload);
+    await anna.sees("Choose a file, or paste the certificate with its key.");
+    await anna.misses(anna.bar);
+  });
+
+  step("a certificate that the unit signs itself, and a virtual server over https", async () => {
+    await unfold("Make a self-signed certificate");
+    const itself = form("self-signed");
+    await itself.getByLabel("Label", { exact: true }).fill("shop");
+    await itself.getByLabel("Names and addresses", { exact: true }).fill("shop.example.com\nwww.shop.example.com");
+    await anna.press("Update", itself);
+    await anna.sees(/The certificate is on the unit; its label shop is a pending change/);
+    await anna.sees("It is signed by itself");
+    await anna.sees(anna.bar.getByText(/Add certificate shop/));
+    await examine(anna, "the list of certificates");
+    await anna.menu(...VIRTUAL_SERVERS);
+    await anna.follow("Add a new Virtual Server");
+    await unfold("SSL termination");
+    await anna.fill({ Label: "Safe", "Virtual Server (ipaddress:port)": "10.0.0.21:443", Certificates: "shpo" });
+    await anna.press("Update");
+    await anna.sees(anna.page.getByRole("alert").getByText("Nothing was changed yet"));
+    assert.equal(await anna.field("Certificates").getAttribute("aria-invalid"), "true");
+    await anna.fill({ Certificates: "shop", HSTS: "86400" });
+    await anna.press("Update");
+    await anna.sees(anna.bar.getByText("Add layer 7 virtual server Safe on https 10.0.0.21:443 (roundrobin)"));
+    await anna.applies();
+    await anna.menu("Edit Configuration", "SSL Termination");
+    const row = anna.page.getByRole("row").filter({ hasText: "www.shop.example.com" });
+    await anna.sees(row.getByText("yes", { exact: true }));
   });
 
   step("a server of layer 7 is drained as one of layer 4", async () => {
