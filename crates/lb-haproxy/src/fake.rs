@@ -54,7 +54,7 @@ impl State {
         self.observed.servers = crate::haproxy::text::servers(&text)
             .map(|server| {
                 let state = if server.disabled { RequestedState::Offline } else { RequestedState::Online };
-                (server.key, ObservedServer { weight: server.weight, state })
+                (server.key, ObservedServer { weight: server.weight, state, number: server.number })
             })
             .collect();
         self.observed.certificates = self.certificates.clone();
@@ -107,6 +107,14 @@ impl Proxy for Fake {
             Action::Reload => state.take_up()?,
             Action::SetWeight { server, weight } => state.server(server, "set weight")?.weight = *weight,
             Action::SetState { server, state: wanted } => state.server(server, "set server")?.state = *wanted,
+            Action::AddServer { server, definition, weight, state: wanted } => {
+                let made = ObservedServer { weight: *weight, state: *wanted, number: definition.number };
+                state.observed.servers.insert(server.clone(), made);
+            }
+            Action::RemoveServer { server } => {
+                state.server(server, "del server")?;
+                state.observed.servers.remove(server);
+            }
             Action::Stop => {
                 let files = std::mem::take(&mut state.observed.files);
                 state.observed = Observed { files, ..Observed::default() };

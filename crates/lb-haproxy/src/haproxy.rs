@@ -11,6 +11,7 @@
 
 mod certificates;
 mod process;
+mod servers;
 mod socket;
 mod states;
 mod tables;
@@ -24,6 +25,7 @@ use nix::{
 };
 use process::{Loaded, Processes};
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -386,7 +388,8 @@ impl Proxy for Haproxy {
         let shape = self.shape(&processes, text.as_deref());
         self.remember(&processes, &shape)?;
         let certificates = self.running_certificates(&files)?;
-        Ok(Observed { shape: Some(shape), text, servers, files, certificates, old_connections })
+        let busy = BTreeSet::new();
+        Ok(Observed { shape: Some(shape), text, servers, busy, files, certificates, old_connections })
     }
 
     fn execute(&mut self, action: &Action) -> Result<(), ProxyError> {
@@ -414,6 +417,10 @@ impl Proxy for Haproxy {
                 self.order(&format!("set server {}/{} weight {weight}", server.virtual_server, server.real_server))
             }
             Action::SetState { server, state } => self.set_state(server, *state),
+            Action::AddServer { server, definition, weight, state } => {
+                self.add_server(server, definition, *weight, *state)
+            }
+            Action::RemoveServer { server } => self.remove_server(server),
             Action::Stop => self.stop(),
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! The ladder, least disturbance first:
 //! 1. nothing, where the file and all that runs are as they should be;
-//! 2. the runtime API, where only weights, requested states and renewed certificates differ: no connection notices. The
-//!    files are written too, for the next start;
+//! 2. the runtime API, where only weights, requested states and renewed certificates differ, or real servers come and
+//!    go that the runtime API can make and take away: no connection notices. The files are written too, for the next
+//!    start. A server that still has connections goes by a reload, for they would stand in its way;
 //! 3. the file and a reload, where anything else differs: listening sockets are handed over, connections stay with the
 //!    old process until they end;
 //! 4. the end, where no layer 7 virtual server is left: new clients are refused at once, those who are connected are
@@ -12,9 +13,14 @@
 //! Level-triggered: it compares with what was observed, not with what was done, so that a server that somebody changed
 //! by hand over the socket is put right as well. Tested beside the code.
 
-use crate::{File, Rendered, ServerKey};
+#[cfg(doc)]
+use crate::Statistics;
+use crate::{Definition, File, Rendered, ServerKey};
 use lb_model::RequestedState;
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// HAProxy takes a command with its payload in one buffer (`tune.bufsize`, 16,384 bytes).
 const LONGEST_RENEWAL: usize = 15_000;
@@ -27,6 +33,8 @@ pub struct Observed {
     /// The text of the file, for the next start.
     pub text: Option<String>,
     pub servers: BTreeMap<ServerKey, ObservedServer>,
+    /// Servers that have connections: empty as observed, as only the counters say so ([`Statistics::busy`]).
+    pub busy: BTreeSet<ServerKey>,
     /// Digests of the files in the directory of certificates.
     pub files: BTreeMap<String, String>,
     /// SHA-1 of the certificates that run, by the name of their file.
@@ -41,6 +49,8 @@ pub struct Observed {
 pub struct ObservedServer {
     pub weight: u16,
     pub state: RequestedState,
+    /// HAProxy's `id`; of one that the runtime API can make, its [`Definition`]'s.
+    pub number: u32,
 }
 
 /// One step. Each is safe to repeat.
@@ -75,6 +85,17 @@ pub enum Action {
         server: ServerKey,
         state: RequestedState,
     },
+    /// Makes a server beside those that run. Where HAProxy cannot after all, as a reload.
+    AddServer {
+        server: ServerKey,
+        definition: Definition,
+        weight: u16,
+        state: RequestedState,
+    },
+    /// Takes a server away that has no connections. Where it has some after all, by a reload.
+    RemoveServer {
+        server: ServerKey,
+    },
     /// Ends it, after those who are connected: no layer 7 virtual server is left.
     Stop,
 }
@@ -99,6 +120,8 @@ impl fmt::Display for Action {
             Action::Reload => f.write_str("layer 7: reload HAProxy: open connections stay with the old process"),
             Action::SetWeight { server, weight } => write!(f, "layer 7: set weight of {server} to {weight}"),
             Action::SetState { server, state } => write!(f, "layer 7: set {server} to {state}"),
+            Action::AddServer { server, .. } => write!(f, "layer 7: add {server}: no connection notices"),
+            Action::RemoveServer { server } => write!(f, "layer 7: remove {server}, which has no connections"),
             Action::Stop => f.write_str("layer 7: stop HAProxy"),
         }
     }
@@ -140,7 +163,7 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
     if observed.text.as_ref() != Some(&wanted.text) {
         actions.push(Action::Write { text: wanted.text.clone() });
     }
-    if observed.shape.as_ref() != Some(&wanted.shape) {
+    if needs_reload(wanted, observed) {
         // Who shall get no new clients is told to what runs: it may go on for hours, and a reload may fail.
         for (server, want) in &wanted.servers {
             if let Some(is) = observed.servers.get(server)
@@ -167,11 +190,14 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
         }
         actions.push(Action::Renew { name: name.clone(), file: file.clone() });
     }
+    actions.extend(gone(wanted, observed).map(|server| Action::RemoveServer { server: server.clone() }));
     for (server, want) in &wanted.servers {
         let Some(is) = observed.servers.get(server) else {
-            // HAProxy does not run what we believe it runs.
-            actions.push(Action::Reload);
-            return actions;
+            let (server, definition) = (server.clone(), wanted.definition(server).cloned());
+            // Of others it is known that they are there.
+            let add = |definition| Action::AddServer { server, definition, weight: want.weight, state: want.state };
+            actions.extend(definition.map(add));
+            continue;
         };
         if share(want.weight, want.state) == share(is.weight, is.state) {
             continue;
@@ -186,6 +212,29 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
     }
     actions.extend(unused());
     actions
+}
+
+fn needs_reload(wanted: &Rendered, observed: &Observed) -> bool {
+    // HAProxy does not run what we believe it runs, or runs a server that was another one.
+    let other = |(server, _): (&ServerKey, _)| {
+        let (wanted, is) = (wanted.definition(server), observed.servers.get(server));
+        match (wanted, is) {
+            (Some(wanted), Some(is)) => wanted.number != is.number,
+            (wanted, is) => wanted.is_none() && is.is_none(),
+        }
+    };
+    observed.shape.as_ref() != Some(&wanted.shape)
+        || wanted.servers.iter().any(other)
+        || gone(wanted, observed).any(|server| observed.busy.contains(server))
+}
+
+/// What nobody wants any more of servers that can be taken away.
+fn gone<'a>(wanted: &Rendered, observed: &'a Observed) -> impl Iterator<Item = &'a ServerKey> {
+    let unwanted = |server: &&ServerKey| {
+        let all = wanted.runtime.get(&server.virtual_server);
+        all.is_some_and(|all| !all.contains_key(&server.real_server))
+    };
+    observed.servers.keys().filter(unwanted)
 }
 
 #[cfg(test)]

@@ -12,13 +12,13 @@ mod frontend;
 mod global;
 mod lines;
 mod quote;
+mod server;
 mod tls;
 
 use crate::files::{self, Certificates, File, Missing};
 pub(crate) use backend::address_type;
 use lb_model::{Config, Label, RequestedState, layer7::PEERS_PORT};
 use lines::Lines;
-use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -41,6 +41,17 @@ pub struct ServerSetting {
     pub state: RequestedState,
 }
 
+/// A real server that the runtime API can make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// A digest of its line, and its `id` in HAProxy.
+    pub number: u32,
+    /// Its place, and all that is said of it but its weight and state.
+    pub words: String,
+    /// HAProxy asks it whether it is fit.
+    pub checked: bool,
+}
+
 /// What HAProxy shall be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -53,8 +64,12 @@ pub struct Rendered {
     pub files: BTreeMap<String, File>,
     /// What cannot be served for want of a certificate.
     pub missing: Vec<Missing>,
-    /// A digest (hex) of the text without `servers`, and of the files that are read at a reload only: where it is the
-    /// same, no reload is needed.
+    /// Virtual servers whose real servers come and go without a reload.
+    pub runtime: BTreeMap<Label, BTreeMap<Label, Definition>>,
+    /// A digest (hex) of the text without `servers`, and of the files that are read at a reload only.
+    pub outline: String,
+    /// The same without the lines of real servers that come and go without a reload: where it is the same, no reload is
+    /// needed.
     pub shape: String,
 }
 
@@ -62,6 +77,11 @@ impl Rendered {
     /// The JSON pointer of the field that line number `line` of the text comes from.
     pub fn origin(&self, line: usize) -> &str {
         self.origins.range(..=line).next_back().map_or("/layer7", |(_, pointer)| pointer)
+    }
+
+    /// Of a real server that the runtime API can make.
+    pub fn definition(&self, server: &ServerKey) -> Option<&Definition> {
+        self.runtime.get(&server.virtual_server)?.get(&server.real_server)
     }
 
     /// The shape that a text of ours was written for, from its first line.
@@ -110,26 +130,26 @@ pub fn render_in(config: &Config, places: &Places, certificates: &Certificates) 
     }
     let (files, missing) = files::files(&config.layer7, places, certificates);
     let mut lines = Lines::default();
-    let mut servers = BTreeMap::new();
+    let (mut servers, mut runtime) = (BTreeMap::new(), BTreeMap::new());
     global::write(config, places, &mut lines);
     for (i, virtual_server) in config.layer7.virtual_servers.iter().enumerate() {
         let at = format!("/layer7/virtual_servers/{i}");
         if !missing.iter().any(|missing| missing.virtual_server == virtual_server.label && missing.stops) {
             frontend::write(virtual_server, places, &at, &mut lines);
         }
-        backend::write(virtual_server, &config.globals.health, places, &files, &at, &mut lines);
+        let definitions = backend::write(virtual_server, &config.globals.health, places, &files, &at, &mut lines);
+        runtime.extend(definitions.map(|definitions| (virtual_server.label.clone(), definitions)));
         servers.extend(virtual_server.real_servers.iter().map(|rs| {
             let key = ServerKey { virtual_server: virtual_server.label.clone(), real_server: rs.label.clone() };
             (key, ServerSetting { weight: rs.weight, state: rs.state })
         }));
     }
-    for (name, file) in files.iter().filter(|(_, file)| file.sha1.is_none()) {
-        let _ = writeln!(lines.shape, "{name} {}", file.digest);
-    }
-    let shape = Sha256::digest(&lines.shape).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
+    let [outline, shape] = [lines.outline, lines.shape].map(|mut text| {
+        for (name, file) in files.iter().filter(|(_, file)| file.sha1.is_none()) {
+            let _ = writeln!(text, "{name} {}", file.digest);
+        }
+        files::digest(text.as_bytes())
     });
     let text = format!("{SHAPE}{shape}\n{}", lines.text);
-    Some(Rendered { text, origins: lines.origins, servers, files, missing, shape })
+    Some(Rendered { text, origins: lines.origins, servers, files, missing, runtime, outline, shape })
 }

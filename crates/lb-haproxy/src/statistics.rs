@@ -6,7 +6,7 @@ pub use detail::Detail;
 
 use crate::ServerKey;
 use lb_model::Label;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Statistics {
@@ -49,6 +49,13 @@ pub struct ActualServer {
 }
 
 impl Statistics {
+    /// Servers that clients are connected with, or wait for.
+    pub fn busy(&self) -> BTreeSet<ServerKey> {
+        let queue = |key: &ServerKey| self.server_details.get(key).is_some_and(|detail| detail.queue > 0);
+        let busy = self.servers.iter().filter(|(key, server)| server.totals.current > 0 || queue(key));
+        busy.map(|(key, _)| key.clone()).collect()
+    }
+
     /// The answer to `show stat`: one header, then one line for each frontend, backend and server.
     pub(crate) fn parse(answer: &str) -> Statistics {
         let mut lines = answer.lines();

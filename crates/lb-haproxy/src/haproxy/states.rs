@@ -11,6 +11,7 @@ const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state s
     bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr \
     srv_agent_port\n";
 const BACKEND: usize = 1;
+const NUMBER: usize = 2;
 const SERVER: usize = 3;
 const ADDRESS: usize = 4;
 const ADMIN: usize = 6;
@@ -40,9 +41,22 @@ pub(super) fn observed(answer: &str) -> BTreeMap<ServerKey, ObservedServer> {
             admin if admin & DRAIN != 0 => RequestedState::Drain,
             _ => RequestedState::Online,
         };
-        Some((key(&row)?, ObservedServer { weight: row[WEIGHT].parse().ok()?, state }))
+        let (weight, number) = (row[WEIGHT].parse().ok()?, row[NUMBER].parse().ok()?);
+        Some((key(&row)?, ObservedServer { weight, state, number }))
     };
     rows(answer).filter_map(server).collect()
+}
+
+/// The answer to `show servers conn`: `Shop/Web1 3/77 10.0.0.31 80 - 5000 1 0 0 0 0 -1 3 …`, connections used and kept
+/// for later requests.
+pub(super) fn connections(answer: &str) -> impl Iterator<Item = (ServerKey, u32, u32)> {
+    answer.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (virtual_server, real_server) = words.next()?.split_once('/')?;
+        let key = ServerKey { virtual_server: virtual_server.parse().ok()?, real_server: real_server.parse().ok()? };
+        let used = words.nth(5)?.parse().ok()?;
+        Some((key, used, words.nth(5)?.parse().ok()?))
+    })
 }
 
 /// The file of states for the process that will read `text`: who is fit, and nothing else.
@@ -99,6 +113,18 @@ mod tests {
         let wanted =
             ["Any 7 ONLINE", "Asked 7 ONLINE", "Down 3 ONLINE", "Moved 7 ONLINE", "Out 7 OFFLINE", "Up 0 DRAIN"];
         assert_eq!(seen, wanted);
+    }
+
+    /// As 2.6.12 answers.
+    #[test]
+    fn who_has_connections() {
+        let answer = "# bkname/svname bkid/svid addr port - purge_delay used_cur used_max need_est unsafe_nb safe_nb \
+            idle_lim idle_cur idle_per_thr[2]\n\
+            A/W1 3/77 127.0.0.1 28372 - 5000 0 1 1 0 0 -1 3 0 3\nA/W2 3/99 127.0.0.1 28372 - 0 2 0 0 0 0 0 0\n\
+            A/:fallback 3/1 127.0.0.1 1 - 0 4 0 0 0 0 0 0\n";
+        let seen: Vec<String> =
+            connections(answer).map(|(key, used, kept)| format!("{} {used} {kept}", key.real_server)).collect();
+        assert_eq!(seen, ["W1 0 3", "W2 2 0"]);
     }
 
     #[test]

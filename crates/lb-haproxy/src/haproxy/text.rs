@@ -7,6 +7,8 @@ pub(crate) struct TextServer<'a> {
     /// `10.0.0.31:80`
     pub place: &'a str,
     pub weight: u16,
+    /// 0: HAProxy's own.
+    pub number: u32,
     pub disabled: bool,
     pub checked: bool,
 }
@@ -25,11 +27,12 @@ pub(crate) fn servers(text: &str) -> impl Iterator<Item = TextServer<'_>> {
         }
         let ["server", label, place, ref rest @ ..] = words[..] else { return None };
         let key = ServerKey { virtual_server: backend.clone()?, real_server: label.parse().ok()? };
-        let weight = rest.iter().skip_while(|word| **word != "weight").nth(1);
+        let after = |name: &str| rest.iter().skip_while(|word| **word != name).nth(1);
         Some(TextServer {
             key,
             place,
-            weight: weight.and_then(|weight| weight.parse().ok()).unwrap_or(1),
+            weight: after("weight").and_then(|weight| weight.parse().ok()).unwrap_or(1),
+            number: after("id").and_then(|number| number.parse().ok()).unwrap_or(0),
             disabled: rest.contains(&"disabled"),
             checked: rest.contains(&"check"),
         })

@@ -182,3 +182,91 @@ fn no_key_is_in_debug_or_on_a_screen() {
     );
     assert!(!shown.contains("SECRET"), "{shown}");
 }
+
+/// Shop with these servers, balanced so and with these further settings.
+fn shop_of(labels: &[&str], more: impl FnOnce(&mut lb_model::Layer7VirtualServer)) -> Rendered {
+    let mut config: Config =
+        serde_json::from_str(include_str!("../../tests/cases/plain/config.json")).expect("a configuration");
+    let shop = &mut config.layer7.virtual_servers[0];
+    let server = |label: &&str| {
+        let last = label.trim_start_matches("Web").parse::<u8>().unwrap();
+        lb_model::Layer7RealServer::new(label.parse().unwrap(), [10, 0, 0, 100 + last].into(), Some(80))
+    };
+    (shop.persistence, shop.manual) = (None, None);
+    shop.real_servers = labels.iter().map(server).collect();
+    more(shop);
+    render(&config).expect("layer 7")
+}
+
+#[test]
+fn servers_come_and_go() {
+    let mut fake = Fake::default();
+    let plain = |labels: &[&str]| shop_of(labels, |_| {});
+    settle(&mut fake, Some(&plain(&["Web1"])));
+    let two = plain(&["Web1", "Web2"]);
+    assert_eq!(settle(&mut fake, Some(&two)), format!("{WRITE}; add Web2 in Shop: no connection notices"));
+    let gone = "remove Web1 in Shop, which has no connections";
+    assert_eq!(settle(&mut fake, Some(&plain(&["Web2"]))), format!("{WRITE}; {gone}"));
+    // What somebody made or took at the socket.
+    let web2 = fake.0.lock().unwrap().observed.servers.pop_first().unwrap();
+    assert_eq!(settle(&mut fake, Some(&plain(&["Web2"]))), "add Web2 in Shop: no connection notices");
+    let mut web1 = web2.clone();
+    web1.0.real_server = "Web1".parse().unwrap();
+    fake.0.lock().unwrap().observed.servers.extend([web1]);
+    assert_eq!(settle(&mut fake, Some(&plain(&["Web2"]))), gone);
+    // Their connections stay with an old process.
+    settle(&mut fake, Some(&two));
+    let web1 = two.servers.keys().next().unwrap().clone();
+    fake.0.lock().unwrap().observed.busy.insert(web1);
+    assert_eq!(settle(&mut fake, Some(&plain(&["Web2"]))), format!("{WRITE}; {RELOAD}"));
+    // Another one of the same name.
+    let narrow = shop_of(&["Web2"], |shop| shop.real_servers[0].max_connections = 7);
+    assert_eq!(narrow.shape, plain(&["Web2"]).shape);
+    assert_ne!(narrow.outline, plain(&["Web2"]).outline);
+    assert_eq!(settle(&mut fake, Some(&narrow)), format!("{WRITE}; {RELOAD}"));
+}
+
+/// What HAProxy cannot make as the file says it is a reload.
+#[test]
+fn some_servers_come_by_a_reload() {
+    use lb_model::layer7::{Balance, Layer7Check, Layer7CheckMethod, Layer7Persistence};
+    let by_reload = |more: &dyn Fn(&mut lb_model::Layer7VirtualServer)| {
+        let [one, two] = [&["Web1"][..], &["Web1", "Web2"]].map(|labels| shop_of(labels, more));
+        assert_eq!(one.runtime.is_empty(), one.shape != two.shape);
+        one.shape != two.shape
+    };
+    for (balance, reload) in [
+        (Balance::RoundRobin, false),
+        (Balance::LeastConn, false),
+        (Balance::Random, false),
+        (Balance::Source, true),
+        (Balance::First, true),
+    ] {
+        assert_eq!(by_reload(&|shop| shop.balance = balance), reload, "{balance}");
+    }
+    assert!(by_reload(&|shop| shop.persistence = Some(Layer7Persistence::Cookie(Default::default()))));
+    assert!(!by_reload(&|shop| shop.persistence = Some(Layer7Persistence::Source(Default::default()))));
+    assert!(by_reload(&|shop| shop.manual = Some("retries 2".parse().unwrap())));
+    assert!(!by_reload(&|shop| shop.manual = Some("http-request deny if { path /a }".parse().unwrap())));
+    let tls = |shop: &mut lb_model::Layer7VirtualServer| shop.real_servers.iter_mut().for_each(|rs| rs.tls = true);
+    assert!(by_reload(&tls));
+    let https = Layer7Check { method: Layer7CheckMethod::Https, ..Layer7Check::default() };
+    assert!(!by_reload(&|shop| {
+        tls(shop);
+        shop.check = https.clone();
+    }));
+    let odd = Layer7Check { virtual_host: Some("a;b".parse().unwrap()), ..https.clone() };
+    assert!(by_reload(&|shop| shop.check = odd.clone()));
+}
+
+/// A server that comes or goes moves no other one's clients: its place in the hash is its own.
+#[test]
+fn a_source_hash_keeps_its_places() {
+    let source = |labels: &[&str]| shop_of(labels, |shop| shop.balance = lb_model::layer7::Balance::Source);
+    let (few, many) = (source(&["Web2"]), source(&["Web1", "Web2", "Web3"]));
+    let line = |rendered: &Rendered| {
+        rendered.text.lines().find(|line| line.contains("server Web2 ")).expect("Web2").to_owned()
+    };
+    assert_eq!(line(&few), line(&many));
+    assert!(line(&few).contains(" id "));
+}

@@ -1,15 +1,18 @@
 //! Real servers: who gets what, who stays where, who is fit.
 
-use super::{Lines, Places, frontend, global::PEERS, quote, tls};
+use super::{
+    Definition, Lines, Places, frontend,
+    global::PEERS,
+    quote,
+    server::{self, FALLBACK},
+    tls,
+};
 use crate::File;
 use lb_model::{
-    HealthDefaults, Layer7RealServer, Layer7VirtualServer, RequestedState,
-    layer7::{Balance, Layer7Check, Layer7CheckMethod, Layer7Persistence, ProxyMode, SendProxy, SourceTable},
+    HealthDefaults, Label, Layer7VirtualServer,
+    layer7::{Balance, Layer7Check, Layer7CheckMethod, Layer7Persistence, ProxyMode, SourceTable},
 };
 use std::{collections::BTreeMap, net::IpAddr};
-
-/// No label has a `:`.
-pub(crate) const FALLBACK: &str = ":fallback";
 
 pub(super) fn write(
     vs: &Layer7VirtualServer,
@@ -18,7 +21,7 @@ pub(super) fn write(
     files: &BTreeMap<String, File>,
     at: &str,
     lines: &mut Lines,
-) {
+) -> Option<BTreeMap<Label, Definition>> {
     let http = vs.mode == ProxyMode::Http;
     let label = format!("{at}/label");
     lines.section(&label, format_args!("backend {} from {}", vs.label, vs.mode));
@@ -45,14 +48,10 @@ pub(super) fn write(
     if let Some(persistence) = &vs.persistence {
         stick(vs, persistence, &format!("{at}/persistence"), lines);
     }
-    check(vs, health, &format!("{at}/check"), lines);
+    let defaults = check(vs, health, &format!("{at}/check"), lines);
     // Without the authority's certificate nobody could tell a server from somebody else.
     let verify = tls::verify(vs, places, files);
-    for (i, server) in vs.real_servers.iter().enumerate() {
-        if let Some(verify) = &verify {
-            real_server(vs, server, verify, &format!("{at}/real_servers/{i}"), lines);
-        }
-    }
+    let definitions = verify.and_then(|verify| server::write(vs, &verify, &defaults, at, lines));
     if let Some(fallback) = &vs.fallback {
         // It never comes into a table: clients go back when a real server does. Its way is not transparent where it
         // is the appliance itself.
@@ -61,7 +60,7 @@ pub(super) fn write(
             (true, IpAddr::V4(_)) => " source 0.0.0.0",
             (true, IpAddr::V6(_)) => " source [::]",
         };
-        let place = place(fallback.address, fallback.port);
+        let place = server::place(fallback.address, fallback.port);
         lines.put(&format!("{at}/fallback"), format_args!("server {FALLBACK} {place} backup non-stick{source}"));
     }
     manual(vs, &format!("{at}/manual"), Section::Backend, lines);
@@ -70,87 +69,28 @@ pub(super) fn write(
         lines.section(&at, format_args!("backend source:{} from {}", vs.label, vs.mode));
         source_table(vs, source, &at, lines);
     }
+    definitions
 }
 
-fn place(address: IpAddr, port: Option<u16>) -> String {
-    let port = port.map_or_else(String::new, |port| format!(":{port}"));
-    match address {
-        IpAddr::V4(address) => format!("{address}{port}"),
-        IpAddr::V6(address) => format!("[{address}]{port}"),
-    }
-}
-
-// No `on-marked-down shutdown-sessions`: one missed check, the default, would cut every download of a server that
-// works. "Out at once" is promised for OFFLINE only, and there the sessions are shut down by the runtime API.
-fn real_server(vs: &Layer7VirtualServer, server: &Layer7RealServer, verify: &str, at: &str, lines: &mut Lines) {
-    let mut line = format!("server {} {}", server.label, place(server.address, server.port));
-    let mut add = |words: &str| {
-        line.push(' ');
-        line.push_str(words);
-    };
-    if let Some(Layer7Persistence::Cookie(_)) = vs.persistence {
-        add(&format!("cookie {}", server.label));
-    }
-    if server.min_connections > 0 {
-        add(&format!("minconn {}", server.min_connections));
-    }
-    if server.max_connections > 0 {
-        add(&format!("maxconn {}", server.max_connections));
-    }
-    match server.send_proxy {
-        SendProxy::None => {}
-        SendProxy::V1 => add("send-proxy"),
-        SendProxy::V2 => add("send-proxy-v2"),
-    }
-    let https = vs.check.method == Layer7CheckMethod::Https;
-    if server.tls {
-        add("ssl");
-    }
-    if server.tls {
-        add(verify);
-    } else if https {
-        add("verify none");
-    }
-    if vs.check.method != Layer7CheckMethod::On {
-        add("check");
-        match (https, server.tls) {
-            (true, _) => add("check-ssl"),
-            (false, true) => add("no-check-ssl"),
-            (false, false) => {}
-        }
-        // Behind another port stands another program.
-        if server.send_proxy != SendProxy::None && vs.check.port.is_none() {
-            add("check-send-proxy");
-        }
-        if server.port.is_none() && vs.check.port.is_none() {
-            add(&format!("port {}", vs.ports.first()));
-        }
-    }
-    let setting = match server.state {
-        RequestedState::Online => format!(" weight {}", server.weight),
-        RequestedState::Drain => " weight 0".into(),
-        RequestedState::Offline => format!(" weight {} disabled", server.weight),
-    };
-    lines.server(at, &line, &setting);
-}
-
-fn check(vs: &Layer7VirtualServer, health: &HealthDefaults, at: &str, lines: &mut Lines) {
+/// The words of `default-server`, which servers that are made at run time do not read.
+fn check(vs: &Layer7VirtualServer, health: &HealthDefaults, at: &str, lines: &mut Lines) -> String {
     let check = &vs.check;
+    let mut defaults = String::new();
     if check.method != Layer7CheckMethod::On {
         let (interval, timeout) = (check.interval.unwrap_or(health.interval), check.timeout.unwrap_or(health.timeout));
         let (fall, rise) = (check.fall.unwrap_or(health.fall), check.rise.unwrap_or(health.rise));
         lines.put(&format!("{at}/timeout"), format_args!("timeout check {timeout}s"));
-        let mut line = format!("default-server inter {interval}s fall {fall} rise {rise}");
+        defaults = format!("inter {interval}s fall {fall} rise {rise}");
         if let Some(port) = check.port {
-            line.push_str(&format!(" port {port}"));
+            defaults.push_str(&format!(" port {port}"));
         }
         if vs.slow_start > 0 {
-            line.push_str(&format!(" slowstart {}s", vs.slow_start));
+            defaults.push_str(&format!(" slowstart {}s", vs.slow_start));
         }
         if let (Layer7CheckMethod::Https, Some(host)) = (check.method, &check.virtual_host) {
-            line.push_str(&format!(" check-sni {}", quote::word(host.as_str())));
+            defaults.push_str(&format!(" check-sni {}", quote::word(host.as_str())));
         }
-        lines.put(at, line);
+        lines.put(at, format_args!("default-server {defaults}"));
     }
     match check.method {
         Layer7CheckMethod::On | Layer7CheckMethod::Connect => {}
@@ -162,6 +102,7 @@ fn check(vs: &Layer7VirtualServer, health: &HealthDefaults, at: &str, lines: &mu
         Layer7CheckMethod::Redis => lines.put(at, "option redis-check"),
         Layer7CheckMethod::Ldap => lines.put(at, "option ldap-check"),
     }
+    defaults
 }
 
 fn http_check(check: &Layer7Check, at: &str, lines: &mut Lines) {
@@ -331,15 +272,27 @@ const BACKEND_WORDS: &[&str] = &[
 /// The lines of the manual block that belong to `section`: those that only a backend understands go to its end, `acl`
 /// and comments to both, everything else to the frontend, before its `use_backend`s.
 pub(super) fn manual(vs: &Layer7VirtualServer, at: &str, section: Section, lines: &mut Lines) {
-    let Some(manual) = &vs.manual else { return };
-    for line in manual.as_str().lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let mut words = line.split_whitespace().skip_while(|word| *word == "no");
-        let first = words.next().unwrap_or_default();
-        let both = format!("{first} {}", words.next().unwrap_or_default());
-        let backend = BACKEND_WORDS.contains(&first) || BACKEND_WORDS.contains(&both.as_str());
-        let here = first == "acl" || first.starts_with('#') || (backend == (section == Section::Backend));
-        if here {
+    for line in manual_lines(vs) {
+        let both = line.split_whitespace().next() == Some("acl") || line.starts_with('#');
+        if both || is_of_backend(line) == (section == Section::Backend) {
             lines.put(at, line);
         }
     }
+}
+
+fn manual_lines(vs: &Layer7VirtualServer) -> impl Iterator<Item = &str> {
+    let lines = vs.manual.iter().flat_map(|manual| manual.as_str().lines());
+    lines.map(str::trim).filter(|line| !line.is_empty())
+}
+
+fn is_of_backend(line: &str) -> bool {
+    let mut words = line.split_whitespace().skip_while(|word| *word == "no");
+    let first = words.next().unwrap_or_default();
+    let both = format!("{first} {}", words.next().unwrap_or_default());
+    BACKEND_WORDS.contains(&first) || BACKEND_WORDS.contains(&both.as_str())
+}
+
+/// Whether the manual block says something of servers.
+pub(super) fn manual_reaches_servers(vs: &Layer7VirtualServer) -> bool {
+    manual_lines(vs).any(is_of_backend)
 }

@@ -1,6 +1,6 @@
 //! A running HAProxy, real servers that say their names, and clients.
 
-use lb_haproxy::{Action, Certificates, Haproxy, Paths, Places, Proxy as _, Rendered, plan, render_in};
+use lb_haproxy::{Action, Certificates, Haproxy, Observed, Paths, Places, Proxy as _, Rendered, plan, render_in};
 use lb_model::Config;
 use serde_json::{Value, json};
 use std::{
@@ -149,12 +149,18 @@ impl Live {
     /// Carries out what the configuration asks for; the actions in words.
     pub fn apply(&mut self) -> Vec<String> {
         let wanted = self.wanted();
-        let actions = plan(Some(&wanted), &self.haproxy.observe().unwrap());
+        let actions = plan(Some(&wanted), &self.observed());
         for action in &actions {
             self.haproxy.execute(action).unwrap();
         }
         self.settled();
         actions.iter().filter(|action| !matches!(action, Action::Write { .. })).map(ToString::to_string).collect()
+    }
+
+    /// With who is connected.
+    pub fn observed(&mut self) -> Observed {
+        let busy = self.haproxy.statistics().unwrap().busy();
+        Observed { busy, ..self.haproxy.observe().unwrap() }
     }
 
     pub fn settled(&mut self) {
@@ -327,6 +333,14 @@ impl Connection {
     pub fn get(&mut self, path: &str, headers: &str) -> Option<Answer> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\n{headers}\r\n");
         self.stream.write_all(request.as_bytes()).ok()?;
+        self.answer()
+    }
+
+    pub fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub fn answer(&mut self) -> Option<Answer> {
         let head = head(&mut self.reader)?;
         let length = header(&head, "Content-Length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];

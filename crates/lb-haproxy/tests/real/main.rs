@@ -10,5 +10,6 @@ mod memory;
 mod peers;
 mod persistence;
 mod runtime;
+mod servers;
 mod tls;
 mod traffic;

@@ -49,7 +49,7 @@ impl Keeper {
 
     /// Looks, does what is to be done, and says how things are then.
     pub fn work(&mut self, hands: &mut dyn Proxy, now: Duration) -> View {
-        let (pending, observed) = self.converge(hands, now);
+        let (pending, mut observed) = self.converge(hands, now);
         let settled = if pending.is_empty() { self.number } else { 0 };
         // Those whom a process still serves are shown as long as there are any.
         self.idle = self.wanted.is_none() && pending.is_empty() && observed.old_connections == 0;
@@ -58,6 +58,7 @@ impl Keeper {
             Some(_) => hands.statistics().unwrap_or_default(),
             None => Default::default(),
         };
+        observed.busy = statistics.busy();
         View {
             order: self.number,
             settled,
@@ -73,7 +74,7 @@ impl Keeper {
     fn converge(&mut self, hands: &mut dyn Proxy, now: Duration) -> (Vec<Pending>, Observed) {
         let mut pending = Vec::new();
         for _ in 0..ROUNDS {
-            let observed = match hands.observe() {
+            let mut observed = match hands.observe() {
                 Ok(observed) => observed,
                 // What cannot be seen need not be ended.
                 Err(_) if self.wanted.is_none() => return (Vec::new(), Observed::default()),
@@ -83,7 +84,12 @@ impl Keeper {
                     return (self.failed(pending, None, now), Observed::default());
                 }
             };
-            let actions = plan(self.wanted.as_deref(), &observed);
+            let mut actions = plan(self.wanted.as_deref(), &observed);
+            if actions.iter().any(|action| matches!(action, Action::RemoveServer { .. })) {
+                // Whom it would disturb decides how.
+                observed.busy = hands.statistics().unwrap_or_default().busy();
+                actions = plan(self.wanted.as_deref(), &observed);
+            }
             if actions.is_empty() {
                 self.failed = None;
                 return (Vec::new(), observed);

@@ -76,9 +76,9 @@ pub struct Layer7 {
     number: u64,
     /// HAProxy shall run.
     used: bool,
-    /// The shape of the last order.
+    /// The outline of the last order.
     ordered: Option<String>,
-    /// The shape that HAProxy was found to take since then.
+    /// The outline that HAProxy was found to take since then.
     good: Option<String>,
 }
 
@@ -102,16 +102,17 @@ impl Layer7 {
         render_in(config, &self.places, certificates).map(Arc::new)
     }
 
-    /// What HAProxy says against it, each at its field. Asked only where a reload would be needed.
+    /// What HAProxy says against it, each at its field. Asked where more changes than weights and states.
     pub fn problems(&mut self, wanted: Option<&Rendered>) -> Vec<Problem> {
-        let known = |wanted: &&Rendered| [&self.ordered, &self.good].into_iter().flatten().any(|s| *s == wanted.shape);
+        let known =
+            |wanted: &&Rendered| [&self.ordered, &self.good].into_iter().flatten().any(|s| *s == wanted.outline);
         let Some(wanted) = wanted.filter(|wanted| !known(wanted)) else {
             return Vec::new();
         };
         match self.checker.check(wanted) {
             Ok(problems) => {
                 if problems.is_empty() {
-                    self.good = Some(wanted.shape.clone());
+                    self.good = Some(wanted.outline.clone());
                 }
                 problems
             }
@@ -123,7 +124,7 @@ impl Layer7 {
     pub fn want(&mut self, wanted: Option<Arc<Rendered>>) {
         self.number += 1;
         self.used = wanted.is_some();
-        self.ordered = wanted.as_ref().map(|wanted| wanted.shape.clone());
+        self.ordered = wanted.as_ref().map(|wanted| wanted.outline.clone());
         self.good = None;
         // The thread ends only after this end is gone.
         let _ = self.orders.send(Order { number: self.number, wanted });
