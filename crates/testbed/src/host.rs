@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// A program this project calls and the Debian 12 package that brings it.
+/// A program this project calls, or a file it reads, and the Debian 12 package that brings it.
 const TOOLS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("qemu-img", "qemu-utils"),
@@ -19,6 +19,10 @@ const TOOLS: &[(&str, &str)] = &[
     ("mcopy", "mtools"),
     ("mkdosfs", "dosfstools"),
     ("mke2fs", "e2fsprogs"),
+    ("grub-mkimage", "grub-common"),
+    ("/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin"),
+    ("/usr/lib/grub/x86_64-efi/fat.mod", "grub-efi-amd64-bin"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "ovmf"),
     ("depmod", "kmod"),
     ("cpio", "cpio"),
     ("lz4", "lz4"),

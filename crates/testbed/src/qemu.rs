@@ -29,6 +29,17 @@ pub enum Clock {
     Virtual,
 }
 
+/// What starts a machine that has no kernel of its own: see [`Builder::firmware`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS, QEMU's own.
+    Bios,
+    /// OVMF, Debian's.
+    Uefi,
+}
+
+const OVMF: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"];
+
 /// A disk of a machine.
 #[derive(Debug, Clone)]
 pub struct Disk {
@@ -154,6 +165,8 @@ pub struct Builder {
     cable: Option<PathBuf>,
     on_stdio: bool,
     screen: bool,
+    firmware: Firmware,
+    reboots: bool,
     limit: Option<Duration>,
     logs: PathBuf,
 }
@@ -181,6 +194,8 @@ impl Builder {
             cable: None,
             on_stdio: false,
             screen: false,
+            firmware: Firmware::Bios,
+            reboots: false,
             limit: None,
             logs: host::target().join("vm"),
         }
@@ -201,6 +216,18 @@ impl Builder {
     /// Boots this kernel directly: an ELF `vmlinux` (PVH, no decompression) or a `vmlinuz`.
     pub fn kernel(mut self, kernel: &Path, initrd: &Path, command_line: &str) -> Builder {
         self.kernel = Some((kernel.to_path_buf(), initrd.to_path_buf(), command_line.to_string()));
+        self
+    }
+
+    /// Boots its first disk by this firmware, where no kernel is given.
+    pub fn firmware(mut self, firmware: Firmware) -> Builder {
+        self.firmware = firmware;
+        self
+    }
+
+    /// A restart starts it anew; unless told, QEMU ends with it.
+    pub fn reboots(mut self) -> Builder {
+        self.reboots = true;
         self
     }
 
@@ -275,7 +302,16 @@ impl Builder {
             command.args(["setpriv", "--pdeathsig", "KILL", "--"]);
         }
         command.arg(host::find_program("qemu-system-x86_64").unwrap_or_else(|| "qemu-system-x86_64".into()));
-        command.args(["-M", "q35", "-nodefaults", "-no-reboot", "-display", "none", "-m"]).arg(self.memory.to_string());
+        command.args(["-M", "q35", "-nodefaults", "-display", "none", "-m"]).arg(self.memory.to_string());
+        if !self.reboots {
+            command.arg("-no-reboot");
+        }
+        if self.firmware == Firmware::Uefi {
+            let [code, variables] = OVMF;
+            command.arg("-drive").arg(format!("if=pflash,format=raw,unit=0,readonly=on,file={code}"));
+            // What it remembers is forgotten with the machine.
+            command.arg("-drive").arg(format!("if=pflash,format=raw,unit=1,snapshot=on,file={variables}"));
+        }
         // rdrand: the kernel's random numbers are ready at once. sse4.2: crc32c of ext4 by one instruction.
         command.args(["-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"]);
         match self.clock {

@@ -11,6 +11,7 @@ mod clicks;
 mod console;
 mod demo;
 mod dialects;
+mod disk;
 mod image;
 mod pair;
 mod pypi;

@@ -70,6 +70,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
                 "seamless",
                 "clicks",
                 "machines",
+                "disk",
                 "powercut",
                 "demo",
                 "pair",
@@ -97,6 +98,9 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
         suite("guest and appliance", || {
             cargo(&["test", "--quiet", "-p", "testbed", "--test", "machines", "--", "--ignored", "--test-threads", "1"])
         })?;
+    }
+    if asked("disk") {
+        suite("the disk by itself", crate::disk::disk)?;
     }
     if asked("powercut") {
         suite("power cuts", || {

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod kernel;
+mod loader;
 mod pick;
 mod stage;
 mod stamp;
@@ -156,9 +157,13 @@ pub fn build() -> Result<Appliance> {
 
     let disk = folders.out.join("steelyard.img");
     let table = folders.workspace.join("image/genimage.cfg");
-    folders
-        .stamp("disk")
-        .unless_done(&[digest(&[&slot, &table])?], &[&disk], || step("disk image", || genimage(&folders, &table)))?;
+    let grub = folders.workspace.join("image/grub/grub.cfg");
+    folders.stamp("disk").unless_done(&[digest(&[&slot, &table, &grub])?], &[&disk], || {
+        step("disk image", || {
+            loader::make(&grub, &folders.out)?;
+            genimage(&folders, &table)
+        })
+    })?;
     Ok(Appliance { vmlinux: kernel.vmlinux, vmlinuz: kernel.vmlinuz, initrd, disk, slot })
 }
 
