@@ -60,6 +60,11 @@ pub enum Kind {
 }
 
 impl Form {
+    /// One act among others on a page: folded away with its button, which says what it does.
+    pub fn is_folded(&self) -> bool {
+        matches!(self.sections.as_slice(), [only] if only.usual.is_some())
+    }
+
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.sections.iter().flat_map(|s| &s.fields)
     }

@@ -110,7 +110,7 @@ export function layer7(browser, unit, options) {
     const itself = form("self-signed");
     await itself.getByLabel("Label", { exact: true }).fill("shop");
     await itself.getByLabel("Names and addresses", { exact: true }).fill("shop.example.com\nwww.shop.example.com");
-    await anna.press("Update", itself);
+    await anna.press("Make a self-signed certificate", itself);
     await anna.sees(/The certificate is on the unit; its label shop is a pending change/);
     await anna.sees("It is signed by itself");
     await anna.sees(anna.bar.getByText(/Add certificate shop/));
