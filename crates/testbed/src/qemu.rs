@@ -100,10 +100,13 @@ pub struct Nic {
 }
 
 impl Nic {
-    /// A card that this machine reaches: `here` on loopback is `there` of 10.0.2.15, which the machine must give it.
-    /// Nothing gets out by it.
-    pub fn forwarded(here: u16, there: u16, mac: &str) -> Nic {
-        let netdev = format!("user,restrict=on,net=10.0.2.0/24,hostfwd=tcp:127.0.0.1:{here}-10.0.2.15:{there}");
+    /// A card that this machine reaches: of each pair of ports the first, on loopback, is the second of 10.0.2.15, which
+    /// the machine must give it. Nothing gets out by it.
+    pub fn forwarded(ports: &[(u16, u16)], mac: &str) -> Nic {
+        let mut netdev = "user,restrict=on,net=10.0.2.0/24".to_string();
+        for (here, there) in ports {
+            netdev.push_str(&format!(",hostfwd=tcp:127.0.0.1:{here}-10.0.2.15:{there}"));
+        }
         Nic { netdev, mac: mac.to_string() }
     }
 }

@@ -1,6 +1,6 @@
 //! The appliance as a machine: what `run`, `demo` and `bench` have in common, and `cargo xtask run` itself.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -12,8 +12,9 @@ use testbed::qemu::{Builder, Disk, Machine, Nic, Wire};
 
 /// Memory of the appliance in MB.
 const MEMORY: u32 = 256;
-/// Where lbadmin speaks http.
+/// Where lbadmin speaks http and https.
 const HTTP: u16 = 9080;
+const HTTPS: u16 = 9443;
 /// Factory password of root.
 pub const PASSWORD: &str = "loadbalancer";
 
@@ -53,22 +54,33 @@ pub fn boot(machine: Builder) -> Result<(Machine, Console)> {
     Ok((machine, console?))
 }
 
-/// The way from this machine to the web interface: a port of loopback, and a third card that the configuration does not
-/// know.
+/// The way from this machine to the web interface: two ports of loopback, and a third card that the configuration does
+/// not know.
 pub struct Web {
     port: u16,
+    secure: u16,
 }
 
 impl Web {
-    /// The port is the appliance's own if that is free here.
+    /// The ports are the appliance's own if they are free here.
     pub fn new() -> Result<Web> {
-        let free = |port| TcpListener::bind(("127.0.0.1", port)).and_then(|socket| socket.local_addr());
-        let address = free(HTTP).or_else(|_| free(0)).context("looking for a port")?;
-        Ok(Web { port: address.port() })
+        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        let free = |port| bind(port).or_else(|_| bind(0)).context("looking for a port");
+        // Both are held until both are known.
+        let (http, https) = (free(HTTP)?, free(HTTPS)?);
+        Ok(Web { port: http.local_addr()?.port(), secure: https.local_addr()?.port() })
     }
 
     fn nic(&self) -> Nic {
-        Nic::forwarded(self.port, HTTP, "52:54:00:30:00:21")
+        Nic::forwarded(&[(self.port, HTTP), (self.secure, HTTPS)], "52:54:00:30:00:21")
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    pub fn https(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.secure).into()
     }
 
     pub fn url(&self) -> String {

@@ -69,6 +69,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
                 "takeovers",
                 "seamless",
                 "clicks",
+                "clouds",
                 "machines",
                 "disk",
                 "powercut",
@@ -109,6 +110,10 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     }
     if asked("clicks") {
         suite("the whole image: clicks", crate::clicks::clicks)?;
+    }
+    // By name only, as clicks ends with the same.
+    if !wanted.is_empty() && asked("clouds") {
+        suite("the clouds' clients on the whole image", crate::dialects::clouds)?;
     }
     if asked("demo") {
         suite("the whole image: demo", || crate::demo::demo(true))?;

@@ -108,12 +108,8 @@ impl Unit {
 
     /// Somebody who has logged in for the first time.
     pub fn logged_in(&self) -> Result<Client> {
-        let mut client = Client { to: self.http, cookie: String::new() };
-        client.post("/lbadmin/login", &[("user", "loadbalancer"), ("password", "loadbalancer")])?;
-        let form = client.get("/lbadmin/password")?;
-        let csrf = form.value("csrf").context("no form for a new password")?;
-        let new = [("csrf", csrf.as_str()), ("old", "loadbalancer"), ("new", PASSWORD), ("repeat", PASSWORD)];
-        ensure!(client.post("/lbadmin/password", &new)?.status == 303, "the password is not changed");
+        let mut client = Client::new(self.http);
+        client.first_log_in()?;
         Ok(client)
     }
 }
@@ -175,6 +171,28 @@ impl Answer {
 }
 
 impl Client {
+    /// Nobody yet.
+    pub fn new(to: SocketAddr) -> Client {
+        Client { to, cookie: String::new() }
+    }
+
+    /// Is `loadbalancer` from now on, with [`PASSWORD`] in place of the factory's.
+    pub fn first_log_in(&mut self) -> Result<()> {
+        self.log_in("loadbalancer")?;
+        let form = self.get("/lbadmin/password")?;
+        let csrf = form.value("csrf").context("no form for a new password")?;
+        let new = [("csrf", csrf.as_str()), ("old", "loadbalancer"), ("new", PASSWORD), ("repeat", PASSWORD)];
+        ensure!(self.post("/lbadmin/password", &new)?.status == 303, "the password is not changed");
+        Ok(())
+    }
+
+    /// Is `loadbalancer` from now on.
+    pub fn log_in(&mut self, password: &str) -> Result<()> {
+        let answer = self.post("/lbadmin/login", &[("user", "loadbalancer"), ("password", password)])?;
+        ensure!(answer.status == 303, "the log-in is answered with {}", answer.status);
+        Ok(())
+    }
+
     pub fn get(&mut self, path: &str) -> Result<Answer> {
         self.ask(&format!("GET {path} HTTP/1.1\r\n"), "")
     }
@@ -199,9 +217,12 @@ impl Client {
         Ok(stream)
     }
 
-    /// `first` is method and path; a body is JSON.
+    /// `first` is method and path; a body is JSON. What is put overwrites whatever is there.
     pub fn api(&mut self, token: &str, first: &str, body: &str) -> Result<Answer> {
-        let head = format!("{first} HTTP/1.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+        let whatever = if first.starts_with("PUT ") { "if-match: *\r\n" } else { "" };
+        let head = format!(
+            "{first} HTTP/1.1\r\nauthorization: Bearer {token}\r\n{whatever}content-type: application/json\r\n"
+        );
         self.ask(&head, body)
     }
 

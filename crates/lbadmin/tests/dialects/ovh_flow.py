@@ -1,8 +1,10 @@
-"""The OVH documents' flows with OVH's own client: ovh_flow.py URL KEY SECRET CERTIFICATE, approval by whoever reads stdout"""
+"""The OVH documents' flows with OVH's own client: ovh_flow.py URL CERTIFICATE all|documents KEY SECRET
+
+Whoever reads stdout approves, and looks at what the unit's clients get."""
 import os
 import sys
 
-url, key, secret, certificate = sys.argv[1:5]
+url, certificate, which, key, secret = sys.argv[1:6]
 os.environ["REQUESTS_CA_BUNDLE"] = certificate
 
 import ovh
@@ -10,6 +12,10 @@ import ovh
 def client(consumer=None, secret=secret):
     ovh.client.ENDPOINTS["unit"] = url + "/1.0"
     return ovh.Client(endpoint="unit", application_key=key, application_secret=secret, consumer_key=consumer)
+
+def ask(what):
+    print("ask: " + what, flush=True)
+    assert sys.stdin.readline() == "done\n", what
 
 def refused(kind, call, *arguments, **named):
     try:
@@ -26,8 +32,7 @@ assert answer["state"] == "pendingValidation", answer
 consumer = answer["consumerKey"]
 unit = client(consumer)
 refused(ovh.exceptions.InvalidCredential, unit.get, "/ipLoadbalancing")
-print("approve " + answer["validationUrl"], flush=True)
-sys.stdin.readline()
+ask("approve " + answer["validationUrl"])
 
 refused(ovh.exceptions.APIError, client(consumer, secret="0" * 32).get, "/ipLoadbalancing")
 refused(ovh.exceptions.NotGrantedCall, unit.get, "/me")
@@ -37,7 +42,8 @@ assert unit.get(at)["state"] == "ok"
 
 farm = unit.post(f"{at}/http/farm", zone="rbx", port=80, displayName="Läden")["farmId"]
 server = unit.post(f"{at}/http/farm/{farm}/server", address="192.168.2.50", status="active")["serverId"]
-frontend = unit.post(f"{at}/http/frontend", zone="rbx", port="80", defaultFarmId=farm)["frontendId"]
+unit.post(f"{at}/http/farm/{farm}/server", address="192.168.2.51", status="active")
+frontend = unit.post(f"{at}/http/frontend", zone="rbx", port="8081", defaultFarmId=farm)["frontendId"]
 assert unit.get(f"{at}/pendingChanges") == [{"zone": "rbx", "number": 2}]
 task = unit.post(f"{at}/refresh", zone="rbx")
 assert task["action"] == "refreshIplb", task
@@ -51,12 +57,19 @@ shown = unit.get(f"{at}/http/farm/{farm}")
 for field in ("farmId", "balance", "zone", "port", "probe", "displayName", "stickiness"):
     assert field in shown, field
 assert shown["displayName"] == "Läden" and shown["stickiness"] is None, shown
-for method in ("cookie", "sourceIp"):
+for method, seen in (("cookie", f"cookie SERVERID{farm} 8081"), ("sourceIp", "source 8081")):
     assert unit.put(f"{at}/http/farm/{farm}", stickiness=method) is None
     assert unit.get(f"{at}/http/farm/{farm}")["stickiness"] == method
     assert unit.get(f"{at}/pendingChanges") == [{"zone": "rbx", "number": 1}]
-    assert unit.post(f"{at}/refresh")["status"] in ("todo", "doing", "done")
+    if method == "cookie":
+        ask("free 8081")
+    assert unit.post(f"{at}/refresh", zone="rbx")["status"] in ("todo", "doing", "done")
     assert unit.get(f"{at}/pendingChanges") == []
+    ask(seen)
+if which == "documents":
+    print("python-ovh: view, pending, refresh; a cookie, then the source address keep clients")
+    sys.exit()
+
 words = refused(ovh.exceptions.BadParametersError, unit.put, f"{at}/http/farm/{farm}", stickiness="both")
 assert "stickiness" in words, words
 refused(ovh.exceptions.ResourceNotFoundError, unit.get, f"{at}/http/farm/99999")

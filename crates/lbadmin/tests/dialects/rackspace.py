@@ -1,4 +1,6 @@
-"""The Rackspace document's flows with Apache Libcloud's own driver: rackspace.py URL USER API_KEY CERTIFICATE"""
+"""The Rackspace document's flows with Apache Libcloud's own driver: rackspace.py URL CERTIFICATE all|documents USER API_KEY
+
+Whoever reads stdout looks at what the unit's clients get."""
 import json
 import sys
 
@@ -11,13 +13,17 @@ from libcloud.loadbalancer.drivers.rackspace import (
 from libcloud.loadbalancer.providers import get_driver
 from libcloud.loadbalancer.types import MemberCondition, Provider, State
 
-url, user, key, certificate = sys.argv[1:5]
+url, certificate, which, user, key = sys.argv[1:6]
 libcloud.security.CA_CERTS_PATH = certificate
 
 def driver(key):
     made = get_driver(Provider.RACKSPACE)(user, key, region="ord", ex_force_auth_url=url, ex_force_auth_version="2.0")
     made.connection.poll_interval = 0.05
     return made
+
+def clients_see(what):
+    print("ask: " + what, flush=True)
+    assert sys.stdin.readline() == "done\n", what
 
 def ask(lb, method, feature, body=None):
     """The calls that the driver has no method for, over its own connection."""
@@ -42,17 +48,18 @@ algorithms = client.list_supported_algorithms()
 assert Algorithm.ROUND_ROBIN in algorithms, algorithms
 
 web = client.create_balancer(
-    name="web", port=80, protocol="HTTP", algorithm=Algorithm.ROUND_ROBIN,
+    name="web", port=8080, protocol="HTTP", algorithm=Algorithm.ROUND_ROBIN,
     members=[Member(None, "192.168.2.50", 80), Member(None, "192.168.2.51", 80)])
 web = client.get_balancer(web.id)
 assert web.state == State.RUNNING, web.state
-assert web.ip == "10.0.0.21" and web.port == 80, web
+assert web.ip == "10.0.0.21" and web.port == 8080, web
 assert len(web.list_members()) == 2
 
 # The driver's flows of session persistence.
 assert web.extra.get("sessionPersistenceType") is None, web.extra
 web = client.ex_enable_balancer_session_persistence(web)
 assert web.extra["sessionPersistenceType"] == "HTTP_COOKIE", web.extra
+clients_see("cookie X-Mapping- 8080")
 status, body = ask(web.id, "GET", "sessionpersistence")
 assert (status, body) == (200, {"sessionPersistence": {"persistenceType": "HTTP_COOKIE"}}), (status, body)
 web = client.ex_disable_balancer_session_persistence(web)
@@ -61,6 +68,7 @@ status, body = ask(web.id, "DELETE", "sessionpersistence")
 assert status == 422, (status, body)
 status, body = ask(web.id, "GET", "sessionpersistence")
 assert (status, body) == (200, {"sessionPersistence": {}}), (status, body)
+clients_see("free 8080")
 
 # Another protocol disables it.
 web = client.ex_enable_balancer_session_persistence(web)
@@ -71,11 +79,16 @@ status, body = ask(web.id, "PUT", "sessionpersistence", cookie)
 assert status == 400 and "HTTP_COOKIE" in str(body), (status, body)
 status, body = ask(web.id, "PUT", "sessionpersistence", {"sessionPersistence": {"persistenceType": "SOURCE_IP"}})
 assert status == 202, (status, body)
+clients_see("source 443")
 
 # A cookie on TCP is refused.
 tcp = client.create_balancer(name="tcp", port=8000, protocol="TCP", algorithm=Algorithm.RANDOM, members=[])
 status, body = ask(tcp.id, "PUT", "sessionpersistence", cookie)
-assert status == 400, (status, body)
+assert status == 400 and "HTTP_COOKIE" in str(body), (status, body)
+if which == "documents":
+    assert client.destroy_balancer(tcp)
+    print("Apache Libcloud: persistence PUT, GET, DELETE, second DELETE 422, another protocol disables it, none on TCP")
+    sys.exit()
 
 # The rest of what the driver can do.
 member = web.attach_member(Member(None, "192.168.2.52", 80))
