@@ -25,7 +25,18 @@ pub fn commit(old: &Config, dialects: Dialects) -> Result<Config, Vec<Problem>> 
             hint: Some("rename that virtual server on the appliance".into()),
         }]);
     }
+    let mut certificates = after.certificates.iter().map(|kept| kept.label.as_str());
+    let given = |label: &str| before.certificates.iter().any(|kept| kept.label.as_str() == label);
+    if let Some(label) = certificates.find(|label| !given(label) && old.layer7.certificate(label).is_some()) {
+        return Err(vec![Problem {
+            path: "/dialects".into(),
+            value: label.to_owned(),
+            reason: "a certificate that somebody added by hand has this label".into(),
+            hint: Some("rename that certificate on the appliance".into()),
+        }]);
+    }
     if before != after {
+        new.layer7.certificates = merged(&before.certificates, &old.layer7.certificates, &after.certificates);
         new.virtual_servers = merged(&before.layer4, &old.virtual_servers, &after.layer4);
         new.layer7.virtual_servers = merged(&before.layer7, &old.layer7.virtual_servers, &after.layer7);
     }
@@ -63,9 +74,10 @@ pub fn absorbed(config: &Config) -> Config {
     let rendered = render(config);
     let mut new = config.clone();
     for lb in &mut new.dialects.rackspace.load_balancers {
-        let label = render::label_of(lb.id);
+        let labels = [render::label_of(lb.id), render::secure_label_of(lb.id)];
         for node in &mut lb.nodes {
-            match state_by_hand(config, &rendered, &label, &render::node_label(node.id)) {
+            let own = render::node_label(node.id);
+            match labels.iter().find_map(|label| state_by_hand(config, &rendered, label, &own)) {
                 Some(RequestedState::Online) => node.condition = RackspaceCondition::Enabled,
                 Some(RequestedState::Drain) => node.condition = RackspaceCondition::Draining,
                 Some(RequestedState::Offline) => node.condition = RackspaceCondition::Disabled,

@@ -9,7 +9,7 @@
 //! Pure: what is kept stands in the configuration ([`lb_model::dialects`]), time and secrets come as arguments; who
 //! calls is the business of [`Accounts`], which lbadmin fills in. A dialect touches only the virtual servers that it
 //! made; what was changed in them by hand stays until the dialect itself changes the same thing ([`merge`]).
-//! Refuses XML and certificates. Tested by tables of requests and answers, and with random requests, in `tests/`.
+//! Refuses XML. Tested by tables of requests and answers, and with random requests, in `tests/`.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -23,7 +23,7 @@ pub mod render;
 pub use accounts::{AccessRule, Accounts, Application, Consumer, ConsumerState, Login, NewCredential, Person, Secret};
 pub use http::{Request, Response};
 
-use lb_api::{ActualState, Status};
+use lb_api::{ActualState, CertificateView, Secret as Hidden, Status};
 use lb_model::Config;
 use std::collections::HashMap;
 
@@ -36,6 +36,16 @@ pub struct Outcome {
     pub response: Response,
     /// To be applied before the answer counts.
     pub change: Option<Change>,
+    /// To be put on the unit's shelf; then the same request is decided again, with [`Facts::with_certificate`].
+    pub certificate: Option<Upload>,
+}
+
+/// A certificate that came with its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upload {
+    /// The certificate and those that complete it, PEM.
+    pub chain: String,
+    pub key: Hidden,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +72,7 @@ impl Outcome {
 
 impl From<Response> for Outcome {
     fn from(response: Response) -> Self {
-        Outcome { response, change: None }
+        Outcome { response, change: None, certificate: None }
     }
 }
 
@@ -71,6 +81,7 @@ impl From<Response> for Outcome {
 pub struct Facts {
     fit: HashMap<(String, String), bool>,
     connections: HashMap<String, u64>,
+    certificate: Option<CertificateView>,
 }
 
 impl Facts {
@@ -85,6 +96,13 @@ impl Facts {
             }
         }
         facts
+    }
+
+    /// The certificate that the request brought lies on the shelf.
+    #[must_use]
+    pub fn with_certificate(mut self, view: CertificateView) -> Facts {
+        self.certificate = Some(view);
+        self
     }
 
     /// Whether the last check was good; nothing where nobody knows.

@@ -87,6 +87,8 @@ pub fn candidate(base: &Config, candidate: &Config, now: &Config) -> Config {
     let mut new = candidate.clone();
     new.dialects = merged(&base.dialects, &candidate.dialects, &now.dialects);
     new.virtual_servers = merged(&base.virtual_servers, &candidate.virtual_servers, &now.virtual_servers);
+    new.layer7.certificates =
+        merged(&base.layer7.certificates, &candidate.layer7.certificates, &now.layer7.certificates);
     new.layer7.virtual_servers =
         merged(&base.layer7.virtual_servers, &candidate.layer7.virtual_servers, &now.layer7.virtual_servers);
     new

@@ -7,12 +7,12 @@ mod ovh;
 mod rackspace;
 
 pub(crate) use ovh::{differing, header, label_of as frontend_label, server_label};
-pub(crate) use rackspace::{label_of, node_label, own_address};
+pub(crate) use rackspace::{certificate_label, label_of, node_label, own_address, secure_label_of, serves};
 
 use ipnet::IpNet;
 use lb_model::{
     Config, Label, Layer7VirtualServer, Ports, Protocol, RequestedState, Scheduler, Service, VirtualServer,
-    layer7::{Layer7Check, Layer7CheckMethod, ManualBlock, Outcome, Rule, Test},
+    layer7::{Certificate, Layer7Check, Layer7CheckMethod, ManualBlock, Outcome, Rule, Test},
 };
 use std::net::IpAddr;
 
@@ -21,6 +21,8 @@ use std::net::IpAddr;
 pub struct Rendered {
     pub layer4: Vec<VirtualServer>,
     pub layer7: Vec<Layer7VirtualServer>,
+    /// Named as the virtual server that shows them.
+    pub certificates: Vec<Certificate>,
 }
 
 impl Rendered {

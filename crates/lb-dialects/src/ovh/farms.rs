@@ -68,6 +68,9 @@ fn read(farm: &mut OvhFarm, mut body: Body) -> Result<()> {
     body.text("displayName", 255)?.into_option(&mut farm.display_name);
     body.port("port")?.into_option(&mut farm.port);
     body.number("vrackNetworkId", 1, u32::MAX)?.into_option(&mut farm.vrack_network_id);
+    if farm.vrack_network_id.is_some() {
+        return Err(Fault::bad_request("vrackNetworkId: this unit is in no vRack"));
+    }
     if farm.kind == OvhKind::Udp {
         if farm.port.is_none() {
             return Err(Fault::bad_request("port is required for a UDP farm"));
@@ -109,6 +112,14 @@ fn read_probe(probe: &mut OvhProbe, mut body: Body) -> Result<()> {
     }
     if probe.negate == Some(true) && probe.matching.is_none_or(|m| m == OvhMatch::Default) {
         return Err(Fault::bad_request("A probe can not negate without a match"));
+    }
+    let refused = [
+        ("negate", probe.negate == Some(true)),
+        ("match: matches", probe.matching == Some(OvhMatch::Matches)),
+        ("a method other than GET", matches!(probe.method, Some(OvhProbeMethod::Head | OvhProbeMethod::Options))),
+    ];
+    if let Some((what, _)) = refused.into_iter().find(|(_, is)| *is) {
+        return Err(Fault::bad_request(format!("probe: {what} is not available on this unit")));
     }
     Ok(())
 }

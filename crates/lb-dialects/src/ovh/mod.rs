@@ -179,7 +179,8 @@ fn change(call: &Call<'_>, state: Ovh, body: Value, comment: String) -> Result<O
         Ok(config) if config == *call.config => Ok(response.into()),
         Ok(config) => {
             let otherwise = refresh::failed(call, &config).map(Box::new);
-            Ok(Outcome { response, change: Some(Change { config, comment, author: String::new(), otherwise }) })
+            let change = Change { config, comment, author: String::new(), otherwise };
+            Ok(Outcome { response, change: Some(change), certificate: None })
         }
         Err(problems) => refused(call, &problems),
     }

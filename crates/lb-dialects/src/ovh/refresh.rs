@@ -55,7 +55,7 @@ pub fn failure(call: &Call<'_>, why: &str) -> Option<Outcome> {
     let config = commit(call.config, dialects).ok()?;
     let comment = format!("OVH refresh failed, nothing applied: {why}");
     let change = Change { config, comment, author: String::new(), otherwise: None };
-    Some(Outcome { response: Response::json(200, shown), change: Some(change) })
+    Some(Outcome { response: Response::json(200, shown), change: Some(change), certificate: None })
 }
 
 /// What is left of a refresh whose configuration is refused later; nothing where this is none.

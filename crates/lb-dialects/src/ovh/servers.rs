@@ -124,10 +124,16 @@ fn read(kind: OvhKind, server: &mut OvhServer, mut body: Body) -> Result<()> {
     body.flag("ssl")?.or(&mut server.ssl, false);
     body.flag("backup")?.or(&mut server.backup, false);
     body.text("chain", 65_536)?.into_option(&mut server.chain);
+    if server.chain.is_some() {
+        return Err(Fault::bad_request("chain is not available on this unit: servers' certificates are not verified"));
+    }
     match body.text("onMarkedDown", 32)? {
         Patch::Absent => {}
         Patch::Null => server.shutdown_sessions = false,
-        Patch::Set(word) if word == "shutdown-sessions" => server.shutdown_sessions = true,
+        Patch::Set(word) if word == "shutdown-sessions" => {
+            let rule = "onMarkedDown is not available on this unit: connections to a server stay until it closes them";
+            return Err(Fault::bad_request(rule));
+        }
         Patch::Set(_) => return Err(Fault::bad_request("onMarkedDown must be shutdown-sessions")),
     }
     let versions = OvhProxyProtocol::ALL;

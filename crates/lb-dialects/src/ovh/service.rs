@@ -73,6 +73,9 @@ fn update(call: &Call<'_>) -> Result<Done> {
     body.text("displayName", 50)?.into_option(&mut state.display_name);
     let all = OvhSslConfiguration::ALL;
     body.word("sslConfiguration", all, OvhSslConfiguration::as_str)?.into_option(&mut state.ssl_configuration);
+    if state.ssl_configuration.is_some() {
+        return Err(Fault::bad_request("sslConfiguration: ssl is not available on this unit"));
+    }
     body.end()?;
     Done::changed(state, "Change the names of the OVH service")
 }
@@ -109,13 +112,14 @@ fn status(call: &Call<'_>) -> Value {
 }
 
 fn probes() -> Value {
-    let methods: Vec<Value> = OvhProbeMethod::ALL.iter().map(|method| json!(method)).collect();
-    let matches: Vec<Value> = OvhMatch::ALL.iter().map(|word| json!(word)).collect();
+    let methods = [json!(OvhProbeMethod::Get), json!(OvhProbeMethod::Internal)];
+    let matches = OvhMatch::ALL.iter().filter(|word| **word != OvhMatch::Matches);
+    let matches: Vec<Value> = matches.map(|word| json!(word)).collect();
     let probe = |kind: &OvhProbeType| {
         let http = *kind == OvhProbeType::Http;
         let none: Vec<Value> = Vec::new();
-        json!({"type": kind, "port": true, "interval": true, "url": http, "pattern": http, "negate": http,
-               "forceSsl": http, "method": if http { &methods } else { &none },
+        json!({"type": kind, "port": true, "interval": true, "url": http, "pattern": http, "negate": false,
+               "forceSsl": http, "method": if http { &methods[..] } else { &none[..] },
                "match": if http { &matches } else { &none }})
     };
     OvhProbeType::ALL.iter().map(probe).collect()

@@ -49,6 +49,7 @@ pub fn create(call: &Call<'_>) -> Result<Done> {
         content_caching: false,
         access_list: Vec::new(),
         error_page: None,
+        ssl_termination: None,
         metadata: Vec::new(),
         created: call.now,
         updated: call.now,
@@ -76,7 +77,7 @@ pub fn create(call: &Call<'_>) -> Result<Done> {
         lb.connection_logging = logging.flag("enabled")?.unwrap_or(false);
     }
     if let Some(mut caching) = fields.object("contentCaching")? {
-        lb.content_caching = caching.flag("enabled")?.unwrap_or(false);
+        lb.content_caching = features::caching(caching.flag("enabled")?.unwrap_or(false))?;
     }
     if let Some(list) = fields.list("accessList")? {
         access_list::add(&mut lb, list, &mut state)?;

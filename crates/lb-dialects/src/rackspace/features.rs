@@ -5,14 +5,16 @@ use super::{
     read::{self, Fields},
     show,
 };
+use crate::render;
 use lb_model::dialects::rackspace::{
     LONGEST_ERROR_PAGE, RackspaceLoadBalancer, RackspaceMonitor, RackspaceMonitorType, RackspaceNodeType,
     RackspacePersistence, RackspaceProtocol, RackspaceThrottle,
 };
 use serde_json::json;
 
-const ERROR_PAGE: &str = "<html><head><title>Service Unavailable</title></head><body><h2>Service Unavailable</h2>\
-                          The service is temporarily unavailable. Please try again later.</body></html>";
+/// HAProxy's own, which clients get where there is no other.
+const ERROR_PAGE: &str = "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n\
+                          </body></html>\n";
 
 pub fn handle(call: &Call<'_>, lb: &RackspaceLoadBalancer, method: &str, feature: &str) -> Result<Done> {
     match feature {
@@ -22,13 +24,12 @@ pub fn handle(call: &Call<'_>, lb: &RackspaceLoadBalancer, method: &str, feature
         "connectionlogging" => connection_logging(call, lb, method),
         "contentcaching" => content_caching(call, lb, method),
         "errorpage" => error_page(call, lb, method),
-        "ssltermination" => ssl_termination(method),
         _ => Err(Fault::not_found("Resource not found")),
     }
 }
 
 /// The load balancer as `change` makes it, if that goes with its protocol.
-fn set(
+pub fn set(
     call: &Call<'_>,
     lb: &RackspaceLoadBalancer,
     what: &str,
@@ -209,10 +210,16 @@ fn content_caching(call: &Call<'_>, lb: &RackspaceLoadBalancer, method: &str) ->
         return Done::look(json!({"contentCaching": {"enabled": lb.content_caching}}));
     }
     let enabled = enabled(call, "contentCaching")?;
-    if enabled && lb.protocol != RackspaceProtocol::Http {
-        return Err(Fault::bad_request("Content caching is only supported with the HTTP protocol."));
-    }
+    caching(enabled)?;
     set(call, lb, "content caching", |lb| lb.content_caching = enabled)
+}
+
+/// Nothing caches here.
+pub fn caching(enabled: bool) -> Result<bool> {
+    match enabled {
+        true => Err(Fault::bad_request("Content caching is not available on this unit.")),
+        false => Ok(false),
+    }
 }
 
 fn error_page(call: &Call<'_>, lb: &RackspaceLoadBalancer, method: &str) -> Result<Done> {
@@ -228,17 +235,14 @@ fn error_page(call: &Call<'_>, lb: &RackspaceLoadBalancer, method: &str) -> Resu
             if !(1..=LONGEST_ERROR_PAGE).contains(&content.len()) {
                 return Err(Fault::invalid(format!("Content must have 1 to {LONGEST_ERROR_PAGE} bytes.")));
             }
+            if !render::serves(&content) {
+                return Err(Fault::bad_request(
+                    "The error page is too long for this unit: about 8,000 bytes are possible.",
+                ));
+            }
             set(call, lb, "error page", |lb| lb.error_page = Some(content.clone()))
         }
         _ if lb.error_page.is_none() => Err(Fault::unprocessable("No error page found to delete.")),
         _ => set(call, lb, "error page", |lb| lb.error_page = None),
-    }
-}
-
-/// Certificates are not for this dialect yet.
-fn ssl_termination(method: &str) -> Result<Done> {
-    match method {
-        "PUT" => Err(Fault::bad_request("SSL termination is not available on this unit.")),
-        _ => Err(Fault::not_found("SSL termination not found")),
     }
 }

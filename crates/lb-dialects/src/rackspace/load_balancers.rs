@@ -71,9 +71,21 @@ pub fn fits(lb: &RackspaceLoadBalancer) -> Result<()> {
     if lb.half_closed && !matches!(lb.protocol, RackspaceProtocol::Tcp | RackspaceProtocol::TcpClientFirst) {
         return Err(Fault::bad_request("halfClosed is only supported with the TCP and TCP_CLIENT_FIRST protocols."));
     }
-    if lb.https_redirect && (lb.protocol, lb.port) != (RackspaceProtocol::Https, 443) {
-        let rule = "HTTPS redirect is only valid with protocol HTTPS on port 443.";
+    let secure = lb.ssl_termination.as_ref().filter(|ssl| ssl.enabled && ssl.secure_traffic_only);
+    let terminated = lb.protocol == RackspaceProtocol::Http && secure.is_some_and(|ssl| ssl.secure_port == 443);
+    if lb.https_redirect && (lb.protocol, lb.port) != (RackspaceProtocol::Https, 443) && !terminated {
+        let rule = "HTTPS redirect is only valid with protocol HTTPS on port 443, or with HTTP and SSL termination on \
+                    port 443 for secure traffic only.";
         return Err(Fault::bad_request(rule));
+    }
+    if let Some(ssl) = &lb.ssl_termination {
+        if !lb.protocol.takes_ssl_termination() {
+            let rule = format!("SSL termination is not supported with protocol {}.", lb.protocol);
+            return Err(Fault::bad_request(rule));
+        }
+        if ssl.secure_port == lb.port {
+            return Err(Fault::bad_request("The securePort of SSL termination cannot be the load balancer's port."));
+        }
     }
     if let Some(monitor) = &lb.health_monitor {
         let good = match monitor.kind {
@@ -105,9 +117,10 @@ pub fn fits(lb: &RackspaceLoadBalancer) -> Result<()> {
 
 /// Two load balancers share an address on different ports, or one with TCP and one with UDP on the same.
 pub fn shares(state: &Rackspace, lb: &RackspaceLoadBalancer) -> Result<()> {
+    let clash = |other: &RackspaceLoadBalancer| other.ports().find(|port| lb.ports().any(|own| own == *port));
     let other = state.load_balancers.iter().find(|other| {
         other.id != lb.id
-            && other.port == lb.port
+            && clash(other).is_some()
             && other.protocol.is_udp() == lb.protocol.is_udp()
             && other.virtual_ips.iter().any(|id| lb.virtual_ips.contains(id))
     });
@@ -115,7 +128,8 @@ pub fn shares(state: &Rackspace, lb: &RackspaceLoadBalancer) -> Result<()> {
         None => Ok(()),
         Some(other) => Err(Fault::bad_request(format!(
             "Port {} is already in use on this virtual ip by load balancer {}.",
-            lb.port, other.id
+            clash(other).unwrap_or(lb.port),
+            other.id
         ))),
     }
 }
@@ -140,6 +154,9 @@ pub fn update(call: &Call<'_>, lb: &RackspaceLoadBalancer) -> Result<Done> {
     if !fields.is_empty() {
         let rule = "Only name, algorithm, protocol, port, timeout, halfClosed and httpsRedirect can be updated.";
         return Err(Fault::bad_request(rule));
+    }
+    if new.protocol != lb.protocol && lb.ssl_termination.is_some() {
+        return Err(Fault::bad_request("Cannot update protocol on a load balancer with ssl termination."));
     }
     if (new.protocol, new.port) != (lb.protocol, lb.port) {
         new.session_persistence = None;

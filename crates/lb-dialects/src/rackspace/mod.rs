@@ -2,7 +2,7 @@
 //!
 //! A change is live before it is answered, so every load balancer is ACTIVE whenever somebody looks. [`login`] and
 //! [`handle`] take every request; the shapes are in [`show`], the words of bodies in [`read`], the vendor's refusals in
-//! [`fault`]. XML and certificates are refused. Tested by `tests/it/rackspace.rs`, row by row.
+//! [`fault`]. XML is refused. Tested by `tests/it/rackspace.rs`, row by row.
 
 mod access_list;
 mod create;
@@ -14,10 +14,11 @@ mod metadata;
 mod nodes;
 mod read;
 mod show;
+mod ssl;
 mod virtual_ips;
 
 use crate::{
-    Change, Facts, Outcome, Person, Request, Response,
+    Change, Facts, Outcome, Person, Request, Response, Upload,
     commit::{absorbed, commit, sentence},
 };
 pub use fault::Fault;
@@ -46,7 +47,13 @@ struct Call<'a> {
 /// What a handler says: an answer, and where it changes something the state that it leaves.
 enum Done {
     Look(Response),
-    Changed { state: Box<Rackspace>, response: Response, comment: String },
+    Changed {
+        state: Box<Rackspace>,
+        response: Response,
+        comment: String,
+    },
+    /// What it says waits for a certificate's place on the shelf.
+    Brings(Upload),
 }
 
 impl Done {
@@ -92,6 +99,10 @@ fn answer(call: &Call<'_>, person: &Person) -> Result<Outcome> {
     match dispatch(call, method, rest)? {
         Done::Look(response) => Ok(response.into()),
         Done::Changed { state, response, comment } => change(call, *state, response, comment),
+        Done::Brings(upload) => Ok(Outcome {
+            certificate: Some(upload),
+            ..Fault::new(503, "The certificate cannot be kept just now; try again").response().into()
+        }),
     }
 }
 
@@ -172,6 +183,7 @@ fn dispatch(call: &Call<'_>, method: &str, rest: &[&str]) -> Result<Done> {
                 (_, ["metadata", below @ ..]) => metadata::handle(call, lb, None, method, below),
                 (_, ["virtualips", below @ ..]) => virtual_ips::handle(call, lb, method, below),
                 (_, ["accesslist", below @ ..]) => access_list::handle(call, lb, method, below),
+                (_, ["ssltermination"]) => ssl::handle(call, lb, method),
                 (_, [feature, ..]) => features::handle(call, lb, method, feature),
             }
         }
@@ -241,7 +253,8 @@ fn change(call: &Call<'_>, state: Rackspace, response: Response, comment: String
     match commit(call.config, dialects) {
         Ok(config) if config == *call.config => Ok(response.into()),
         Ok(config) => {
-            Ok(Outcome { response, change: Some(Change { config, comment, author: String::new(), otherwise: None }) })
+            let change = Change { config, comment, author: String::new(), otherwise: None };
+            Ok(Outcome { response, change: Some(change), certificate: None })
         }
         Err(problems) => Err(refused(&problems)),
     }

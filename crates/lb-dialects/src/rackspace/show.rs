@@ -89,7 +89,9 @@ pub fn nodes(call: &Call<'_>, lb: &RackspaceLoadBalancer) -> Value {
 }
 
 pub fn node(call: &Call<'_>, lb: &RackspaceLoadBalancer, node: &RackspaceNode) -> Value {
-    let fit = call.facts.fit(&render::label_of(lb.id), &render::node_label(node.id));
+    let own = render::node_label(node.id);
+    let fit = [render::label_of(lb.id), render::secure_label_of(lb.id)];
+    let fit = fit.iter().find_map(|label| call.facts.fit(label, &own));
     // Without a monitor nobody asks, and a node counts as there.
     let online = lb.health_monitor.is_none() || fit == Some(true);
     let mut shown = json!({
@@ -155,7 +157,7 @@ pub fn stats(call: &Call<'_>, lb: &RackspaceLoadBalancer) -> Value {
         shown.insert(format!("{name}Ssl"), json!(0));
     }
     shown.insert("currentConn".into(), json!(call.facts.connections(&render::label_of(lb.id))));
-    shown.insert("currentConnSsl".into(), json!(0));
+    shown.insert("currentConnSsl".into(), json!(call.facts.connections(&render::secure_label_of(lb.id))));
     Value::Object(shown)
 }
 

@@ -1,17 +1,19 @@
 //! Rackspace load balancers as virtual servers: one for each virtual IP, `rackspace-7` and `rackspace-7-ip-9`.
 
 use super::{Rendered, label, layer4, refusals, rejections, text, unasked, without};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ipnet::IpNet;
 use lb_model::{
-    Config, ForwardingMethod, Layer7RealServer, Layer7VirtualServer, Persistence, Ports, RealServer, RequestedState,
-    Scheduler, Tunnel,
+    Config, ForwardingMethod, Label, Layer7RealServer, Layer7VirtualServer, Persistence, Ports, RealServer,
+    RequestedState, Scheduler, Tunnel,
     dialects::rackspace::{
         RackspaceAccessType, RackspaceAlgorithm, RackspaceCondition, RackspaceLoadBalancer, RackspaceMonitor,
         RackspaceMonitorType, RackspaceNode, RackspaceNodeType, RackspacePersistence, RackspaceProtocol,
+        RackspaceSslTermination,
     },
     layer7::{
         Balance, Cookie, HeaderOperation, HeaderRule, HttpText, Layer7Check, Layer7CheckMethod, Layer7Fallback,
-        Layer7Persistence, Limits, ProxyMode, SourceTable,
+        Layer7Persistence, Limits, ManualBlock, ProxyMode, SourceTable, Tls,
     },
 };
 use std::net::IpAddr;
@@ -22,6 +24,15 @@ pub(crate) fn label_of(load_balancer: u32) -> String {
 
 pub(crate) fn node_label(node: u32) -> String {
     format!("node-{node}")
+}
+
+/// Of the virtual server on which TLS ends.
+pub(crate) fn secure_label_of(load_balancer: u32) -> String {
+    format!("{}-ssl", label_of(load_balancer))
+}
+
+pub(crate) fn certificate_label(load_balancer: u32) -> Label {
+    label(&label_of(load_balancer))
 }
 
 /// The unit's own address that clients see, or the one towards the servers.
@@ -41,10 +52,14 @@ pub(super) fn render(config: &Config, into: &mut Rendered) {
                 0 => label_of(lb.id),
                 _ => format!("{}-ip-{}", label_of(lb.id), ip.id),
             };
+            let ssl = lb.ssl_termination.as_ref().filter(|ssl| ssl.enabled);
             if lb.protocol.is_udp() {
                 into.layer4.push(udp(lb, &own, ip.address));
-            } else {
-                into.layer7.push(proxied(lb, &own, ip.address));
+            } else if ssl.is_none_or(|ssl| !ssl.secure_traffic_only) {
+                into.layer7.push(proxied(lb, &own, ip.address, None));
+            }
+            if let Some(ssl) = ssl {
+                into.layer7.push(proxied(lb, &format!("{own}-ssl"), ip.address, Some(ssl)));
             }
             if lb.https_redirect {
                 let mut redirect =
@@ -55,6 +70,7 @@ pub(super) fn render(config: &Config, into: &mut Rendered) {
                 into.layer7.push(redirect);
             }
         }
+        into.certificates.extend(lb.ssl_termination.as_ref().map(|ssl| ssl.kept.clone()));
     }
 }
 
@@ -100,9 +116,16 @@ fn udp(lb: &RackspaceLoadBalancer, own: &str, address: IpAddr) -> lb_model::Virt
     vs
 }
 
-fn proxied(lb: &RackspaceLoadBalancer, own: &str, address: IpAddr) -> Layer7VirtualServer {
+fn proxied(
+    lb: &RackspaceLoadBalancer,
+    own: &str,
+    address: IpAddr,
+    ssl: Option<&RackspaceSslTermination>,
+) -> Layer7VirtualServer {
     let http = lb.protocol == RackspaceProtocol::Http;
-    let mut vs = Layer7VirtualServer::new(label(own), address, Ports::from(lb.port));
+    let port = ssl.map_or(lb.port, |ssl| ssl.secure_port);
+    let mut vs = Layer7VirtualServer::new(label(own), address, Ports::from(port));
+    vs.tls = ssl.map(|ssl| Tls::new(vec![ssl.kept.label.clone()]));
     vs.mode = if http { ProxyMode::Http } else { ProxyMode::Tcp };
     vs.balance = match lb.algorithm {
         RackspaceAlgorithm::LeastConnections | RackspaceAlgorithm::WeightedLeastConnections => Balance::LeastConn,
@@ -133,12 +156,13 @@ fn proxied(lb: &RackspaceLoadBalancer, own: &str, address: IpAddr) -> Layer7Virt
             let value = text::<HttpText>(value);
             text(name).map(|name| HeaderRule { operation: HeaderOperation::Set, name, value })
         };
-        let port = lb.port.to_string();
-        vs.request_headers =
-            [header("X-Forwarded-Proto", "http"), header("X-Forwarded-Port", &port)].into_iter().flatten().collect();
-    } else {
-        vs.manual = rejections(&denied, false);
+        let scheme = if ssl.is_some() { "https" } else { "http" };
+        vs.request_headers = [header("X-Forwarded-Proto", scheme), header("X-Forwarded-Port", &port.to_string())]
+            .into_iter()
+            .flatten()
+            .collect();
     }
+    vs.manual = manual(lb, own, &denied);
     vs.fallback = lb
         .nodes
         .iter()
@@ -152,6 +176,49 @@ fn proxied(lb: &RackspaceLoadBalancer, own: &str, address: IpAddr) -> Layer7Virt
         })
         .collect();
     vs
+}
+
+/// What the document cannot say otherwise: who is not let in where no requests are read, that every connection is
+/// logged, and the error page.
+fn manual(lb: &RackspaceLoadBalancer, own: &str, denied: &[IpNet]) -> Option<ManualBlock> {
+    let http = lb.protocol == RackspaceProtocol::Http;
+    let denied = if http { None } else { rejections(denied, false) };
+    let logging = lb.connection_logging.then(|| "no option dontlog-normal".to_owned());
+    let page = lb.error_page.as_deref().filter(|_| http).and_then(|page| {
+        // Who has a cookie may still be served by a node that drains.
+        let known = match lb.session_persistence {
+            Some(RackspacePersistence::HttpCookie) => format!(" !{{ req.cook(X-Mapping-{}) -m found }}", lb.id),
+            _ => String::new(),
+        };
+        let page = error_page(page)?;
+        Some(format!(
+            "http-request return status 503 content-type text/html lf-string {page} if {{ nbsrv({own}) eq 0 }}{known}"
+        ))
+    });
+    let lines: Vec<String> =
+        denied.map(|block| block.as_str().to_owned()).into_iter().chain(logging).chain(page).collect();
+    text(&lines.join("\n")).filter(|_| !lines.is_empty())
+}
+
+/// The longest word that HAProxy is given for a page; its buffer takes 16 KiB.
+const LONGEST_PAGE: usize = 12_000;
+
+/// A page as one word of HAProxy's: each line in base64, as no word of it may be read, and control characters would be
+/// written with `%`.
+fn error_page(page: &str) -> Option<String> {
+    let lines: Vec<String> = page
+        .lines()
+        .map(|line| match line.replace(|c: char| c.is_control(), " ") {
+            line if line.is_empty() => line,
+            line => format!("%[str({}),b64dec]", STANDARD.encode(line)),
+        })
+        .collect();
+    Some(lines.join("\\n")).filter(|word| !word.is_empty() && word.len() <= LONGEST_PAGE)
+}
+
+/// Whether clients can be shown this error page.
+pub(crate) fn serves(page: &str) -> bool {
+    error_page(page).is_some()
 }
 
 fn check(monitor: &RackspaceMonitor) -> Layer7Check {

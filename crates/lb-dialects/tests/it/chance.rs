@@ -100,6 +100,11 @@ const FIELDS: &[&str] = &[
     "enabled",
     "content",
     "ipVersion",
+    "sslTermination",
+    "certificate",
+    "privatekey",
+    "securePort",
+    "secureTrafficOnly",
 ];
 
 fn value() -> impl Strategy<Value = Value> {

@@ -72,6 +72,10 @@ fn farms_refuse_what_makes_no_sense() {
         (r#"{"probe":{"type":"ping"}}"#, "type"),
         (r#"{"probe":{"method":"POST"}}"#, "method"),
         (r#"{"probe":{"negate":true}}"#, "A probe can not negate without a match"),
+        (r#"{"probe":{"negate":true,"match":"contains"}}"#, "negate is not available"),
+        (r#"{"probe":{"match":"matches"}}"#, "matches is not available"),
+        (r#"{"probe":{"method":"HEAD"}}"#, "GET is not available"),
+        (r#"{"vrackNetworkId":7}"#, "vRack"),
         (r#"{"probe":"http"}"#, "probe"),
         (r#"{"colour":"red"}"#, "colour"),
         (r#"{"displayName":7}"#, "displayName"),
@@ -135,6 +139,8 @@ fn servers_have_their_rules() {
         ("PUT", &own, r#"{"status":null}"#),
         ("PUT", &own, r#"{"proxyProtocolVersion":"v3"}"#),
         ("PUT", &own, r#"{"onMarkedDown":"ignore"}"#),
+        ("PUT", &own, r#"{"onMarkedDown":"shutdown-sessions"}"#),
+        ("PUT", &own, r#"{"chain":"-----BEGIN CERTIFICATE-----"}"#),
         ("PUT", &own, r#"{"colour":"red"}"#),
     ] {
         world.ovh(method, path, body).is(400);
@@ -259,7 +265,8 @@ fn the_service_describes_itself() {
     let world = World::new();
     let service = world.ovh("GET", "", "").is(200).body;
     assert_eq!((&service["ipLoadbalancing"], &service["zone"]), (&json!("10.0.0.21"), &json!(["rbx"])));
-    assert_eq!(world.ovh("PUT", "", r#"{"displayName":"Läden","sslConfiguration":"modern"}"#).is(200).text, "null");
+    assert_eq!(world.ovh("PUT", "", r#"{"displayName":"Läden","sslConfiguration":null}"#).is(200).text, "null");
+    world.ovh("PUT", "", r#"{"sslConfiguration":"modern"}"#).is(400).says("not available");
     assert_eq!(world.ovh("GET", "", "").body["displayName"], "Läden");
     world.ovh("PUT", "", r#"{"sslConfiguration":"old"}"#).is(400);
     for place in [

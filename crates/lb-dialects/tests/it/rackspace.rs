@@ -293,6 +293,83 @@ fn nodes_have_their_rules() {
 }
 
 #[test]
+fn tls_ends_at_a_port_of_its_own() {
+    let world = World::new();
+    let id = made(&world, "HTTP", 80);
+    let (at, lb) = (format!("/loadbalancers/{id}/ssltermination"), format!("/loadbalancers/{id}"));
+    let running = |label: &str| world.config.borrow().layer7_virtual_server(label).cloned();
+    let (plain, secure) = (format!("rackspace-{id}"), format!("rackspace-{id}-ssl"));
+    let body = |more: Value| {
+        let mut body = json!({"certificate": "-----BEGIN CERTIFICATE-----", "privatekey": "-----BEGIN PRIVATE KEY-----",
+                              "securePort": 443, "enabled": true, "secureTrafficOnly": false});
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        json!({"sslTermination": body}).to_string()
+    };
+    world.rackspace("GET", &at, "").is(404);
+    world.rackspace("DELETE", &at, "").is(404);
+    for (wrong, word) in [
+        (json!({"securePort": null}), "securePort"),
+        (json!({"securePort": 0}), "securePort"),
+        (json!({"securePort": 80}), "securePort"),
+        (json!({"privatekey": null}), "privatekey"),
+        (json!({"certificate": null}), "certificate"),
+        (json!({"certificate": ""}), "certificate"),
+        (json!({"certificate": "x".repeat(70_000)}), "certificate"),
+        (json!({"enabled": "perhaps"}), "enabled"),
+        (json!({"colour": "red"}), "schema"),
+    ] {
+        world.rackspace("PUT", &at, &body(wrong)).is(400).says(word);
+    }
+    assert_eq!(world.config.borrow().layer7.certificates, []);
+    world.rackspace("PUT", &format!("{lb}/sessionpersistence"), r#"{"persistenceType":"HTTP_COOKIE"}"#).is(202);
+    let answer = world.rackspace("PUT", &at, &body(json!({"intermediateCertificate": "-----BEGIN CERTIFICATE-----i"})));
+    assert!(!answer.is(200).text.contains("PRIVATE KEY"), "a key is shown to nobody");
+    let shown = world.rackspace("GET", &at, "").is(200).body["sslTermination"].clone();
+    let expected = json!({"certificate": "-----BEGIN CERTIFICATE-----", "securePort": 443, "enabled": true,
+                          "intermediateCertificate": "-----BEGIN CERTIFICATE-----i", "secureTrafficOnly": false});
+    assert_eq!(shown, expected);
+    // The cookie serves both, and the servers know which it was.
+    let (http, https) = (running(&plain).expect("http"), running(&secure).expect("https"));
+    assert_eq!((https.ports.to_string(), &https.persistence), ("443".into(), &http.persistence));
+    assert_eq!(https.real_servers, http.real_servers);
+    let tls = https.tls.as_ref().map(|tls| tls.certificates[0].to_string());
+    assert_eq!((tls, &http.tls), (Some(plain.clone()), &None));
+    let certificate = world.config.borrow().layer7.certificate(&plain).cloned().expect("a certificate");
+    assert_eq!(certificate.fingerprint.as_str(), crate::world::FINGERPRINT);
+    let values = |vs: &lb_model::Layer7VirtualServer| -> Vec<String> {
+        vs.request_headers.iter().flat_map(|header| header.value.as_ref().map(ToString::to_string)).collect()
+    };
+    assert_eq!((values(&http), values(&https)), (vec!["http".into(), "80".into()], vec!["https".into(), "443".into()]));
+    assert!(
+        !world.config.borrow().dialects.rackspace.load_balancers.iter().any(|lb| format!("{lb:?}").contains("PRIVATE"))
+    );
+    // What goes with it, and what does not.
+    world
+        .rackspace("PUT", &lb, r#"{"protocol":"TCP"}"#)
+        .is(400)
+        .says("Cannot update protocol on a load balancer with ssl");
+    world.rackspace("PUT", &lb, r#"{"port":443}"#).is(400);
+    world.rackspace("PUT", &lb, r#"{"httpsRedirect":true}"#).is(400);
+    let other = r#"{"name":"x","protocol":"HTTPS","port":443,"virtualIps":[{"type":"PUBLIC"}]}"#;
+    world.rackspace("POST", "/loadbalancers", other).is(400);
+    world.rackspace("PUT", &at, r#"{"secureTrafficOnly":true}"#).is(200);
+    assert!(running(&plain).is_none() && running(&secure).is_some());
+    world.rackspace("PUT", &lb, r#"{"httpsRedirect":true}"#).is(202);
+    assert!(running(&format!("{plain}-redirect")).is_some_and(|vs| vs.redirect_https));
+    world.rackspace("PUT", &lb, r#"{"httpsRedirect":false}"#).is(202);
+    world.rackspace("PUT", &at, r#"{"enabled":"false","securePort":8443}"#).is(200);
+    assert!(running(&plain).is_some() && running(&secure).is_none());
+    assert_eq!(world.rackspace("GET", &at, "").body["sslTermination"]["securePort"], 8443);
+    world.rackspace("DELETE", &at, "").is(202);
+    assert_eq!(world.config.borrow().layer7.certificates, []);
+    for protocol in ["HTTPS", "IMAPS", "UDP"] {
+        let id = made(&world, protocol, 8000);
+        world.rackspace("PUT", &format!("/loadbalancers/{id}/ssltermination"), &body(json!({}))).is(400).says(protocol);
+        world.rackspace("DELETE", &format!("/loadbalancers/{id}"), "").is(202);
+    }
+}
+
+#[test]
 fn features_come_and_go() {
     let world = World::new();
     let id = made(&world, "HTTP", 80);
@@ -344,14 +421,25 @@ fn features_come_and_go() {
     ask("PUT", "connectionlogging", r#"{"connectionLogging":{"enabled":"true"}}"#).is(202);
     assert_eq!(ask("GET", "connectionlogging", "").body["connectionLogging"]["enabled"], true);
     ask("PUT", "connectionlogging", r#"{"enabled":"yes"}"#).is(400);
-    ask("PUT", "contentcaching", r#"{"contentCaching":{"enabled":true}}"#).is(202);
+    let manual = || {
+        let config = world.config.borrow();
+        config.layer7_virtual_server(&format!("rackspace-{id}")).and_then(|vs| vs.manual.clone()).map(|m| m.to_string())
+    };
+    assert_eq!(manual(), Some("no option dontlog-normal".into()), "every request is logged");
+    ask("PUT", "connectionlogging", r#"{"enabled":false}"#).is(202);
+    assert_eq!(manual(), None);
+    ask("PUT", "contentcaching", r#"{"contentCaching":{"enabled":false}}"#).is(202);
+    ask("PUT", "contentcaching", r#"{"contentCaching":{"enabled":true}}"#).is(400).says("not available");
+    assert_eq!(ask("GET", "contentcaching", "").body["contentCaching"]["enabled"], false);
     ask("GET", "errorpage", "").is(200).says("<html>");
     ask("PUT", "errorpage", r#"{"errorpage":{"content":"<html>Sorry</html>"}}"#).is(202);
     assert_eq!(ask("GET", "errorpage", "").body["errorpage"]["content"], "<html>Sorry</html>");
+    assert!(manual().is_some_and(|lines| lines.starts_with("http-request return status 503 ")));
+    let long = json!({"errorpage": {"content": "x".repeat(10_000)}}).to_string();
+    ask("PUT", "errorpage", &long).is(400).says("too long");
     ask("DELETE", "errorpage", "").is(202);
+    assert_eq!(manual(), None);
     assert_eq!(ask("GET", "stats", "").is(200).body["maxConnSsl"], 0);
-    ask("GET", "ssltermination", "").is(404);
-    ask("PUT", "ssltermination", r#"{"sslTermination":{"enabled":true}}"#).is(400).says("not available");
 
     let list = r#"{"accessList":[{"address":"0.0.0.0/0","type":"DENY"},{"address":"10.0.0.5","type":"ALLOW"}]}"#;
     ask("POST", "accesslist", list).is(202);

@@ -1,14 +1,16 @@
 //! A unit without daemons: what a dialect changes runs at once.
 
+use lb_api::CertificateView;
 use lb_dialects::{
     AccessRule, Accounts, Application, Consumer, ConsumerState, Facts, Login, NewCredential, Outcome, Person, Request,
     Response, Secret, ovh, rackspace,
 };
 use lb_model::{Config, problems};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::cell::RefCell;
 
 pub const NOW: u64 = 1_700_000_000;
+pub const FINGERPRINT: &str = "abababababababababababababababababababababababababababababababab";
 pub const SECRET: &str = "EXEgWIz07P0HYwtQDs7cNIqCiQaWSuHF";
 
 pub struct World {
@@ -73,7 +75,14 @@ impl World {
 
     pub fn rackspace_request(&self, request: &Request) -> Answer {
         let config = self.config.borrow().clone();
-        self.settle(rackspace::handle(&config, &self.facts, &self.person(), request, NOW))
+        let decide = |facts: &Facts| rackspace::handle(&config, facts, &self.person(), request, NOW);
+        let mut outcome = decide(&self.facts);
+        if let Some(upload) = outcome.certificate.take() {
+            assert!(outcome.change.is_none() && !format!("{upload:?}").contains(upload.key.expose()));
+            outcome = decide(&self.facts.clone().with_certificate(on_the_shelf()));
+            assert_eq!(outcome.certificate, None);
+        }
+        self.settle(outcome)
     }
 
     /// Signed, below the service.
@@ -94,6 +103,15 @@ impl Drop for World {
             crate::haproxy::accepts(&self.config.borrow());
         }
     }
+}
+
+/// A certificate as lbd shows it, whatever was sent.
+fn on_the_shelf() -> CertificateView {
+    serde_json::from_value(json!({
+        "fingerprint": FINGERPRINT, "kind": "server", "subject": "CN=shop.example.com",
+        "names": ["shop.example.com"], "not_after": 1_900_000_000,
+    }))
+    .expect("a certificate")
 }
 
 /// With the headers of the application AK and the grant CK.

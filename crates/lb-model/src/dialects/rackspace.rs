@@ -1,7 +1,7 @@
 //! Load balancers as Rackspace Cloud Load Balancers v1.0 has them, in the vendor's words.
 
 use super::{is_false, one};
-use crate::{NameError, words};
+use crate::{NameError, layer7::Certificate, words};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr, str::FromStr};
@@ -13,6 +13,8 @@ pub const MOST_ACCESS_ITEMS: usize = 100;
 pub const MOST_METADATA: usize = 25;
 /// Bytes of an error page.
 pub const LONGEST_ERROR_PAGE: usize = 65_536;
+/// Bytes of a certificate with those that complete it, as PEM.
+pub const LONGEST_CERTIFICATE: usize = 65_536;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -118,6 +120,8 @@ pub struct RackspaceLoadBalancer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(max_length = 65536))]
     pub error_page: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssl_termination: Option<RackspaceSslTermination>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(max_items = 25))]
     pub metadata: Vec<RackspaceMetadata>,
@@ -131,6 +135,11 @@ pub struct RackspaceLoadBalancer {
 impl RackspaceLoadBalancer {
     pub fn node(&self, id: u32) -> Option<&RackspaceNode> {
         self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// Where it listens, or would.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        [Some(self.port), self.ssl_termination.as_ref().map(|ssl| ssl.secure_port)].into_iter().flatten()
     }
 }
 
@@ -217,6 +226,27 @@ pub struct RackspaceThrottle {
     pub rate_interval: Option<u32>,
 }
 
+/// TLS that ends at the unit, on a port of its own. The private key lies on the unit's shelf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RackspaceSslTermination {
+    pub enabled: bool,
+    /// The load balancer's own port does not listen.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub secure_traffic_only: bool,
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 65535))]
+    pub secure_port: u16,
+    /// PEM, as it was sent.
+    #[cfg_attr(feature = "schema", schema(max_length = 65536))]
+    pub certificate: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(max_length = 65536))]
+    pub intermediate_certificate: Option<String>,
+    /// The same on the unit's shelf.
+    pub kept: Certificate,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -278,6 +308,12 @@ impl RackspaceProtocol {
 
     pub fn is_udp(self) -> bool {
         matches!(self, RackspaceProtocol::DnsUdp | RackspaceProtocol::Udp | RackspaceProtocol::UdpStream)
+    }
+
+    /// TLS can end at the unit: what is inside is not encrypted already.
+    pub fn takes_ssl_termination(self) -> bool {
+        use RackspaceProtocol::{Https, Imaps, Ldaps, Pop3s, Sftp};
+        !self.is_udp() && !matches!(self, Https | Imaps | Ldaps | Pop3s | Sftp)
     }
 
     /// Whether this kind of persistence goes with it.

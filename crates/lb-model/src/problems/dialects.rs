@@ -6,8 +6,8 @@ use crate::{
     dialects::{
         ovh::{MOST_FARMS, MOST_FRONTENDS, MOST_SERVERS, MOST_TASKS, Ovh, OvhFarm, OvhFrontend, OvhKind, OvhObjects},
         rackspace::{
-            LONGEST_ERROR_PAGE, MOST_ACCESS_ITEMS, MOST_LOAD_BALANCERS, MOST_METADATA, MOST_NODES, Rackspace,
-            RackspaceLoadBalancer, RackspaceMetadata,
+            LONGEST_CERTIFICATE, LONGEST_ERROR_PAGE, MOST_ACCESS_ITEMS, MOST_LOAD_BALANCERS, MOST_METADATA, MOST_NODES,
+            Rackspace, RackspaceLoadBalancer, RackspaceMetadata,
         },
     },
 };
@@ -143,6 +143,19 @@ fn load_balancer(state: &Rackspace, lb: &RackspaceLoadBalancer, at: &str, ids: &
     }
     let page = lb.error_page.as_ref().map_or(0, String::len);
     most(format!("{at}/error_page"), page, LONGEST_ERROR_PAGE, found);
+    if let Some(ssl) = &lb.ssl_termination {
+        let at = format!("{at}/ssl_termination");
+        if ssl.secure_port == 0 || ssl.secure_port == lb.port {
+            let hint = "use 1 to 65535, and not the load balancer's own";
+            found.add(format!("{at}/secure_port"), ssl.secure_port, "is no port for this", hint);
+        }
+        if !lb.protocol.takes_ssl_termination() {
+            found.add(at.clone(), lb.protocol, "does not go with SSL termination", "use HTTP, for example");
+        }
+        let intermediate = ssl.intermediate_certificate.as_ref().map_or(0, String::len);
+        most(format!("{at}/certificate"), ssl.certificate.len(), LONGEST_CERTIFICATE, found);
+        most(format!("{at}/intermediate_certificate"), intermediate, LONGEST_CERTIFICATE, found);
+    }
     metadata(&lb.metadata, &format!("{at}/metadata"), ids, found);
 }
 

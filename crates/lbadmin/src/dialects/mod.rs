@@ -23,8 +23,10 @@ use axum::{
     routing::{any, get},
 };
 use lb_access::AuditEntry;
-use lb_api::{ApiError, ApplyRequest, ClientError, ErrorCode, PutCandidate, Running};
-use lb_dialects::{Facts, LARGEST_BODY, Outcome, merge, ovh, rackspace};
+use lb_api::{
+    AddCertificate, ApiError, ApplyRequest, CertificateView, ClientError, ErrorCode, PutCandidate, Running, Secret,
+};
+use lb_dialects::{Facts, LARGEST_BODY, Outcome, Upload, merge, ovh, rackspace};
 use lb_model::Config;
 pub use settings::{OvhSettings, RackspaceSettings, Settings, put};
 use std::{net::IpAddr, sync::Arc};
@@ -114,6 +116,21 @@ impl Dialect {
         }
     }
 
+    /// A certificate that clients would not take, or that is none.
+    fn bad_certificate(self, error: &ApiError) -> Said {
+        let reason = error.problems.first().map_or_else(
+            || error.message.clone(),
+            |problem| match &problem.hint {
+                Some(hint) => format!("{}: {hint}", problem.reason),
+                None => problem.reason.clone(),
+            },
+        );
+        match self {
+            Dialect::Rackspace => rackspace::Fault::bad_request(reason).response(),
+            Dialect::Ovh => ovh::Fault::bad_request(reason).response(),
+        }
+    }
+
     /// lbd does not answer, or is busy with something that has to end first.
     fn refused(self, error: ClientError) -> Said {
         match (self, error) {
@@ -194,7 +211,7 @@ async fn load_balancers(State(app): State<Shared>, request: Request) -> Response
     };
     let looks = matches!(request.method.as_str(), "GET" | "HEAD");
     let decide = |config: &Config, facts: &Facts| rackspace::handle(config, facts, &person, &request, caller.now);
-    said(act(&app, Dialect::Rackspace, looks, decide).await)
+    said(act(&app, Dialect::Rackspace, looks, &person.author, decide).await)
 }
 
 async fn ip_load_balancing(State(app): State<Shared>, request: Request) -> Response {
@@ -205,11 +222,18 @@ async fn ip_load_balancing(State(app): State<Shared>, request: Request) -> Respo
     let caller = Caller { app: &app, from, now: now() };
     let looks = matches!(request.method.as_str(), "GET" | "HEAD") || request.path.contains("/auth/");
     let decide = |config: &Config, facts: &Facts| ovh::handle(config, facts, &caller, &request, caller.now);
-    said(act(&app, Dialect::Ovh, looks, decide).await)
+    said(act(&app, Dialect::Ovh, looks, "", decide).await)
 }
 
 /// Decides on what runs, and makes it run; once more when somebody was quicker.
-async fn act(app: &App, dialect: Dialect, looks: bool, decide: impl Fn(&Config, &Facts) -> Outcome) -> Said {
+/// `author`: who brings a certificate.
+async fn act(
+    app: &App,
+    dialect: Dialect,
+    looks: bool,
+    author: &str,
+    decide: impl Fn(&Config, &Facts) -> Outcome,
+) -> Said {
     let _one = if looks { None } else { Some(app.keys.one.lock().await) };
     let mut attempt = 1;
     loop {
@@ -219,13 +243,33 @@ async fn act(app: &App, dialect: Dialect, looks: bool, decide: impl Fn(&Config, 
         };
         // Without it nodes are as nobody knows, which is no reason not to answer.
         let facts = app.lbd.status().await.map(|status| Facts::of(&status)).unwrap_or_default();
-        let outcome = decide(&running.config, &facts);
+        let mut outcome = decide(&running.config, &facts);
+        if let Some(upload) = outcome.certificate.take() {
+            match keep(app, upload, author).await {
+                Ok(view) => outcome = decide(&running.config, &facts.with_certificate(view)),
+                Err(ClientError::Refused(error)) if error.code == ErrorCode::Invalid => {
+                    return dialect.bad_certificate(&error);
+                }
+                Err(error) => return dialect.refused(error),
+            }
+        }
         match carry_out(app, &running, outcome).await {
             Ok(response) => return response,
             Err(ClientError::Refused(error)) if error.code == ErrorCode::Conflict && attempt < ATTEMPTS => attempt += 1,
             Err(error) => return dialect.refused(error),
         }
     }
+}
+
+/// A certificate with its key on lbd's shelf. What is there already stays as it is.
+async fn keep(app: &App, upload: Upload, author: &str) -> Result<CertificateView, ClientError> {
+    let request = AddCertificate {
+        pem: Some(Secret::new(upload.chain)),
+        key: Some(upload.key),
+        author: author.to_owned(),
+        ..AddCertificate::default()
+    };
+    app.lbd.client.add_certificate(&request).await
 }
 
 async fn carry_out(app: &App, running: &Running, outcome: Outcome) -> Result<Said, ClientError> {
