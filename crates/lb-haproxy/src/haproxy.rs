@@ -43,6 +43,8 @@ const MASTER: Duration = Duration::from_millis(500);
 const CHECK: Duration = Duration::from_secs(3);
 /// Until a reload has worked or failed; until the service has started HAProxy, or HAProxy has ended.
 const RELOAD: Duration = Duration::from_secs(20);
+/// Until a reload is ordered again: a master that has only just started may have forgotten the order.
+const AGAIN: Duration = Duration::from_secs(5);
 const START: Duration = Duration::from_secs(5);
 const END: Duration = Duration::from_secs(5);
 const TABLES: Duration = Duration::from_secs(7);
@@ -203,8 +205,14 @@ impl Haproxy {
             self.shape(&before, Some(&text))
         };
         // The master closes the connection and starts itself anew: no answer is a good one.
-        let _ = self.master("reload", MASTER);
-        let after = self.wait(RELOAD, |now| (now.master, now.reloads) != (before.master, before.reloads))?;
+        let mut after = None;
+        for _ in 0..RELOAD.as_secs() / AGAIN.as_secs() {
+            let _ = self.master("reload", MASTER);
+            after = self.wait(AGAIN, |now| (now.master, now.reloads) != (before.master, before.reloads))?;
+            if after.is_some() {
+                break;
+            }
+        }
         let after = after.ok_or_else(|| ProxyError::Reload("it did not answer in time".to_owned()))?;
         if after.failed > 0 {
             self.remember(&after, &was)?;

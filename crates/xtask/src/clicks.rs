@@ -1,6 +1,5 @@
 //! `cargo xtask test clicks`: the guide's story on the booted appliance. Chromium on this machine sets the unit up by
 //! the web interface, adds a server, takes one offline and sees one break; `links` on the serial console does it again.
-//! Beside what they made, the clouds' own clients then make layer 7 virtual servers ([`crate::dialects`]).
 //!
 //! The lab is client and real servers as in the demo. Chromium reaches the appliance by a third card, which the
 //! configuration does not know.
@@ -20,7 +19,6 @@ use testbed::qemu::Wire;
 
 use crate::appliance::{self, Web};
 use crate::browser;
-use crate::dialects;
 
 /// All that Chromium does.
 const STORY: Duration = Duration::from_secs(240);
@@ -29,7 +27,6 @@ const PASSWORD: &str = "a yard of steel in Leeds";
 
 pub fn clicks() -> Result<()> {
     browser::install()?;
-    dialects::install()?;
     let built = image::build()?;
     let guest = image::guest_base()?;
     let cables = appliance::tempfolder()?;
@@ -54,7 +51,6 @@ pub fn clicks() -> Result<()> {
     })?;
     host::step("Chromium: the guide's story", || chromium(&web, &mut lab))?;
     host::step("links on the console: a server offline", || text_browser(&mut shell))?;
-    dialects::booted(&web, &mut lab, Some(PASSWORD))?;
     drop(machine);
     let _ = std::fs::remove_dir_all(&cables);
     Ok(())

@@ -1,5 +1,5 @@
-//! The clouds' own clients: `cargo xtask test dialects` on a unit whose kernel is in memory, `cargo xtask test clouds`
-//! and the end of `clicks` on the booted appliance, where the lab's client sees what they changed.
+//! The clouds' own clients: `cargo xtask test dialects` on a unit whose kernel is in memory, `cargo xtask test clouds` on
+//! the booted appliance, where the lab's client sees what they changed.
 //!
 //! Apache Libcloud's Rackspace driver and OVH's client go through the documents' flows, over https with a certificate
 //! that they verify; what each does is in `lbadmin/tests/dialects`. They come from PyPI into `target/dialects`. A line
@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -29,6 +29,10 @@ use crate::unit::{Client, Unit};
 
 /// A client's whole flow.
 const FLOW: Duration = Duration::from_secs(120);
+
+/// What is shown of the appliance after a failure.
+const EVIDENCE: &str = "lbctl status; tail -n 40 /data/log/lbd/current /data/log/haproxy/current; \
+                        cat /run/haproxy/loaded /run/lb/haproxy.cfg; ls -l --full-time /run/lb /run/haproxy; ps; date";
 
 const CONFIGURATION: &str = r#"{"version":1,
   "node":{"hostname":"lbmaster","nameservers":["10.0.0.31"],"gateway":"10.0.0.31",
@@ -68,24 +72,19 @@ pub fn clouds() -> Result<()> {
         web.open(&mut shell)
     })?;
     steps::configure(Topology::Nat, &mut shell)?;
-    let done = booted(&web, &mut lab, None);
+    let done = booted(&web, &mut lab);
     if done.is_err() {
-        say(&shell.ok("lbctl status; cat /run/lb/haproxy.cfg").unwrap_or_default());
+        say(&shell.run(EVIDENCE).map(|answer| answer.text).unwrap_or_default());
     }
     drop(machine);
     let _ = fs::remove_dir_all(&cables);
     done
 }
 
-/// The documents' flows on the booted appliance, which has both of the lab's real servers as virtual server 10.0.0.21:80
-/// of layer 4; `password`: of somebody who has logged in before.
-pub fn booted(web: &Web, lab: &mut Lab, password: Option<&str>) -> Result<()> {
-    let start = Instant::now();
+/// The documents' flows, beside the virtual server 10.0.0.21:80 of layer 4 with both of the lab's real servers.
+fn booted(web: &Web, lab: &mut Lab) -> Result<()> {
     let mut person = Client::new(web.http());
-    match password {
-        Some(password) => person.log_in(password)?,
-        None => person.first_log_in()?,
-    }
+    person.first_log_in()?;
     let mut site = Site::open(web.http(), web.https(), person)?;
     site.switch_on()?;
     step("Apache Libcloud on the booted unit, seen by clients", || {
@@ -94,7 +93,6 @@ pub fn booted(web: &Web, lab: &mut Lab, password: Option<&str>) -> Result<()> {
     step("python-ovh on the booted unit, seen by clients", || site.ovh("documents", &mut |what| look(lab, what)))?;
     let table = lab.fetch("10.0.0.21:80", 20)?;
     ensure!(table.contains("rs1") || table.contains("rs2"), "layer 4 does not serve beside layer 7:\n{table}");
-    say(&format!("    {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
 }
 

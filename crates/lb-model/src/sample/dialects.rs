@@ -51,6 +51,7 @@ pub(super) fn dialects(r: &mut Random, wild: bool) -> Dialects {
         content_caching: false,
         access_list: Vec::new(),
         error_page: None,
+        ssl_termination: None,
         metadata: Vec::new(),
         created: 0,
         updated: 0,
