@@ -30,6 +30,7 @@ pub struct Story {
 pub const STORIES: &[Story] = &[
     Story { name: "the factory settings are reached in one plan", ipvs: false, run: factory_settings },
     Story { name: "every action may be repeated", ipvs: false, run: network_repeated },
+    Story { name: "a detour is made, mended and removed", ipvs: false, run: detours },
     Story { name: "a card that is not there", ipvs: false, run: missing_card },
     Story { name: "a route needs a router in reach", ipvs: false, run: unreachable_router },
     Story { name: "removing an address leaves its neighbours", ipvs: false, run: promoted },
@@ -139,6 +140,7 @@ fn difference(real: &Observed, model: &Observed, ipvs: bool) -> String {
     compare("the routes", format!("{:?}", routes(real)), format!("{:?}", routes(model)));
     compare("the host names", real.hostname.clone(), model.hostname.clone());
     compare("the nameservers", format!("{:?}", real.nameservers), format!("{:?}", model.nameservers));
+    compare("the detours", format!("{:?}", real.detours), format!("{:?}", model.detours));
     compare("the rules", format!("{:?}", real.ruleset), format!("{:?}", model.ruleset));
     if ipvs {
         compare("the time-outs", format!("{:?}", real.timeouts), format!("{:?}", model.timeouts));
@@ -265,6 +267,20 @@ fn network_repeated(kernel: &mut dyn Kernel) {
         let is = seen(kernel, &basic());
         assert!(is.routes.is_empty() && is.addresses.len() == 1, "{:?} {:?}", is.routes, is.addresses);
     }
+}
+
+fn detours(kernel: &mut dyn Kernel) {
+    let both = [Family::Ipv4, Family::Ipv6];
+    for _ in 0..2 {
+        all_work(kernel, &both.map(Action::AddDetour));
+        assert_eq!(seen(kernel, &basic()).detours, both.map(|family| (family, true)).into());
+    }
+    for _ in 0..2 {
+        all_work(kernel, &[Action::DelDetour(Family::Ipv4)]);
+        assert_eq!(seen(kernel, &basic()).detours, [(Family::Ipv6, true)].into());
+    }
+    // Nobody wants the other one.
+    assert!(reach(kernel, &basic()).is_ok_and(|is| is.detours.is_empty()));
 }
 
 fn missing_card(kernel: &mut dyn Kernel) {

@@ -34,6 +34,7 @@ pub struct FakeState {
     /// `net.ipv4.conf.<link>.…` of every link is here from the start.
     pub sysctls: BTreeMap<String, String>,
     pub ruleset: Option<Ruleset>,
+    pub detours: BTreeMap<Family, bool>,
     pub timeouts: Timeouts,
     pub services: BTreeMap<ServiceKey, Service>,
     pub owned: BTreeSet<ServiceKey>,
@@ -56,6 +57,7 @@ impl FakeState {
             routes: self.routes.clone(),
             sysctls: self.sysctls.clone(),
             ruleset: self.ruleset.clone(),
+            detours: self.detours.clone(),
             timeouts: self.timeouts,
             services: self.services.clone(),
             sync: self.sync.clone(),
@@ -137,6 +139,7 @@ impl Fake {
             routes: Vec::new(),
             sysctls,
             ruleset: Some(Ruleset::default()),
+            detours: BTreeMap::new(),
             timeouts: Timeouts::default(),
             services: BTreeMap::new(),
             owned: BTreeSet::new(),
@@ -281,6 +284,12 @@ impl Inner {
                 state.routes.retain(|r| r.route != *route);
             }
             Action::SetRuleset(ruleset) => state.ruleset = Some(ruleset.clone()),
+            Action::AddDetour(family) => {
+                state.detours.insert(*family, true);
+            }
+            Action::DelDetour(family) => {
+                state.detours.remove(family);
+            }
             Action::SetTimeouts(timeouts) => state.timeouts = *timeouts,
             Action::AddService { key, service } => {
                 check_service(state, key, service)?;

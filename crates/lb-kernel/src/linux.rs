@@ -92,6 +92,8 @@ impl Linux {
             Action::ReplaceRoute(route) => self.net.replace_route(route),
             Action::DelRoute(route) => self.net.del_route(route),
             Action::SetRuleset(ruleset) => self.firewall.set(ruleset),
+            Action::AddDetour(family) => self.net.add_detour(*family),
+            Action::DelDetour(family) => self.net.del_detour(*family),
             Action::SetTimeouts(timeouts) => self.services.set_timeouts(*timeouts),
             Action::StartSync { role, daemon } => self.daemons.start(*role, daemon),
             Action::StopSync(role) => self.daemons.stop(*role),
@@ -108,7 +110,8 @@ impl Linux {
 impl Kernel for Linux {
     fn observe(&mut self, desired: &Desired) -> Result<Observed, KernelError> {
         let doing = |text: &'static str| move |cause| KernelError::new(text, cause);
-        let (links, addresses, routes) = self.net.observe().map_err(doing("read links, addresses and routes"))?;
+        let net::State { links, addresses, routes, detours } =
+            self.net.observe().map_err(doing("read links, addresses and routes"))?;
         let (timeouts, services) = match self.services.observe() {
             Ok(table) => table,
             // Nothing to compare with: adding the services says what is wrong.
@@ -132,6 +135,7 @@ impl Kernel for Linux {
             routes,
             sysctls: self.files.sysctls(desired.sysctls.keys()).map_err(doing("read sysctls"))?,
             ruleset: self.firewall.observe(&desired.ruleset),
+            detours,
             timeouts,
             owned: self.services.owned(&services),
             services,

@@ -2,9 +2,18 @@
 //! without. IPVS is tried where the kernel has it, which is in the guest.
 
 use lb_kernel::{Kernel, Linux, Paths, conformance};
-use lb_model::{Protocol, factory};
+use lb_model::{Family, Protocol, factory};
 use lb_plan::{Action, Desired, Health, MarkRule, Ruleset, desired};
-use std::{path::Path, process::Command, thread};
+use nix::sched::{CloneFlags, unshare};
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+    sync::mpsc::channel,
+    thread,
+    time::Duration,
+};
 
 /// Runs `f` on a thread in namespaces of its own, with eth0 and eth1.
 fn in_namespace(f: impl FnOnce(&Path) + Send + 'static) {
@@ -13,8 +22,8 @@ fn in_namespace(f: impl FnOnce(&Path) + Send + 'static) {
         return;
     }
     let run = thread::spawn(move || {
-        use nix::sched::CloneFlags;
-        nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS).expect("new namespaces");
+        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS).expect("new namespaces");
+        ip("link set lo up");
         for i in 0..2 {
             ip(&format!("link add eth{i} type veth peer name far{i}"));
             ip(&format!("link set far{i} up"));
@@ -98,6 +107,89 @@ fn a_firewall_changed_by_hand_shows() {
             open(dir).observe(&desired(&factory(), &Health::default())).expect("observed").ruleset,
             Some(Ruleset::default())
         );
+    });
+}
+
+/// Half of one shows as such and is made whole; rules and tables of others are nobody's business here.
+#[test]
+fn a_detour_changed_by_hand_is_mended() {
+    in_namespace(|dir| {
+        ip("rule add fwmark 7 lookup 100");
+        ip("route add local default dev lo table 100");
+        let mut wanted = wanted();
+        let mut kernel = open(dir);
+        let mut seen = |wanted: &Desired| kernel.observe(wanted).expect("observed");
+        assert!(seen(&wanted).detours.is_empty());
+        wanted.detours = [Family::Ipv4].into();
+        let mend = |wanted: &Desired, was: &lb_plan::Observed| {
+            let todo = lb_plan::plan(wanted, was).actions;
+            let detour = todo.into_iter().find(|action| action.to_string().contains("transparent")).expect("a detour");
+            open(dir).execute(&[detour]).remove(0).expect("made");
+        };
+        mend(&wanted, &seen(&wanted));
+        assert_eq!(seen(&wanted).detours, [(Family::Ipv4, true)].into());
+        for half in ["rule del fwmark 0xc0000000 lookup 76", "route del local default dev lo table 76"] {
+            ip(half);
+            assert_eq!(seen(&wanted).detours, [(Family::Ipv4, false)].into());
+            mend(&wanted, &seen(&wanted));
+            assert_eq!(seen(&wanted).detours, [(Family::Ipv4, true)].into());
+        }
+        wanted.detours.clear();
+        mend(&wanted, &seen(&wanted));
+        assert!(seen(&wanted).detours.is_empty());
+        assert!(ip("rule").contains("fwmark 0x7 lookup 100"));
+    });
+}
+
+/// A socket with a client's address, as layer 7 makes one for a transparent virtual server.
+fn under_a_clients_address(limit: Duration) -> std::io::Result<String> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    socket.set_ip_transparent_v4(true)?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 0).into())?;
+    socket.connect_timeout(&SocketAddrV4::new(Ipv4Addr::new(10, 5, 0, 2), 80).into(), limit)?;
+    let mut seen = String::new();
+    TcpStream::from(socket).read_to_string(&mut seen)?;
+    Ok(seen)
+}
+
+/// The real server, on a machine of its own whose router this unit is, sees the client, and its answer comes back.
+#[test]
+fn answers_to_a_clients_address_come_back() {
+    in_namespace(|dir| {
+        let ((here, server), (go, begin), (done, ready)) = (channel(), channel::<()>(), channel());
+        thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a new namespace");
+            here.send(nix::unistd::gettid()).expect("told");
+            begin.recv().expect("its card");
+            ip("addr add 10.5.0.2/24 dev far0");
+            ip("link set far0 up");
+            ip("route add default via 10.5.0.1");
+            let listener = TcpListener::bind("10.5.0.2:80").expect("its port");
+            done.send(()).expect("told");
+            for client in listener.incoming() {
+                let mut client = client.expect("a client");
+                let who = client.peer_addr().expect("its address").ip().to_string();
+                client.write_all(who.as_bytes()).expect("answered");
+            }
+        });
+        ip(&format!("link set far0 netns {}", server.recv().expect("a thread")));
+        for command in ["addr add 10.5.0.1/24 dev eth0", "link set eth0 up"] {
+            ip(command);
+        }
+        go.send(()).expect("told");
+        ready.recv().expect("a server");
+        assert!(under_a_clients_address(Duration::from_millis(300)).is_err(), "nobody takes the answer");
+        let servers = [("80".parse().expect("a port"), [Ipv4Addr::new(10, 5, 0, 2).into()].into())].into();
+        let ruleset = Ruleset { transparent: servers, ..Ruleset::default() };
+        let mut kernel = open(dir);
+        for action in [Action::AddDetour(Family::Ipv4), Action::SetRuleset(ruleset)] {
+            kernel.execute(&[action]).remove(0).expect("done");
+        }
+        assert_eq!(under_a_clients_address(Duration::from_secs(10)).expect("an answer"), "203.0.113.7");
+        for action in [Action::DelDetour(Family::Ipv4), Action::SetRuleset(Ruleset::default())] {
+            kernel.execute(&[action]).remove(0).expect("undone");
+        }
+        assert!(under_a_clients_address(Duration::from_millis(300)).is_err());
     });
 }
 

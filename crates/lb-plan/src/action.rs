@@ -4,7 +4,7 @@ use crate::{
     Address, Desired, Dest, DestKey, Observed, ObservedAddress, ObservedRoute, ObservedSync, Route, Ruleset, Service,
     ServiceKey, SyncDaemon, SyncRole,
 };
-use lb_model::{Hostname, IfName, Timeouts};
+use lb_model::{Family, Hostname, IfName, Timeouts};
 use std::{fmt, net::IpAddr};
 
 /// A step. Each is safe to repeat: executing it where it is done already changes nothing.
@@ -31,6 +31,9 @@ pub enum Action {
     ReplaceRoute(Route),
     DelRoute(Route),
     SetRuleset(Ruleset),
+    /// The rule and the route by which packets with [`Ruleset::DETOUR`] are delivered here.
+    AddDetour(Family),
+    DelDetour(Family),
     SetTimeouts(Timeouts),
     /// The service's settings; its destinations are actions of their own and follow at once.
     AddService {
@@ -119,6 +122,12 @@ impl Observed {
             }
             Action::DelRoute(route) => self.routes.retain(|r| r.route != *route),
             Action::SetRuleset(ruleset) => self.ruleset = Some(ruleset.clone()),
+            Action::AddDetour(family) => {
+                self.detours.insert(*family, true);
+            }
+            Action::DelDetour(family) => {
+                self.detours.remove(family);
+            }
             Action::SetTimeouts(timeouts) => self.timeouts = *timeouts,
             Action::AddService { key, service } => {
                 self.services.insert(*key, service.clone());
@@ -177,6 +186,9 @@ impl fmt::Display for Action {
             Action::SetRuleset(ruleset) => {
                 let masquerade = if ruleset.masquerade.is_some() { "on" } else { "off" };
                 write!(f, "firewall: set {} mark rules, MASQUERADE {masquerade}", ruleset.marks.len())?;
+                if !ruleset.transparent.is_empty() {
+                    f.write_str(", transparent sources")?;
+                }
                 if ruleset.peers.is_some() {
                     f.write_str(", layer 7's peers only from the other unit")?;
                 }
@@ -185,6 +197,8 @@ impl fmt::Display for Action {
                     None => Ok(()),
                 }
             }
+            Action::AddDetour(family) => write!(f, "route: deliver {family} answers to transparent sources here"),
+            Action::DelDetour(family) => write!(f, "route: deliver {family} answers to transparent sources no more"),
             Action::SetTimeouts(t) => {
                 write!(f, "ipvs: set time-outs tcp {} s, tcp fin {} s, udp {} s", t.tcp, t.tcp_fin, t.udp)
             }

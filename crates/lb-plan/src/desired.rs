@@ -76,6 +76,7 @@ pub fn desired(config: &Config, health: &Health) -> Desired {
         routes: routes(config),
         sysctls: sysctls(config),
         ruleset: ruleset(config),
+        detours: transparent(config).values().flatten().map(|server| Family::of(*server)).collect(),
         timeouts: config.globals.timeouts,
         services: config.virtual_servers.iter().filter_map(|vs| service(config, vs, health)).collect(),
         sync: None,
@@ -241,7 +242,25 @@ fn ruleset(config: &Config) -> Ruleset {
         }
         _ => None,
     });
-    Ruleset { marks: marks.collect(), masquerade: masquerade(config), held_back: None, peers: peers(config) }
+    Ruleset {
+        marks: marks.collect(),
+        masquerade: masquerade(config),
+        held_back: None,
+        peers: peers(config),
+        transparent: transparent(config),
+    }
+}
+
+/// With whom layer 7 speaks under clients' addresses. The unit's own fallback page is not among them.
+fn transparent(config: &Config) -> BTreeMap<Ports, BTreeSet<IpAddr>> {
+    let mut servers: BTreeMap<Ports, BTreeSet<IpAddr>> = BTreeMap::new();
+    for vs in config.layer7.virtual_servers.iter().filter(|vs| vs.transparent) {
+        let fallback = vs.fallback.iter().filter(|f| !f.is_page()).map(|f| (f.address, f.port));
+        for (address, port) in vs.real_servers.iter().map(|rs| (rs.address, rs.port)).chain(fallback) {
+            servers.entry(port.map_or_else(|| vs.ports.clone(), Ports::from)).or_default().insert(address);
+        }
+    }
+    servers
 }
 
 /// Both addresses of the path are of one family, as [`lb_model::problems`] sees to.

@@ -6,7 +6,7 @@
 
 use crate::{Action, Address, Desired, Observed, ObservedAddress, ObservedSync, Route, Service, ServiceKey, SyncRole};
 use ipnet::IpNet;
-use lb_model::IfName;
+use lb_model::{Family, IfName};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -88,6 +88,10 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut gone = Vec::new();
     services(desired, observed, do_, &mut gone, &mut plan.drift);
     sync(desired, observed, do_, &mut plan.drift);
+    let whole = |family: &&Family| observed.detours.get(family) == Some(&true);
+    do_.extend(desired.detours.iter().filter(|family| !whole(family)).copied().map(Action::AddDetour));
+    let straight = observed.detours.keys().filter(|family| !desired.detours.contains(family));
+    gone.extend(straight.copied().map(Action::DelDetour));
     if ruleset {
         do_.push(Action::SetRuleset(desired.ruleset.clone()));
     }

@@ -9,13 +9,15 @@ use std::{
 };
 
 /// The table `inet steelyard`: marks for virtual servers with several ports, MASQUERADE, what a unit of a pair holds
-/// back, and who may tell it what layer 7 remembers.
+/// back, who may tell it what layer 7 remembers, and which answers to clients' addresses are its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ruleset {
     pub marks: Vec<MarkRule>,
     pub masquerade: Option<Masquerade>,
     pub held_back: Option<HeldBack>,
     pub peers: Option<PeersDoor>,
+    /// Ports of real servers with which layer 7 speaks under clients' addresses: their answers get [`Ruleset::DETOUR`].
+    pub transparent: BTreeMap<Ports, BTreeSet<IpAddr>>,
 }
 
 /// HAProxy takes what anybody tells it at this place: nobody but the pair's two units gets through to it.
@@ -54,8 +56,12 @@ pub struct HeldBack {
 impl Ruleset {
     pub const TABLE: &'static str = "steelyard";
 
+    /// The mark of packets that are delivered to this unit whatever their destination: no virtual server's
+    /// ([`lb_model::FirewallMark`] is below 2^31).
+    pub const DETOUR: u32 = 0xc000_0000;
+
     pub fn is_empty(&self) -> bool {
-        self.marks.is_empty() && self.masquerade.is_none() && self.held_back.is_none() && self.peers.is_none()
+        *self == Ruleset::default()
     }
 
     /// One transaction that puts this ruleset in the place of the former one: `nft -f -` applies all or nothing.
@@ -85,6 +91,21 @@ fn sources(addresses: &BTreeSet<IpAddr>) -> impl Iterator<Item = String> {
 
 fn port_list(ports: &Ports) -> String {
     ports.to_string().replace(',', ", ")
+}
+
+/// The socket decides: what a real server sends to a client by itself, or by DR and NAT of layer 4, is passed on as ever.
+fn transparent(servers: &BTreeMap<Ports, BTreeSet<IpAddr>>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "  chain transparent {{\n    type filter hook prerouting priority mangle; policy accept;")?;
+    for (ports, servers) in servers {
+        for from in sources(servers) {
+            let tcp = match ports.is_any() {
+                true => "meta l4proto tcp".to_owned(),
+                false => format!("tcp sport {{ {} }}", port_list(ports)),
+            };
+            writeln!(f, "    {from} {tcp} socket transparent 1 meta mark set {:#x}", Ruleset::DETOUR)?;
+        }
+    }
+    writeln!(f, "  }}")
 }
 
 impl HeldBack {
@@ -143,6 +164,9 @@ impl fmt::Display for Ruleset {
             let word = family(mine);
             writeln!(f, "  chain peers {{\n    type filter hook input priority filter; policy accept;")?;
             writeln!(f, "    {word} daddr {mine} tcp dport {port} {word} saddr != {{ {mine}, {other} }} drop\n  }}")?;
+        }
+        if !self.transparent.is_empty() {
+            transparent(&self.transparent, f)?;
         }
         writeln!(f, "}}")
     }

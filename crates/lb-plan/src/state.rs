@@ -27,6 +27,8 @@ pub struct Desired {
     /// Dotted names below `/proc/sys`, with their values.
     pub sysctls: BTreeMap<String, String>,
     pub ruleset: Ruleset,
+    /// Families whose packets with [`Ruleset::DETOUR`] are this unit's, whatever their destination.
+    pub detours: BTreeSet<Family>,
     pub timeouts: Timeouts,
     pub services: BTreeMap<ServiceKey, Service>,
     /// The two halves of connection synchronisation; `None`: this unit has no partner.
@@ -47,6 +49,8 @@ pub struct Observed {
     pub sysctls: BTreeMap<String, String>,
     /// Our own table of firewall rules; `None` when it is missing or was changed by hand.
     pub ruleset: Option<Ruleset>,
+    /// Of ours; `false`: only a part of it is there.
+    pub detours: BTreeMap<Family, bool>,
     pub timeouts: Timeouts,
     /// Every IPVS service of the kernel, whoever made it.
     pub services: BTreeMap<ServiceKey, Service>,

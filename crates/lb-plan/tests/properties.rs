@@ -16,6 +16,7 @@ fn bare_kernel() -> Observed {
         routes: Vec::new(),
         sysctls: BTreeMap::new(),
         ruleset: Some(Ruleset::default()),
+        detours: Default::default(),
         timeouts: Timeouts { tcp: 900, tcp_fin: 120, udp: 300 },
         services: BTreeMap::new(),
         owned: BTreeSet::new(),

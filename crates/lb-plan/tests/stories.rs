@@ -34,6 +34,7 @@ fn story(dir: &Path) -> String {
         routes: Vec::new(),
         sysctls: ["net.ipv4.ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind"].map(|n| (n.into(), "0".into())).into(),
         ruleset: Some(Ruleset::default()),
+        detours: Default::default(),
         timeouts: Timeouts::default(),
         services: Default::default(),
         owned: Default::default(),

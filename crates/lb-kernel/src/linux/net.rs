@@ -4,10 +4,12 @@
 //! RTA_PROTOCOL), so it survives us. An object that is there already when it should be added, or gone when
 //! it should be removed, is no error.
 
+mod detour;
+
 use crate::Cause;
 use futures_util::StreamExt;
 use ipnet::IpNet;
-use lb_model::IfName;
+use lb_model::{Family, IfName};
 use lb_plan::{Address, Link, ObservedAddress, ObservedRoute, Route};
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
@@ -22,7 +24,7 @@ use netlink_packet_route::{
 };
 use nix::errno::Errno;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     time::Duration,
 };
@@ -53,7 +55,12 @@ pub(super) struct Net {
     cards: HashMap<IfName, Card>,
 }
 
-type State = (BTreeMap<IfName, Link>, Vec<ObservedAddress>, Vec<ObservedRoute>);
+pub(super) struct State {
+    pub(super) links: BTreeMap<IfName, Link>,
+    pub(super) addresses: Vec<ObservedAddress>,
+    pub(super) routes: Vec<ObservedRoute>,
+    pub(super) detours: BTreeMap<Family, bool>,
+}
 
 impl Net {
     pub(super) fn open() -> Result<Self, Cause> {
@@ -74,17 +81,19 @@ impl Net {
                 addresses.extend(observed_address(&message, &names));
             }
         }
-        let mut routes = Vec::new();
+        let (mut routes, mut to_us) = (Vec::new(), BTreeSet::new());
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut all = RouteMessage::default();
             all.header.address_family = family;
             for message in self.dump(RouteNetlinkMessage::GetRoute(all))? {
                 if let RouteNetlinkMessage::NewRoute(message) = message {
                     routes.extend(observed_route(&message));
+                    to_us.extend(detour::route_family(&message));
                 }
             }
         }
-        Ok((links, addresses, routes))
+        let detours = detour::of(&to_us, &self.detour_rules()?);
+        Ok(State { links, addresses, routes, detours })
     }
 
     fn links(&mut self) -> Result<BTreeMap<IfName, Link>, Cause> {

@@ -102,15 +102,6 @@ fn settings(vs: &Layer7VirtualServer, at: &str, found: &mut Found) {
         let reason = format!("balance {} knows no slow start", vs.balance);
         found.add(format!("{at}/slow_start"), vs.slow_start, reason, "use roundrobin, leastconn or random, or 0");
     }
-    if vs.transparent {
-        let hint =
-            "turn transparent off; servers are told the client's address in X-Forwarded-For or by the PROXY protocol";
-        found.add(format!("{at}/transparent"), true, "a transparent source is not yet possible", hint);
-    }
-    if vs.transparent && vs.fallback.as_ref().is_some_and(|f| f.is_page()) {
-        let hint = "name another fallback server, or none (null)";
-        found.add(format!("{at}/fallback"), "127.0.0.1", "the unit's own page cannot answer a client's address", hint);
-    }
 }
 
 /// What reads or changes requests.

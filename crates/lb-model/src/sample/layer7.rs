@@ -46,6 +46,7 @@ pub(super) fn virtual_server(r: &mut Random, i: u64, wild: bool) -> Option<Layer
     if !matches!(vs.balance, Balance::Source | Balance::First) && r.one_in(4) {
         vs.slow_start = 30;
     }
+    vs.transparent = i % 3 == 2;
     for j in 0..r.below(5) {
         vs.real_servers.push(real_server(r, i * 10 + j, j, wild)?);
     }

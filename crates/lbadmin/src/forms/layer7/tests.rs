@@ -360,6 +360,7 @@ fn any_virtual_server(random: &mut Random) -> Layer7VirtualServer {
     vs.timeouts = OwnTimeouts { client: random.one_in(2).then_some(5), tunnel: Some(7), ..OwnTimeouts::default() };
     (vs.max_connections, vs.slow_start) = (random.pick(&[0, 10]), random.pick(&[0, 30]));
     (vs.forwarded_for, vs.accept_proxy) = (random.one_in(2), random.one_in(2));
+    vs.transparent = random.one_in(2);
     vs.keep_alive = random.pick(lb_model::layer7::KeepAlive::ALL);
     vs.balance = random.pick(&[lb_model::layer7::Balance::RoundRobin, lb_model::layer7::Balance::Random]);
     vs.limits = random.one_in(2).then_some(Limits { requests_per_10s: 5, connections: 0 });

@@ -72,6 +72,7 @@ fn values(vs: &Layer7VirtualServer) -> Values {
         ("max_connections", vs.max_connections.to_string()),
         ("forwarded_for", on(vs.forwarded_for)),
         ("accept_proxy", on(vs.accept_proxy)),
+        ("transparent", on(vs.transparent)),
         ("keep_alive", vs.keep_alive.to_string()),
         ("compression", on(vs.compression)),
         ("redirect_https", on(vs.redirect_https)),
@@ -177,6 +178,7 @@ impl Object for Layer7VirtualServerForm {
         typed.put("keep_alive", &mut vs.keep_alive, str::parse::<KeepAlive>);
         vs.forwarded_for = typed.on("forwarded_for");
         vs.accept_proxy = typed.on("accept_proxy");
+        vs.transparent = typed.on("transparent");
         vs.compression = typed.on("compression");
         vs.redirect_https = typed.on("redirect_https");
         typed.put("rules", &mut vs.rules, |text| parse::lines(text, rules::rule));
@@ -224,6 +226,7 @@ impl Object for Layer7VirtualServerForm {
             "/max_connections" => "max_connections",
             "/forwarded_for" => "forwarded_for",
             "/accept_proxy" => "accept_proxy",
+            "/transparent" => "transparent",
             "/keep_alive" => "keep_alive",
             "/compression" => "compression",
             "/redirect_https" => "redirect_https",
@@ -290,6 +293,8 @@ fn connections(usual: &Values) -> Section {
                 .hint("Real servers are told the client's address (http)"),
             Field::checkbox("accept_proxy", "PROXY protocol from clients", "layer-seven-accept-proxy")
                 .hint("Clients come through a proxy that speaks it, and only through it"),
+            Field::checkbox("transparent", "Transparent source", "layer-seven-transparent")
+                .hint("Real servers see the client's address; their default gateway must be this unit"),
             Field::select("keep_alive", "Keep-alive", "layer-seven-keep-alive", kept),
             Field::checkbox("compression", "Compression", "layer-seven-compression")
                 .hint("Text that the server sent uncompressed is sent on with gzip (http)"),
