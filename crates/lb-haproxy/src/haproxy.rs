@@ -309,8 +309,8 @@ impl Haproxy {
                 self.order(&format!("shutdown sessions server {name}"))?;
                 self.order(&format!("set server {name} state maint"))?;
                 self.order(&format!("shutdown sessions server {name}"))?;
-                for pid in self.processes()?.unwrap_or_default().old {
-                    self.shut_down_old(pid, server);
+                for old in self.processes()?.unwrap_or_default().old {
+                    self.shut_down_old(old.pid, server);
                 }
                 Ok(())
             }
@@ -383,13 +383,18 @@ impl Proxy for Haproxy {
         let Some(processes) = self.processes()?.filter(|processes| processes.worker.is_some()) else {
             return Ok(Observed { text, files, ..Observed::default() });
         };
-        let old_connections = processes.old.iter().filter_map(|pid| self.connections(*pid)).sum();
+        let (mut old_connections, mut last_connections) = (0, 0);
+        for old in &processes.old {
+            let connections = self.connections(old.pid).unwrap_or(0);
+            old_connections += connections;
+            last_connections += if old.is_last() { connections } else { 0 };
+        }
         let servers = match self.worker("show servers state") {
             Ok(answer) => states::observed(&answer),
             Err(ProxyError::Down) if self.is_ending(&processes) => {
                 let last = processes.worker.and_then(|pid| self.connections(pid)).unwrap_or(0);
                 let old_connections = old_connections + last;
-                return Ok(Observed { text, files, old_connections, ..Observed::default() });
+                return Ok(Observed { text, files, old_connections, last_connections, ..Observed::default() });
             }
             Err(e) => return Err(e),
         };
@@ -397,7 +402,7 @@ impl Proxy for Haproxy {
         self.remember(&processes, &shape)?;
         let certificates = self.running_certificates(&files)?;
         let busy = BTreeSet::new();
-        Ok(Observed { shape: Some(shape), text, servers, busy, files, certificates, old_connections })
+        Ok(Observed { shape: Some(shape), text, servers, busy, files, certificates, old_connections, last_connections })
     }
 
     fn execute(&mut self, action: &Action) -> Result<(), ProxyError> {

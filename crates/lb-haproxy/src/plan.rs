@@ -42,6 +42,8 @@ pub struct Observed {
     /// Connections that processes still serve which take no new clients: those of before a reload, and the last one
     /// before its end.
     pub old_connections: u32,
+    /// Those of them that the next reload ends, as their process has outlived so many.
+    pub last_connections: u32,
 }
 
 /// What the runtime API says of a server's administration.

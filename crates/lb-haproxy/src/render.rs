@@ -17,6 +17,7 @@ mod tls;
 
 use crate::files::{self, Certificates, File, Missing};
 pub(crate) use backend::address_type;
+pub(crate) use global::MOST_RELOADS;
 use lb_model::{Config, Label, RequestedState, layer7::PEERS_PORT};
 use lines::Lines;
 use std::{

@@ -1,6 +1,6 @@
 //! The processes that run, as the master tells (`show proc`, Management Guide 9.4.1), and what the running one loaded.
 
-use crate::ServerKey;
+use crate::{ServerKey, render::MOST_RELOADS};
 use std::{fmt, fs, str::FromStr, time::Duration};
 
 /// The answer to `show proc`.
@@ -13,7 +13,22 @@ pub(super) struct Processes {
     pub failed: u32,
     pub worker: Option<u32>,
     /// They serve connections of before a reload.
-    pub old: Vec<u32>,
+    pub old: Vec<Old>,
+}
+
+/// A process that a reload left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Old {
+    pub pid: u32,
+    /// That it has outlived.
+    pub reloads: u32,
+}
+
+impl Old {
+    /// Whether the master ends it at the next reload, whatever it serves.
+    pub fn is_last(&self) -> bool {
+        self.reloads >= MOST_RELOADS
+    }
 }
 
 impl Processes {
@@ -30,7 +45,9 @@ impl Processes {
                     processes.reloads = reloads.parse().ok()?;
                     processes.failed = failed.trim_end_matches(']').parse().ok()?;
                 }
-                [pid, "worker", ..] if old => processes.old.push(pid.parse().ok()?),
+                [pid, "worker", reloads, ..] if old => {
+                    processes.old.push(Old { pid: pid.parse().ok()?, reloads: reloads.parse().ok()? });
+                }
                 [pid, "worker", ..] => processes.worker = Some(pid.parse().ok()?),
                 _ => {}
             }
@@ -121,7 +138,13 @@ mod tests {
             # workers\n5972            worker          1               0d00h00m01s     2.6.12-1+deb12u4\n\
             # old workers\n1233            worker          3               0d00h00m43s     2.0-dev3-6019f6-289\n\
             # programs\n\n";
-        let processes = Processes { master: 5927, reloads: 2, failed: 1, worker: Some(5972), old: vec![1233] };
+        let processes = Processes {
+            master: 5927,
+            reloads: 2,
+            failed: 1,
+            worker: Some(5972),
+            old: vec![Old { pid: 1233, reloads: 3 }],
+        };
         assert_eq!(Processes::parse(answer), Some(processes));
         assert_eq!(Processes::parse("Unknown command"), None);
     }

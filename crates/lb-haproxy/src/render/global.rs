@@ -9,6 +9,9 @@ use std::net::SocketAddr;
 const HTTP_LOG: &str = "access %ci:%cp %f %b/%s status %ST, %B bytes, %Ta ms, ended %tsc, retries %rc: %HM %{+Q}HP";
 const TCP_LOG: &str = "access %ci:%cp %f %b/%s %B bytes, %Tt ms, ended %ts, retries %rc";
 
+/// A process that has outlived more is ended.
+pub(crate) const MOST_RELOADS: u32 = 50;
+
 /// The name of the section that keeps tables over a reload, and on the pair's other unit.
 pub(super) const PEERS: &str = "pair";
 
@@ -73,7 +76,7 @@ fn process(config: &Config, places: &Places, lines: &mut Lines) {
     lines.put(at, format_args!("localpeer {}", local(config.layer7_peers().map(|peers| peers.unit))));
     // An old process lives on for its connections, but not for ever, and not in any number.
     lines.put(at, "hard-stop-after 12h");
-    lines.put(at, "mworker-max-reloads 50");
+    lines.put(at, format_args!("mworker-max-reloads {MOST_RELOADS}"));
     match config.layer7.max_connections {
         // Tables of a thousand million descriptors, which some systems allow, would take all memory.
         0 => lines.put(at, "fd-hard-limit 1048576"),

@@ -168,8 +168,11 @@ pub fn named(layer7: &lb_model::Layer7) -> BTreeSet<&Label> {
 
 fn line(action: &Action, view: &View) -> String {
     let line = plain(action, view);
-    match (action, view.observed.old_connections) {
-        (Action::Reload | Action::Stop, n) if n > 0 => format!("{line}; older processes serve {n} already"),
+    match (action, view.observed.old_connections, view.observed.last_connections) {
+        (Action::Reload, n, last) if last > 0 => {
+            format!("{line}; older processes serve {n} already, and {last} of them end now: their process is too old")
+        }
+        (Action::Reload | Action::Stop, n, _) if n > 0 => format!("{line}; older processes serve {n} already"),
         _ => line,
     }
 }

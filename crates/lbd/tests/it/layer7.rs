@@ -104,6 +104,11 @@ fn the_plan_says_what_a_reload_would_cost() {
     let line = format!("{line}; older processes serve 3 already");
     rig.wait("the old connections are seen", |_| plan(&other).actions.contains(&line));
     assert_eq!(rig.status().old_connections, 3);
+    rig.proxy.0.lock().expect("HAProxy").observed.last_connections = 2;
+    let last = format!("{line}, and 2 of them end now: their process is too old");
+    rig.wait("the last connections are seen", |_| plan(&other).actions.contains(&last));
+    rig.proxy.0.lock().expect("HAProxy").observed.last_connections = 0;
+    rig.wait("they are gone", |_| plan(&other).actions.contains(&line));
     let end =
         "layer 7: stop HAProxy: 12 connections are served to their end; older processes serve 3 already".to_owned();
     let without = Config { layer7: lb_model::Layer7::default(), ..shop() };
