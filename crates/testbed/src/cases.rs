@@ -12,12 +12,15 @@ pub mod web;
 mod data_path;
 mod health;
 mod ipvsadm;
+pub(crate) mod kept;
 pub(crate) mod layer7;
 mod random;
 mod restart;
 mod seamless;
+mod sticky;
 mod sync;
 mod takeover;
+pub(crate) mod tls;
 mod views;
 
 use anyhow::Result;
@@ -49,7 +52,12 @@ const HALVES: [&[Case]; 2] = [
         ("offline_and_drain_move_clients", health::offline),
         ("killing_lbd_under_load_fails_no_request", restart::kill_under_load),
         ("what_is_done_by_hand_is_repaired_or_reported", restart::by_hand),
-        ("layer7_a_client_with_a_cookie_stays_on_its_server", layer7::cookies),
+        ("layer7_a_client_with_a_cookie_stays_on_its_server", sticky::cookie),
+        ("layer7_a_client_with_the_applications_cookie_stays_on_its_server", sticky::application_cookie),
+        ("layer7_a_network_stays_on_its_server", sticky::networks),
+        ("layer7_tls_ends_here_and_a_client_with_a_cookie_stays_on_its_server", tls::cookie),
+        ("layer7_tls_a_certificate_is_renewed_under_load_without_a_reload", tls::renewal),
+        ("layer7_and_layer4_share_an_address_under_load", sticky::side_by_side),
         ("layer7_changes_under_load_fail_no_request", layer7::changes),
         ("layer7_killing_lbd_fails_no_request_and_haproxy_comes_back", layer7::kills),
         ("layer7_what_haproxy_refuses_is_said_at_its_field", layer7::refused),

@@ -4,19 +4,18 @@ use super::{
     net::Netns,
     topology::{Appliance, Lab, guide},
     wait,
-    web::{Jar, Load, Server, fetch},
+    web::{Load, Server, fetch},
 };
 use anyhow::{Context, Result, ensure};
 use lb_api::{ForgetEntryRequest, PersistenceEntry, PersistenceQuery, PlanRequest, StateRequest};
 use lb_model::{Config, ForwardingMethod, RequestedState};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io::Write as _,
     os::unix::net::UnixStream,
     process::{Child, Command, Stdio},
 };
 
-const LAYER_4: &str = "10.0.0.21:80";
 const LAYER_7: &str = "10.0.0.21:8080";
 
 /// The service's own script, with this lab's folders in the place of the appliance's.
@@ -136,70 +135,6 @@ impl Drop for Supervisor {
     }
 }
 
-/// Which servers each client met.
-type Met = Vec<BTreeSet<String>>;
-
-/// So many requests of each client, all clients in turns of ten at the same time.
-fn shopping(client: &Netns, jars: Vec<Jar>, requests: usize) -> Result<(Vec<Jar>, Met)> {
-    let mut threads = Vec::new();
-    let mut jars = jars.into_iter().peekable();
-    while jars.peek().is_some() {
-        let group: Vec<Jar> = jars.by_ref().take(10).collect();
-        threads.push(client.thread(move || -> Result<Vec<(Jar, BTreeSet<String>)>> {
-            let one = |mut jar: Jar| {
-                let mut met = BTreeSet::new();
-                for _ in 0..requests {
-                    met.insert(jar.get(LAYER_7.parse()?)?);
-                }
-                anyhow::Ok((jar, met))
-            };
-            group.into_iter().map(one).collect()
-        })?);
-    }
-    let mut all = Vec::new();
-    for thread in threads {
-        all.extend(thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
-    }
-    Ok(all.into_iter().unzip())
-}
-
-fn home(met: &Met) -> Result<Vec<String>> {
-    met.iter()
-        .map(|servers| match servers.iter().collect::<Vec<_>>()[..] {
-            [one] => Ok(one.clone()),
-            _ => anyhow::bail!("a client with a cookie met {servers:?}"),
-        })
-        .collect()
-}
-
-pub fn cookies() -> Result<()> {
-    let mut shop = Shop::open()?;
-    let most = shop.most_connections()?;
-    ensure!(most > 100_000, "HAProxy takes {most} connections at once");
-    let (jars, met) = shopping(&shop.lab.client, (0..50).map(|_| Jar::default()).collect(), 20)?;
-    let before = home(&met)?;
-    let mut clients: BTreeMap<&str, usize> = BTreeMap::new();
-    before.iter().for_each(|server| *clients.entry(server).or_default() += 1);
-    ensure!(clients.len() == 3 && clients.values().all(|n| (15..=18).contains(n)), "{clients:?}");
-    // Both layers on one address: what the kernel balances is none of HAProxy's.
-    let layer4 = fetch(&shop.lab.client, LAYER_4, 10)?;
-    ensure!(layer4.get("rs1") == Some(&5) && layer4.get("rs2") == Some(&5), "{layer4:?}");
-
-    shop.servers[0] = None;
-    shop.appliance.wait_for(&["active", "active", "non-active", "active", "active"])?;
-    let (jars, met) = shopping(&shop.lab.client, jars, 4)?;
-    for (n, (was, is)) in before.iter().zip(home(&met)?).enumerate() {
-        ensure!(is != "Shop1", "client {n} was answered by a server that is down");
-        ensure!(was == "Shop1" || *was == is, "client {n} moved from {was} to {is}");
-    }
-    shop.servers[0] = Some(Server::start(&shop.lab.rs1, "0.0.0.0:8001", "Shop1")?);
-    shop.appliance.wait_for(&["active"; 5])?;
-    let moved = home(&met)?;
-    let (_, met) = shopping(&shop.lab.client, jars, 4)?;
-    ensure!(home(&met)? == moved, "a server that came back took clients away");
-    Ok(())
-}
-
 pub fn changes() -> Result<()> {
     let shop = Shop::open()?;
     let load = Load::start(&shop.lab.client, LAYER_7, 3)?;
@@ -208,6 +143,8 @@ pub fn changes() -> Result<()> {
         wait(what, || Ok(load.count()), |n| *n > before + 30).map(drop)
     };
     more("requests")?;
+    let most = shop.most_connections()?;
+    ensure!(most > 100_000, "HAProxy takes {most} connections at once");
     let processes = shop.supervisor.processes()?;
     let mut config = running(&shop.appliance)?;
     for weight in [7, 0, 1] {

@@ -95,35 +95,6 @@ pub fn get(address: SocketAddr) -> Result<String> {
     }
 }
 
-/// A client that keeps cookies.
-#[derive(Debug, Default, Clone)]
-pub struct Jar(BTreeMap<String, String>);
-
-impl Jar {
-    /// One request with them, from the calling thread's namespace; the body of the answer.
-    pub fn get(&mut self, address: SocketAddr) -> Result<String> {
-        let mut stream =
-            TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("connecting to {address}"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let cookies: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let cookies = if cookies.is_empty() { String::new() } else { format!("Cookie: {}\r\n", cookies.join("; ")) };
-        write!(stream, "GET / HTTP/1.1\r\nHost: lab\r\n{cookies}Connection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).context("reading the answer")?;
-        let Some((head, body)) = answer.split_once("\r\n\r\n").filter(|(head, _)| head.contains(" 200 ")) else {
-            bail!("no answer: {answer:?}")
-        };
-        for line in head.lines() {
-            let set = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
-            let pair = set.and_then(|(_, value)| value.split(';').next()?.trim().split_once('='));
-            if let Some((name, value)) = pair {
-                self.0.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        Ok(body.to_owned())
-    }
-}
-
 /// Opens a connection and resets it: the kernel remembers that for ten seconds, a closed one for two minutes.
 pub fn reset() -> Result<()> {
     let stream = TcpStream::connect("10.0.0.21:80")?;
