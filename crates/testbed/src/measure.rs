@@ -5,8 +5,10 @@
 //! `cargo xtask bench` sets them beside each other. The minimum of several runs is taken.
 
 mod layer7;
+mod many;
 
 pub use layer7::proxy;
+pub use many::changes;
 
 use crate::cases::{
     net::{Netns, ip, plug, switch},
@@ -184,22 +186,46 @@ pub fn programming() -> Result<()> {
 struct Lbd {
     child: std::process::Child,
     client: BlockingClient,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Lbd {
     fn start(ns: &Netns) -> Result<Lbd> {
+        let mut command: Command = ns.command("lbd");
+        command.args(["--reconcile-every", "3600"]);
+        Lbd::run(command)
+    }
+
+    /// With a kernel in memory and the real HAProxy.
+    fn on_this_machine(haproxy: &str) -> Result<Lbd> {
+        let mut command = Command::new("lbd");
+        command.args(["--fake-kernel", "--haproxy", haproxy]);
+        Lbd::run(command)
+    }
+
+    fn run(mut command: Command) -> Result<Lbd> {
         let kept = tempfile::tempdir()?;
         let dir = kept.path();
         std::fs::create_dir_all(dir.join("etc"))?;
-        let mut command: Command = ns.command("lbd");
-        command.args(["--reconcile-every", "3600", "--state"]).arg(dir.join("lb")).arg("--run").arg(dir.join("run"));
+        std::fs::create_dir_all(dir.join("haproxy"))?;
+        command
+            .arg("--haproxy-run")
+            .arg(dir.join("haproxy"))
+            .arg("--state")
+            .arg(dir.join("lb"))
+            .arg("--run")
+            .arg(dir.join("run"));
         command.arg("--etc").arg(dir.join("etc")).arg("--socket").arg(dir.join("lbd.sock"));
         let child =
             command.stdin(Stdio::null()).stderr(File::create(dir.join("log"))?).spawn().context("starting lbd")?;
         let client = BlockingClient::new(dir.join("lbd.sock"));
         crate::cases::wait("lbd answers", || Ok(client.status()?), |_| true)?;
-        Ok(Lbd { child, client, _dir: kept })
+        Ok(Lbd { child, client, dir: kept })
+    }
+
+    /// Where its store, its file for HAProxy (below `run`) and HAProxy's sockets (below `haproxy`) are.
+    fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     fn apply(&self, config: &Config) -> Result<lb_api::Applied> {

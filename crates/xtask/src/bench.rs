@@ -10,7 +10,7 @@ use testbed::guest::Job;
 use testbed::lab::{Lab, Topology};
 use testbed::limits::wait_until;
 use testbed::qemu::{Clock, Disk, Wire};
-use testbed::{image, limits};
+use testbed::{host, image, limits};
 
 use crate::demo::steps;
 use crate::{appliance, suites};
@@ -25,20 +25,28 @@ const RATIOS: &[(&str, &str, f64)] = &[
     ("lbd-reconcile-5000x2", "ipvsadm-c-list-5000x2", 0.4),
     ("layer-7-kept-ours-us", "layer-7-kept-by-hand-us", 1.03),
     ("layer-7-new-ours-us", "layer-7-new-by-hand-us", 1.03),
+    ("layer-7-tls-kept-ours-us", "layer-7-tls-kept-by-hand-us", 1.03),
+    ("layer-7-tls-new-ours-us", "layer-7-tls-new-by-hand-us", 1.03),
 ];
 
 /// Figures with an aim of their own, in milliseconds.
 const AIMS: &[(&str, f64)] = &[("lbd-add-one-among-500", 10.0)];
 
-/// All, or those whose name contains one of `wanted`: programming, data-path, layer-7, boot, web.
+/// One change among a thousand layer 7 virtual servers, in milliseconds: until it is acknowledged, until it is live.
+const CHANGES: [&str; 4] = ["weight", "state", "header", "new"];
+const ACKNOWLEDGED: f64 = 300.0;
+const LIVE: f64 = 1000.0;
+
+/// All, or those whose name contains one of `wanted`: programming, data-path, layer-7, thousand, boot, web.
 pub fn bench(wanted: &[String]) -> Result<()> {
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
-    let mut figures = BTreeMap::new();
+    let mut all = BTreeMap::new();
     for name in ["programming", "data-path", "layer-7"] {
         if asked(name) {
-            measure(name, &mut figures)?;
+            measure(name, &mut all)?;
         }
     }
+    let figures = all;
     if !figures.is_empty() {
         println!("\nmilliseconds of the guest's clock (one instruction is 1 ns)");
         for (name, value) in &figures {
@@ -57,6 +65,9 @@ pub fn bench(wanted: &[String]) -> Result<()> {
         }
     }
     data_path(&figures);
+    if asked("thousand") {
+        thousand()?;
+    }
     if asked("boot") {
         boot()?;
     }
@@ -82,7 +93,7 @@ fn data_path(figures: &BTreeMap<String, f64>) {
     told("cost of 64 KB answers to the appliance, NAT / DR", both.map(|(nat, dr)| nat / dr), 8.0);
 }
 
-fn measure(name: &str, figures: &mut BTreeMap<String, f64>) -> Result<()> {
+fn measure(name: &str, all: &mut BTreeMap<String, f64>) -> Result<()> {
     let mut job = Job::new(&format!("bench-{name}"), &format!("/job/measure {name}"));
     job.files.push(suites::case_program("measure")?);
     job.clock = Clock::Virtual;
@@ -92,12 +103,39 @@ fn measure(name: &str, figures: &mut BTreeMap<String, f64>) -> Result<()> {
     if done.code != 0 {
         bail!("the measurement {name} failed (exit code {})", done.code);
     }
-    for line in done.output.lines() {
-        if let Some((name, value)) = line.strip_prefix("MEASURED ").and_then(|rest| rest.split_once(' ')) {
-            figures.insert(name.to_string(), value.trim().parse().with_context(|| format!("the figure {name}"))?);
+    all.extend(figures(&done.output)?);
+    Ok(())
+}
+
+/// The real HAProxy with a thousand virtual servers, on this machine in a network namespace of its own.
+fn thousand() -> Result<()> {
+    let (program, programs) = (suites::case_program("measure")?, image::programs()?);
+    let path = std::env::join_paths(
+        [programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    )?;
+    let mut command = host::tool("unshare");
+    command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]).arg(program).arg("thousand");
+    let figures = figures(&host::run_text(command.env("PATH", path))?)?;
+    println!("\none change among a thousand layer 7 virtual servers, real time, the slowest of several");
+    for change in CHANGES {
+        for (what, aim) in [("acknowledged", ACKNOWLEDGED), ("live", LIVE)] {
+            let name = format!("thousand-{change}-{what}");
+            let value = figures.get(&name).with_context(|| format!("no figure {name}"))?;
+            let mark = if *value < aim { "met" } else { "MISSED" };
+            println!("  {change:<8} {what:<14} {value:>8.1} ms   aim {aim}: {mark}");
         }
     }
     Ok(())
+}
+
+/// What a measurement has printed.
+fn figures(output: &str) -> Result<BTreeMap<String, f64>> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix("MEASURED ")?.split_once(' '));
+    lines
+        .map(|(name, value)| {
+            Ok((name.to_string(), value.trim().parse().with_context(|| format!("the figure {name}"))?))
+        })
+        .collect()
 }
 
 /// From QEMU's start to the login prompt and to the first answer through the VIP, memory in use, sizes. The unit is

@@ -1,4 +1,5 @@
-//! Measures inside a guest whose clock counts instructions: `measure programming|data-path|layer-7`. Prints `name value` lines.
+//! Measures inside a guest whose clock counts instructions: `measure programming|data-path|layer-7`; in real time in a network
+//! namespace: `measure thousand`. Prints `name value` lines.
 
 use std::process::ExitCode;
 
@@ -7,7 +8,8 @@ fn main() -> ExitCode {
         Some("programming") => testbed::measure::programming(),
         Some("data-path") => testbed::measure::data_path(),
         Some("layer-7") => testbed::measure::proxy(),
-        _ => Err(anyhow::anyhow!("usage: measure programming|data-path|layer-7")),
+        Some("thousand") => testbed::measure::changes(),
+        _ => Err(anyhow::anyhow!("usage: measure programming|data-path|layer-7|thousand")),
     };
     testbed::cases::net::clean_up();
     match done {
