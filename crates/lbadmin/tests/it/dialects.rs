@@ -113,6 +113,34 @@ fn a_rackspace_client_logs_in_with_an_api_token_or_a_password() {
 }
 
 #[test]
+fn a_certificate_comes_with_its_key_and_the_key_stays() {
+    let (rig, _) = Rig::with(&on());
+    let may = token(&login(&rig, &by_key(&key(&rig, Role::Configuration))));
+    assert_eq!(send(&rig, "POST", "/v1.0/1000/loadbalancers", &may, LB).status, 202);
+    let place = "/v1.0/1000/loadbalancers/1/ssltermination";
+    let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).expect("made");
+    let other = rcgen::generate_simple_self_signed(["blog.example.com".to_owned()]).expect("made");
+    let body = |key: &str| {
+        serde_json::json!({"sslTermination": {"certificate": made.cert.pem(), "privatekey": key, "securePort": 8443}})
+            .to_string()
+    };
+    let wrong = send(&rig, "PUT", place, &may, &body(&other.signing_key.serialize_pem()));
+    assert_eq!(wrong.status, 400, "{}", wrong.text);
+    wrong.has("key");
+    assert_eq!(send(&rig, "GET", place, &may, "").status, 404);
+    let put = send(&rig, "PUT", place, &may, &body(&made.signing_key.serialize_pem()));
+    assert_eq!(put.status, 200, "{}", put.text);
+    let shown = send(&rig, "GET", place, &may, "");
+    assert!(shown.text.contains("BEGIN CERTIFICATE") && !shown.text.contains("PRIVATE KEY"), "{}", shown.text);
+    let running = rig.lbd().running().expect("what runs").config;
+    let certificate = running.layer7.certificate("rackspace-1").expect("a certificate");
+    assert_eq!(certificate.names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shop.example.com"]);
+    assert!(running.layer7_virtual_server("rackspace-1-ssl").is_some_and(|vs| vs.tls.is_some()));
+    assert_eq!(send(&rig, "DELETE", place, &may, "").status, 202);
+    assert_eq!(rig.lbd().running().expect("what runs").config.layer7.certificates, []);
+}
+
+#[test]
 fn an_administrators_candidate_gets_the_same_change() {
     let (rig, _) = Rig::with(&on());
     let may = token(&login(&rig, &by_key(&key(&rig, Role::Configuration))));
