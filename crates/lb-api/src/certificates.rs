@@ -86,6 +86,7 @@ impl CertificateView {
             authority: self.kind == CertificateKind::Authority,
             names: names.collect(),
             not_after: self.not_after,
+            acme: Vec::new(),
         })
     }
 }
@@ -110,6 +111,63 @@ impl fmt::Display for CertificateKind {
             CertificateKind::Request => "request",
         })
     }
+}
+
+/// A certificate that the unit obtains and renews by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AcmeView {
+    pub label: String,
+    /// The hosts that it is ordered for.
+    pub names: Vec<String>,
+    pub state: AcmeState,
+    /// Until when the one that clients see is valid (Unix seconds); 0: they see a stand-in.
+    pub not_after: u64,
+    /// When it is ordered next (Unix seconds); in the past: as soon as possible.
+    pub next: u64,
+    /// Orders in a row that failed.
+    pub failures: u32,
+    /// Why the last one failed, in the ACME server's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why this unit does not order it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum AcmeState {
+    /// It was obtained, and is renewed in time.
+    Valid,
+    /// It was not ordered yet.
+    Waiting,
+    /// An order is under way.
+    Ordered,
+    /// The last order failed.
+    Failed,
+}
+
+impl fmt::Display for AcmeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            AcmeState::Valid => "valid",
+            AcmeState::Waiting => "waiting",
+            AcmeState::Ordered => "ordered",
+            AcmeState::Failed => "failed",
+        })
+    }
+}
+
+/// Orders a certificate now that the unit obtains by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OrderCertificate {
+    pub label: Label,
+    #[serde(default)]
+    pub author: String,
 }
 
 /// One certificate with its key and chain, as PEM in any order or as PKCS#12; or an authority's.

@@ -1,12 +1,12 @@
 //! The calls, one method a route, for async programs and for command lines.
 
 use crate::{
-    AddCertificate, Applied, ApplyRequest, ByRequest, CandidateView, CertificateView, ClearEntriesRequest, ClientError,
-    ConfirmRequest, ConfirmView, ConnectionQuery, ConnectionsView, DiscardRequest, Done, ForgetEntryRequest,
-    ForgetRequest, HaView, Layer7Statistics, LogName, LogQuery, LogView, MaintenanceRequest, NetworkView,
-    PairingRequest, PairingView, PersistenceQuery, PersistenceView, PlanRequest, PlanView, PutCandidate, ReconcileView,
-    RequestCertificate, ResolveRequest, RevisionView, RollbackRequest, Running, SelfSigned, ServiceView, StateRequest,
-    Status, Summary, SystemView, TakeoverRequest, Transport, UnitRequest, route,
+    AcmeView, AddCertificate, Applied, ApplyRequest, ByRequest, CandidateView, CertificateView, ClearEntriesRequest,
+    ClientError, ConfirmRequest, ConfirmView, ConnectionQuery, ConnectionsView, DiscardRequest, Done,
+    ForgetEntryRequest, ForgetRequest, HaView, Layer7Statistics, LogName, LogQuery, LogView, MaintenanceRequest,
+    NetworkView, OrderCertificate, PairingRequest, PairingView, PersistenceQuery, PersistenceView, PlanRequest,
+    PlanView, PutCandidate, ReconcileView, RequestCertificate, ResolveRequest, RevisionView, RollbackRequest, Running,
+    SelfSigned, ServiceView, StateRequest, Status, Summary, SystemView, TakeoverRequest, Transport, UnitRequest, route,
 };
 use hyper::Method;
 use std::path::Path;
@@ -82,6 +82,8 @@ calls! {
     add_certificate(body: &AddCertificate) -> CertificateView = POST route::CERTIFICATES, body;
     self_signed(body: &SelfSigned) -> CertificateView = POST route::SELF_SIGNED, body;
     request_certificate(body: &RequestCertificate) -> CertificateView = POST route::REQUEST_CERTIFICATE, body;
+    acme() -> Vec<AcmeView> = GET route::ACME;
+    order_certificate(body: &OrderCertificate) -> Done = POST route::ORDER_CERTIFICATE, body;
     remove_certificate(fingerprint: &lb_model::layer7::CertificateFingerprint, body: &ByRequest) -> Done = DELETE route::certificate(fingerprint), body;
     ha() -> HaView = GET route::HA;
     takeover(body: &TakeoverRequest) -> Done = POST route::TAKEOVER, body;

@@ -58,6 +58,10 @@ pub const CERTIFICATES: &str = "/v1/certificates";
 pub const SELF_SIGNED: &str = "/v1/certificates/self-signed";
 /// POST [`crate::RequestCertificate`]: [`crate::CertificateView`]
 pub const REQUEST_CERTIFICATE: &str = "/v1/certificates/request";
+/// GET: `Vec<`[`crate::AcmeView`]`>`: the certificates that the unit obtains by itself.
+pub const ACME: &str = "/v1/certificates/acme";
+/// POST [`crate::OrderCertificate`]: [`crate::Done`]. Orders one now.
+pub const ORDER_CERTIFICATE: &str = "/v1/certificates/acme/order";
 /// DELETE [`crate::ByRequest`]: [`crate::Done`]; `{fingerprint}` is 64 hexadecimal digits.
 pub const CERTIFICATE: &str = "/v1/certificates/{fingerprint}";
 

@@ -71,6 +71,11 @@ impl Authority {
     pub fn certificate(&self) -> &Certificate {
         &self.certificates[0]
     }
+
+    /// DER of each.
+    pub fn anchors(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates.iter().map(|certificate| certificate.der.as_slice())
+    }
 }
 
 impl Request {
@@ -78,6 +83,11 @@ impl Request {
     pub fn pem(&self) -> String {
         let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
         pem::encode_config(&Pem::new("CERTIFICATE REQUEST", self.der.clone()), config)
+    }
+
+    /// PKCS#10.
+    pub fn der(&self) -> &[u8] {
+        &self.der
     }
 
     pub fn key(&self) -> &PrivateKey {

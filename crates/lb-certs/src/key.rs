@@ -79,6 +79,11 @@ impl PrivateKey {
         &self.public
     }
 
+    /// The DER, where it is PKCS#8.
+    pub(crate) fn pkcs8(&self) -> Option<&[u8]> {
+        (self.form == Form::Pkcs8).then_some(self.der.as_slice())
+    }
+
     pub(crate) fn to_pem(&self) -> Zeroizing<String> {
         // The encoder's own copy of the DER is not wiped; it lives for this call.
         let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);

@@ -8,6 +8,7 @@
 //! No files, no clock; randomness only where a key is made. Tested with what OpenSSL writes, in `tests/`.
 #![forbid(unsafe_code)]
 
+mod account;
 mod assemble;
 mod certificate;
 mod entry;
@@ -15,6 +16,7 @@ mod key;
 mod make;
 mod read;
 
+pub use account::AccountKey;
 pub use assemble::{authority, chain};
 pub use certificate::Certificate;
 pub use entry::{Authority, Chain, Entry, Request};

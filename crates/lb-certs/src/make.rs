@@ -46,7 +46,7 @@ pub fn request(names: &[String], subject: &Subject) -> Result<Request, Refusal> 
     Ok(Request { key, der: made.der().to_vec() })
 }
 
-fn key() -> Result<(PrivateKey, KeyPair), Refusal> {
+pub(crate) fn key() -> Result<(PrivateKey, KeyPair), Refusal> {
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
     let key = PrivateKey::from_pkcs8(&pair.serialize_der())?;
     Ok((key, pair))

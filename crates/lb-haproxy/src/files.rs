@@ -6,7 +6,13 @@
 use crate::Places;
 use lb_model::{Label, Layer7, Layer7VirtualServer, layer7::CertificateFingerprint};
 use sha2::{Digest as _, Sha256};
-use std::{collections::BTreeMap, fmt, fmt::Write as _, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    fmt::Write as _,
+    path::Path,
+    sync::Arc,
+};
 use zeroize::Zeroizing;
 
 /// What lies behind a certificate's fingerprint.
@@ -78,6 +84,9 @@ pub(crate) fn list(vs: &Layer7VirtualServer) -> String {
     format!("{}.list", vs.label)
 }
 
+/// Hosts for which an ACME server is answered; no label has a `:`.
+pub(crate) const HOSTS: &str = "acme:hosts";
+
 pub(crate) fn path(dir: &Path, name: &str) -> String {
     dir.join(name).display().to_string()
 }
@@ -127,6 +136,12 @@ pub(crate) fn files(
         if !none {
             files.insert(list(vs), File::new(Arc::new(Zeroizing::new(lines)), None));
         }
+    }
+    let hosts: BTreeSet<&str> =
+        layer7.obtained().flat_map(|certificate| &certificate.acme).map(|n| n.as_str()).collect();
+    if places.acme.is_some() && !hosts.is_empty() {
+        let text = hosts.into_iter().map(|host| format!("{host}\n")).collect::<String>();
+        files.insert(HOSTS.to_owned(), File::new(Arc::new(Zeroizing::new(text)), None));
     }
     (files, missing)
 }

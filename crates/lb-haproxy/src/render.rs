@@ -7,6 +7,7 @@
 //! What the document says is written by [`quote`] alone, so that no text can say more than itself.
 //! Tested by golden files, which the real HAProxy reads too, and with nasty texts in `tests/`.
 
+mod acme;
 mod backend;
 mod frontend;
 mod global;
@@ -16,6 +17,7 @@ mod server;
 mod tls;
 
 use crate::files::{self, Certificates, File, Missing};
+pub use acme::answered;
 pub(crate) use backend::address_type;
 pub(crate) use global::MOST_RELOADS;
 use lb_model::{Config, Label, RequestedState, layer7::PEERS_PORT};
@@ -105,6 +107,8 @@ pub struct Places {
     /// On loopback: where a new worker is taught what the old one remembered of clients. In a pair it is the same port of
     /// the unit's address.
     pub peers: SocketAddr,
+    /// The thumbprint of the unit's ACME account, where it has one.
+    pub acme: Option<String>,
 }
 
 impl Default for Places {
@@ -114,6 +118,7 @@ impl Default for Places {
             user: Some("haproxy".into()),
             certificates: "/run/lb/certs".into(),
             peers: SocketAddr::from((Ipv4Addr::LOCALHOST, PEERS_PORT)),
+            acme: None,
         }
     }
 }
@@ -136,7 +141,7 @@ pub fn render_in(config: &Config, places: &Places, certificates: &Certificates) 
     for (i, virtual_server) in config.layer7.virtual_servers.iter().enumerate() {
         let at = format!("/layer7/virtual_servers/{i}");
         if !missing.iter().any(|missing| missing.virtual_server == virtual_server.label && missing.stops) {
-            frontend::write(virtual_server, places, &at, &mut lines);
+            frontend::write(config, virtual_server, places, &at, &mut lines);
         }
         let definitions = backend::write(virtual_server, &config.globals.health, places, &files, &at, &mut lines);
         runtime.extend(definitions.map(|definitions| (virtual_server.label.clone(), definitions)));
@@ -145,6 +150,7 @@ pub fn render_in(config: &Config, places: &Places, certificates: &Certificates) 
             (key, ServerSetting { weight: rs.weight, state: rs.state })
         }));
     }
+    acme::write(config, places, &mut lines);
     let [outline, shape] = [lines.outline, lines.shape].map(|mut text| {
         for (name, file) in files.iter().filter(|(_, file)| file.sha1.is_none()) {
             let _ = writeln!(text, "{name} {}", file.digest);

@@ -22,9 +22,13 @@ fn at_hand(config: &Config) -> Certificates {
     all.map(|c| (c.fingerprint.clone(), Material { pem: pem(c.label.as_str()), sha1: "AB".repeat(20) })).collect()
 }
 
+fn places() -> Places {
+    Places { acme: Some("thumbprint_of-the-account".into()), ..Places::default() }
+}
+
 /// With certificates where HAProxy can read them.
 fn readable(config: &Config, certificates: PathBuf) -> Rendered {
-    let places = Places { certificates, ..Places::default() };
+    let places = Places { certificates, ..places() };
     let rendered = render_in(config, &places, &at_hand(config)).unwrap();
     fs::create_dir_all(&places.certificates).unwrap();
     for (name, file) in &rendered.files {
@@ -40,7 +44,7 @@ fn goldens() {
     for case in fs::read_dir(cases).unwrap() {
         let case = case.unwrap().path();
         let config: Config = serde_json::from_slice(&fs::read(case.join("config.json")).unwrap()).unwrap();
-        let rendered = render_in(&config, &Places::default(), &at_hand(&config)).unwrap();
+        let rendered = render_in(&config, &places(), &at_hand(&config)).unwrap();
         let golden = case.join("haproxy.cfg");
         if std::env::var_os("UPDATE").is_some() {
             fs::write(&golden, &rendered.text).unwrap();

@@ -3,12 +3,14 @@
 //! Owns the types and the words of their options; what is wrong with a set of them is in
 //! [`crate::problems`]. How they are written in HAProxy's own language is lb-haproxy's business.
 
+mod acme;
 mod memory;
 mod persistence;
 mod rules;
 mod text;
 mod tls;
 
+pub use acme::{Acme, AcmeContact, AcmeDirectory};
 pub use memory::{PEERS_PORT, Peers};
 pub use persistence::{ApplicationCookie, Cookie, Layer7Persistence, SourceTable};
 pub use rules::{HeaderOperation, HeaderRule, Limits, Outcome, Rule, Test};
@@ -36,6 +38,9 @@ pub struct Layer7 {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(max_items = 1000))]
     pub certificates: Vec<Certificate>,
+    /// From whom the unit obtains certificates by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acme: Option<Acme>,
     /// Where a virtual server says nothing of its own.
     pub timeouts: ProxyTimeouts,
     /// Clients' connections of all layer 7 virtual servers together; 0 = as many as memory and file descriptors allow.

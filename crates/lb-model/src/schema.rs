@@ -4,8 +4,8 @@
 //! needs several values ([`crate::problems`]) it cannot say. `tests/schema.rs` holds both sides together.
 
 use crate::layer7::{
-    ApplicationCookie, CertificateFingerprint, CertificateName, Cookie, CookieName, HeaderName, HttpText,
-    Layer7Persistence, ManualBlock, SourceTable,
+    AcmeContact, AcmeDirectory, ApplicationCookie, CertificateFingerprint, CertificateName, Cookie, CookieName,
+    HeaderName, HttpText, Layer7Persistence, ManualBlock, SourceTable,
 };
 use crate::{
     CheckMethod, Family, FirewallMark, Hostname, IfName, Label, Negotiate, Pattern, Ports, Protocol, Service,
@@ -69,6 +69,10 @@ schemas! {
         .pattern(Some("^[0-9a-f]{64}$")).min_length(Some(64)).max_length(Some(64));
     CertificateName = text("A name in a certificate.", &["www.example.com", "*.example.com"])
         .pattern(Some("^[ -~]+$")).min_length(Some(1)).max_length(Some(255));
+    AcmeDirectory = text("The directory of an ACME server.", &[AcmeDirectory::LETS_ENCRYPT])
+        .pattern(Some("^https://[!-~]+$")).min_length(Some(9)).max_length(Some(255));
+    AcmeContact = text("An e-mail address.", &["admin@example.com"])
+        .pattern(Some("^[!-?A-~]+@[!-?A-~]+$")).min_length(Some(3)).max_length(Some(254));
     ManualBlock = text("Lines of HAProxy's own language for the virtual server's section.", &["http-request set-header X-Shop 1"])
         .max_length(Some(16_384));
     Label = text("The name of a virtual or real server: letters, digits, `_`, `-` and `.`.", &["HTTP_Cluster", "WebServer1"])

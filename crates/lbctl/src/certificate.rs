@@ -4,6 +4,8 @@
 //! servers name is part of the configuration. A key is read from a file or from standard input, never from an
 //! argument, which others could see. Tested beside the code and by `tests/stories/certificates.txt`.
 
+mod acme;
+
 use crate::{
     cli::EditOptions,
     error::Error,
@@ -42,6 +44,17 @@ pub enum CertificateCommand {
     SelfSigned(SelfSign),
     /// Make a key, which stays on the unit, and print the request (CSR) for an authority
     Csr(Request),
+    /// Let the unit obtain and renew a certificate by itself (ACME), and give it a label in the candidate
+    ///
+    /// Hosts are proved over HTTP: their names must lead to this unit's VIP. Virtual servers may name the label at once;
+    /// until the certificate is there clients see one that the unit signed itself.
+    Acme(acme::Obtain),
+    /// Say in the candidate whom certificates are obtained from
+    AcmeServer(acme::Server),
+    /// Show the certificates that the unit obtains by itself, and what went wrong
+    AcmeStatus,
+    /// Order a certificate now that the unit obtains by itself
+    Order { label: Label },
     /// Take a label out of the candidate; or, by its fingerprint, a certificate off the unit
     Remove {
         /// Label, or the beginning of the fingerprint
@@ -130,6 +143,10 @@ impl Session {
                 let view = self.client.request_certificate(&request)?;
                 Answer::new(view.request.clone().unwrap_or_default(), &view)
             }
+            CertificateCommand::Acme(args) => self.obtain(args),
+            CertificateCommand::AcmeServer(args) => self.acme_server(args),
+            CertificateCommand::AcmeStatus => self.acme_status(),
+            CertificateCommand::Order { label } => self.order(label),
             CertificateCommand::Remove { which, options } => self.remove_certificate(&options, &which),
         }
     }

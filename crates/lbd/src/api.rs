@@ -110,6 +110,8 @@ fn router(served: Served) -> Router {
             route::REQUEST_CERTIFICATE,
             post(|e: Engine, body: Bytes| ask_with(e, body, |b| Command::RequestCertificate(Box::new(b)))),
         )
+        .route(route::ACME, get(|e: Engine| ask(e, Command::Acme)))
+        .route(route::ORDER_CERTIFICATE, post(|e: Engine, body: Bytes| ask_with(e, body, Command::OrderCertificate)))
         .route(route::CERTIFICATE, delete(certificates::remove))
         .route(route::HA, get(ha::show))
         .route(route::TAKEOVER, post(ha::takeover))

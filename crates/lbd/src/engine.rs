@@ -5,6 +5,7 @@
 //! pure crates (lb-model, lb-plan, lb-check); what it does is in [`commands`](self) and `reconcile`.
 //! Tested by `tests/` with the fake kernel over a real socket, and in a guest with the real one.
 
+mod acme;
 mod candidate;
 mod certificates;
 mod commands;
@@ -23,10 +24,15 @@ pub use reconcile::chain;
 pub use reply::Reply;
 pub use status::Snapshot;
 
-use crate::{certificates::Certificates, ha::HaFile, layer7::Layer7};
+use crate::{
+    acme::{Job, Obtained},
+    certificates::Certificates,
+    ha::HaFile,
+    layer7::Layer7,
+};
 use lb_api::{
-    ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, Pending, PlanRequest, PutCandidate, RequestCertificate,
-    RevisionView, RollbackRequest, SelfSigned, StateRequest,
+    ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, OrderCertificate, Pending, PlanRequest, PutCandidate,
+    RequestCertificate, RevisionView, RollbackRequest, SelfSigned, StateRequest,
 };
 use lb_check::{Checker, Outcome, Probe, ProbeKey};
 use lb_kernel::Kernel;
@@ -68,6 +74,8 @@ pub enum Event {
         key: ProbeKey,
         outcome: Outcome,
     },
+    /// An order of a certificate has ended.
+    Obtained(Box<Obtained>),
     Stop,
 }
 
@@ -102,6 +110,9 @@ pub enum Command {
     },
     SelfSigned(Box<SelfSigned>),
     RequestCertificate(Box<RequestCertificate>),
+    /// Those that the unit obtains by itself.
+    Acme,
+    OrderCertificate(OrderCertificate),
     RemoveCertificate {
         fingerprint: CertificateFingerprint,
         author: String,
@@ -132,6 +143,13 @@ impl Clock {
     }
 }
 
+/// Who does what takes its time; what came of it comes back as an [`Event`].
+pub struct Starts {
+    pub probe: Box<dyn Fn(Probe) + Send>,
+    /// Orders a certificate.
+    pub order: Box<dyn Fn(Job) + Send>,
+}
+
 /// The pair at the start, and who is told of changes.
 #[derive(Debug, Default)]
 pub struct Pairing {
@@ -148,6 +166,7 @@ pub struct Engine<K> {
     certificates: Certificates,
     /// Of certificates that are in use.
     certificate_alarms: Vec<String>,
+    orders: acme::Orders,
     kernel: K,
     start_probe: Box<dyn Fn(Probe) + Send>,
     /// Shared with whoever is being answered.
@@ -194,10 +213,10 @@ impl<K: Kernel> Engine<K> {
         pair: Pairing,
         layer7: Layer7,
         reconcile_every: Duration,
-        start_probe: Box<dyn Fn(Probe) + Send>,
+        starts: Starts,
         now: Now,
     ) -> Self {
-        let Opening { store, certificates, running, revision, alarms } = opening;
+        let Opening { store, certificates, account, running, revision, alarms } = opening;
         for alarm in &alarms {
             tracing::error!("alarm: {alarm}");
         }
@@ -205,8 +224,9 @@ impl<K: Kernel> Engine<K> {
             store,
             certificates,
             certificate_alarms: Vec::new(),
+            orders: acme::Orders::new(account, starts.order),
             kernel,
-            start_probe,
+            start_probe: starts.probe,
             running: Arc::new(running),
             revision,
             alarms,
@@ -241,7 +261,9 @@ impl<K: Kernel> Engine<K> {
         engine.configure_checks(now);
         engine.reconcile(now);
         // After the addresses that it listens at, and the setting by which it may where they are not.
-        engine.layer7.want(engine.layer7.render(&engine.running, engine.certificates.at_hand()));
+        let running = engine.running.clone();
+        let rendered = engine.rendered(&running);
+        engine.layer7.want(rendered);
         tracing::info!("running {}", engine.revision);
         engine
     }
@@ -274,6 +296,7 @@ impl<K: Kernel> Engine<K> {
                     Event::Told(answer) => drop(answer.send(self.told())),
                     Event::Newest(answer) => drop(answer.send(self.newest())),
                     Event::Pushed { pushed, answer } => drop(answer.send(self.take_push(*pushed, clock.now()))),
+                    Event::Obtained(obtained) => self.order_ended(*obtained, clock.now()),
                     Event::Probed { key, outcome } => self.probed(key, outcome, clock.now()),
                 }
             }
@@ -289,6 +312,7 @@ impl<K: Kernel> Engine<K> {
     fn tick(&mut self, now: Now) {
         self.revert_if_unconfirmed(now);
         self.serves_alone(now);
+        self.order_certificates(now);
         if now.since_start >= self.next_reconcile {
             self.reconcile(now);
         } else if self.dirty {
@@ -301,7 +325,8 @@ impl<K: Kernel> Engine<K> {
 
     fn deadline(&self) -> Duration {
         let probes = self.checker.deadline();
-        let times = [Some(self.next_reconcile), probes, self.revert_at, self.holds_until()];
+        let orders = Some(self.orders.deadline());
+        let times = [Some(self.next_reconcile), probes, self.revert_at, self.holds_until(), orders];
         times.into_iter().flatten().min().unwrap_or(self.next_reconcile)
     }
 
@@ -328,6 +353,8 @@ impl<K: Kernel> Engine<K> {
             }
             Command::SelfSigned(request) => self.self_signed(&request, now).map(Reply::certificate),
             Command::RequestCertificate(request) => self.request_certificate(*request).map(Reply::certificate),
+            Command::Acme => Ok(Reply::Acme(self.acme())),
+            Command::OrderCertificate(request) => self.order_now(&request, now).map(Reply::Done),
             Command::RemoveCertificate { fingerprint, author } => {
                 self.remove_certificate(&fingerprint, &author).map(Reply::Done)
             }

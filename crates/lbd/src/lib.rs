@@ -9,6 +9,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod acme;
 mod api;
 pub mod certificates;
 pub mod engine;

@@ -1,8 +1,9 @@
 //! Puts the parts together and runs them until a signal.
 
 use crate::{
+    acme,
     api::{self, Places, Served},
-    engine::{Clock, Engine, Event, Now, Opening, Pairing, pair},
+    engine::{Clock, Engine, Event, Now, Opening, Pairing, Starts, pair},
     ha::{HaFile, Heartbeat},
     hot::{self, ConnectionTable, NoTable},
     layer7::Layer7,
@@ -28,6 +29,9 @@ use tokio::{
 
 /// Probes under way at once; each holds one file descriptor.
 const PROBES_AT_ONCE: usize = 1024;
+
+/// An order with up to a hundred hosts.
+const ORDER_LIMIT: Duration = Duration::from_secs(900);
 
 /// What `main` read off the command line.
 pub struct Settings {
@@ -77,7 +81,7 @@ pub fn serve<K: Kernel + 'static>(
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (events, inbox) = mpsc::channel();
     let clock = Clock::start();
-    let start_probe = prober(&runtime, events.clone());
+    let starts = Starts { probe: prober(&runtime, events.clone()), order: orderer(&runtime, events.clone()) };
     let state = settings.state.clone();
     let every = settings.reconcile_every;
     let (changed, engine_changes) = watch::channel(0);
@@ -93,7 +97,7 @@ pub fn serve<K: Kernel + 'static>(
         let opening = Opening::open(&state, clock.now());
         let kernel = open_kernel().context("opening the kernel's interfaces")?;
         let inspector = kernel.inspector();
-        let mut engine = Engine::new(opening, kernel, pairing, layer7, every, start_probe, clock.now());
+        let mut engine = Engine::new(opening, kernel, pairing, layer7, every, starts, clock.now());
         let _ = ready.send(inspector);
         engine.run(&inbox, &clock);
         Ok(())
@@ -234,6 +238,30 @@ fn prober(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Box
                 asked.await.unwrap_or_else(|e| lb_check::Outcome::Unfit(format!("the check itself failed: {e}")));
             // The engine is gone only when lbd stops.
             let _ = events.send(Event::Probed { key, outcome });
+        });
+    })
+}
+
+/// Orders a certificate on the runtime; what came of it comes back as an event.
+fn orderer(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Box<dyn Fn(acme::Job) + Send> {
+    let handle = runtime.handle().clone();
+    Box::new(move |job| {
+        let events = events.clone();
+        handle.spawn(async move {
+            let (label, names) = (job.label.clone(), job.names.clone());
+            // Of its own, so that one that panics or hangs has failed, and is tried again.
+            let ordered = tokio::time::timeout(ORDER_LIMIT, tokio::spawn(acme::run(job))).await;
+            let failed = |text: String| {
+                let failure = acme::Failure { text, limited: false, asked: None };
+                acme::Obtained { label, names, outcome: Err(failure) }
+            };
+            let obtained = match ordered {
+                Ok(Ok(obtained)) => obtained,
+                Ok(Err(e)) => failed(format!("ordering it failed in lbd itself: {e}")),
+                Err(_) => failed(format!("the order took longer than {} minutes", ORDER_LIMIT.as_secs() / 60)),
+            };
+            // The engine is gone only when lbd stops.
+            let _ = events.send(Event::Obtained(Box::new(obtained)));
         });
     })
 }

@@ -35,6 +35,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("nft", "nftables"),
     // lb-haproxy's tests.
     ("haproxy", "haproxy"),
+    // An ACME server, for lbd's tests.
+    ("pebble", "pebble"),
 ];
 
 /// The same for the suites of the web interface alone.

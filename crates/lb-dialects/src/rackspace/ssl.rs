@@ -112,5 +112,5 @@ fn nothing(lb: &RackspaceLoadBalancer) -> Certificate {
         Err(error) => unreachable!("64 digits: {error}"),
     };
     let label = render::certificate_label(lb.id);
-    Certificate { label, fingerprint, authority: false, names: Vec::new(), not_after: 0 }
+    Certificate { label, fingerprint, authority: false, names: Vec::new(), not_after: 0, acme: Vec::new() }
 }

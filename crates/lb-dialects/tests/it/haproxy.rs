@@ -36,6 +36,7 @@ fn places(run: &Path) -> Places {
         user: None,
         certificates,
         peers: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
+        acme: None,
     }
 }
 

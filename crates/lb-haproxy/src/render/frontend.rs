@@ -1,8 +1,8 @@
 //! Where clients arrive: places, limits, content switching, headers.
 
-use super::{Lines, Places, backend, quote, tls};
+use super::{Lines, Places, acme, backend, quote, tls};
 use lb_model::{
-    Layer7VirtualServer,
+    Config, Layer7VirtualServer,
     layer7::{HeaderOperation, HeaderRule, KeepAlive, Limits, Outcome, ProxyMode, Test},
 };
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ pub(super) const TIMEOUTS: [&str; 3] = ["client", "http-request", "http-keep-ali
 
 const TOO_MANY: &str = "<!DOCTYPE html><title>Too many requests</title><h1>Too many requests</h1><p>Please wait ten seconds and try again.</p>";
 
-pub(super) fn write(vs: &Layer7VirtualServer, places: &Places, at: &str, lines: &mut Lines) {
+pub(super) fn write(config: &Config, vs: &Layer7VirtualServer, places: &Places, at: &str, lines: &mut Lines) {
     let http = vs.mode == ProxyMode::Http;
     lines.section(&format!("{at}/label"), format_args!("frontend vs:{} from {}", vs.label, vs.mode));
     bind(vs, places, at, lines);
@@ -25,7 +25,12 @@ pub(super) fn write(vs: &Layer7VirtualServer, places: &Places, at: &str, lines: 
             lines.put(&format!("{at}/timeouts/{field}"), format_args!("timeout {name} {seconds}s"));
         }
     }
-    if let Some(limits) = &vs.limits {
+    let limits = vs.limits.as_ref().filter(|limits| **limits != Limits::default());
+    if limits.is_some() {
+        track(vs, &format!("{at}/limits"), lines);
+    }
+    acme::rule(config, vs, places, lines);
+    if let Some(limits) = limits {
         limit(vs, limits, &format!("{at}/limits"), lines);
     }
     if http {
@@ -83,16 +88,20 @@ pub(super) fn keep_alive(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) 
     lines.put(&format!("{at}/keep_alive"), format_args!("option {option}"));
 }
 
-fn limit(vs: &Layer7VirtualServer, limits: &Limits, at: &str, lines: &mut Lines) {
-    if *limits == Limits::default() {
-        return;
-    }
-    let http = vs.mode == ProxyMode::Http;
-    let rate = if http { "http_req_rate" } else { "conn_rate" };
-    let family = backend::address_type(vs);
+fn rate(vs: &Layer7VirtualServer) -> &'static str {
+    if vs.mode == ProxyMode::Http { "http_req_rate" } else { "conn_rate" }
+}
+
+/// Counts what each source does.
+fn track(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
+    let (rate, family) = (rate(vs), backend::address_type(vs));
     lines.put(at, format_args!("stick-table type {family} size 100k expire 60s store conn_cur,{rate}(10s)"));
     // After the PROXY protocol's header, so that the source is the client.
     lines.put(at, "tcp-request session track-sc0 src");
+}
+
+fn limit(vs: &Layer7VirtualServer, limits: &Limits, at: &str, lines: &mut Lines) {
+    let (http, rate) = (vs.mode == ProxyMode::Http, rate(vs));
     let over = [("requests_per_10s", rate, limits.requests_per_10s), ("connections", "conn_cur", limits.connections)];
     for (field, counter, most) in over {
         if most > 0 {

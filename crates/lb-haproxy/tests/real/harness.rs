@@ -83,7 +83,7 @@ impl Live {
         let paths = Paths { binary: BINARY.into(), file, run: run.clone(), certificates: certificates.clone() };
         let root = fs::metadata("/proc/self").map(|proc| std::os::unix::fs::MetadataExt::uid(&proc)).unwrap() == 0;
         let peers = SocketAddr::from((Ipv4Addr::LOCALHOST, peers));
-        let places = Places { run, user: root.then(|| "haproxy".to_owned()), certificates, peers };
+        let places = Places { run, user: root.then(|| "haproxy".to_owned()), certificates, peers, acme: None };
         let mut config = json!({
             "version": 1,
             "node": {"hostname": "lbmaster", "interfaces": [{"name": "eth0", "addresses": ["10.0.0.21/24"]}]},

@@ -3,7 +3,7 @@
 use super::{List, joined, on, shown};
 use crate::{
     Layer7, Layer7RealServer, Layer7VirtualServer, RequestedState,
-    layer7::{Certificate, ClientCertificates, ServerVerification, Tls, TlsProfile},
+    layer7::{Acme, Certificate, ClientCertificates, ServerVerification, Tls, TlsProfile},
 };
 use std::collections::HashMap;
 
@@ -13,6 +13,7 @@ pub(super) fn layer7(old: &Layer7, new: &Layer7, list: &mut List) {
         list.set(&name, format!("{was} s"), format!("{is} s"));
     }
     list.set("maximum connections of layer 7", old.max_connections, new.max_connections);
+    acme(old.acme.as_ref(), new.acme.as_ref(), list);
     certificates(&old.certificates, &new.certificates, list);
     let before: HashMap<_, _> = old.virtual_servers.iter().map(|v| (&v.label, v)).collect();
     for vs in &new.virtual_servers {
@@ -33,10 +34,31 @@ pub(super) fn layer7(old: &Layer7, new: &Layer7, list: &mut List) {
     }
 }
 
+fn acme(old: Option<&Acme>, new: Option<&Acme>, list: &mut List) {
+    match (old, new) {
+        (None, Some(is)) => list.add(format!("Obtain certificates from {}", is.directory)),
+        (Some(was), None) => list.add(format!("Obtain no certificates from {} any more", was.directory)),
+        (Some(was), Some(is)) => {
+            list.set("ACME server", &was.directory, &is.directory);
+            list.set("contact for the ACME server", shown(was.contact.as_ref()), shown(is.contact.as_ref()));
+            list.set("agreement to the ACME server's terms", on(was.terms_agreed), on(is.terms_agreed));
+            list.set("authority of the ACME server", shown(was.authority.as_ref()), shown(is.authority.as_ref()));
+        }
+        (None, None) => {}
+    }
+}
+
 fn certificates(old: &[Certificate], new: &[Certificate], list: &mut List) {
     for certificate in new {
         match old.iter().find(|was| was.label == certificate.label) {
+            None if certificate.is_obtained() => {
+                list.add(format!("Obtain certificate {} for {}", certificate.label, joined(&certificate.acme)));
+            }
             None => list.add(format!("Add certificate {certificate}")),
+            Some(was) if was.acme != certificate.acme => list.add(match certificate.is_obtained() {
+                true => format!("Obtain certificate {} for {}", certificate.label, joined(&certificate.acme)),
+                false => format!("Use certificate {certificate}, and do not obtain it any more"),
+            }),
             Some(was) if was.fingerprint != certificate.fingerprint => {
                 let (label, was) = (&certificate.label, was.fingerprint.short());
                 let names = joined(&certificate.names);

@@ -61,11 +61,34 @@ pub struct Certificate {
     pub names: Vec<CertificateName>,
     /// Until when it is valid, as it says itself (Unix seconds).
     pub not_after: u64,
+    /// The unit obtains and renews it for these hosts (`layer7.acme`), and says itself what stands above: a fingerprint
+    /// of zeros will do. Left out: it is uploaded, or made here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(max_items = 100))]
+    pub acme: Vec<CertificateName>,
 }
 
 impl Certificate {
     /// Names that the document keeps.
     pub const MOST_NAMES: usize = 100;
+
+    /// One that the unit shall obtain for these hosts.
+    pub fn awaited(label: Label, acme: Vec<CertificateName>) -> Certificate {
+        let fingerprint = CertificateFingerprint("0".repeat(64));
+        Certificate { label, fingerprint, authority: false, names: Vec::new(), not_after: 0, acme }
+    }
+
+    /// The same, as the certificate with this fingerprint says itself.
+    #[must_use]
+    pub fn at(&self, fingerprint: CertificateFingerprint, names: Vec<CertificateName>, not_after: u64) -> Certificate {
+        let names = names.into_iter().take(Certificate::MOST_NAMES).collect();
+        Certificate { fingerprint, names, not_after, ..self.clone() }
+    }
+
+    /// The unit obtains it by itself.
+    pub fn is_obtained(&self) -> bool {
+        !self.acme.is_empty()
+    }
 }
 
 impl fmt::Display for Certificate {

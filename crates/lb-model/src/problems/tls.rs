@@ -13,6 +13,7 @@ pub(super) fn certificates(layer7: &Layer7, found: &mut Found) {
         let reason = format!("at most {} are possible", Layer7::MOST_CERTIFICATES);
         found.add("/layer7/certificates".into(), all.len(), reason, "remove those that nobody names");
     }
+    server(layer7, found);
     let mut labels = HashSet::new();
     for (i, certificate) in all.iter().enumerate() {
         let at = format!("/layer7/certificates/{i}");
@@ -33,6 +34,65 @@ pub(super) fn certificates(layer7: &Layer7, found: &mut Found) {
                 "leave the others out: clients find them all",
             );
         }
+        obtained(layer7, certificate, &at, found);
+    }
+}
+
+/// Whom certificates are obtained from.
+fn server(layer7: &Layer7, found: &mut Found) {
+    let Some(acme) = &layer7.acme else { return };
+    if let Some(authority) = &acme.authority {
+        named(layer7, authority, true, "/layer7/acme/authority", found);
+    }
+}
+
+/// One that the unit shall obtain: what no server could ever give is said here.
+fn obtained(layer7: &Layer7, certificate: &Certificate, at: &str, found: &mut Found) {
+    if !certificate.is_obtained() {
+        return;
+    }
+    let path = format!("{at}/acme");
+    if certificate.acme.len() > Certificate::MOST_NAMES {
+        let reason = format!("at most {} are possible", Certificate::MOST_NAMES);
+        found.add(path.clone(), certificate.acme.len(), reason, "make two certificates of them");
+    }
+    if certificate.authority {
+        found.add(format!("{at}/authority"), true, "nobody gives out an authority", "leave it out");
+    }
+    let mut names = HashSet::new();
+    for (i, name) in certificate.acme.iter().enumerate() {
+        let path = format!("{path}/{i}");
+        match host(name.as_str()) {
+            Err((reason, hint)) => found.add(path, name, reason, hint),
+            Ok(()) if !names.insert(name) => found.add(path, name, "is named twice", "name each host once"),
+            Ok(()) => {}
+        }
+    }
+    let agreed = layer7.acme.as_ref().is_some_and(|acme| acme.terms_agreed);
+    if !agreed {
+        let hint = "say from whom, and agree to its terms (lbctl certificate acme-server --agree-terms, or Edit \
+                    Configuration > SSL Termination)";
+        found.add(path, &certificate.label, "there is no ACME server whose terms are agreed to", hint);
+    }
+}
+
+/// Lower case, as certificates come back.
+fn host(name: &str) -> Result<(), (&'static str, &'static str)> {
+    if name.starts_with("*.") {
+        return Err(("is a wildcard, which needs proof in DNS", "name each host by itself, or upload a certificate"));
+    }
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return Err(("is an address", "certificates are obtained for host names only"));
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    match name.len() <= 253 && name.contains('.') && name.split('.').all(label) {
+        true => Ok(()),
+        false => Err(("is not a full host name in lower case", "for example shop.example.com")),
     }
 }
 

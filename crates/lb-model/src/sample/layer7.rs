@@ -4,9 +4,9 @@ use super::{Random, v4};
 use crate::{
     Config, Label, Layer7RealServer, Layer7VirtualServer, Ports, RequestedState,
     layer7::{
-        ApplicationCookie, Balance, Certificate, ClientCertificates, ClientVerify, Cookie, HeaderOperation, HeaderRule,
-        KeepAlive, Layer7Check, Layer7CheckMethod, Layer7Persistence, Limits, Outcome, OwnTimeouts, ProxyMode, Rule,
-        SendProxy, ServerVerification, SourceTable, Test, Tls, TlsProfile,
+        Acme, AcmeDirectory, ApplicationCookie, Balance, Certificate, ClientCertificates, ClientVerify, Cookie,
+        HeaderOperation, HeaderRule, KeepAlive, Layer7Check, Layer7CheckMethod, Layer7Persistence, Limits, Outcome,
+        OwnTimeouts, ProxyMode, Rule, SendProxy, ServerVerification, SourceTable, Test, Tls, TlsProfile,
     },
 };
 use std::net::{IpAddr, Ipv4Addr};
@@ -62,6 +62,7 @@ pub(super) fn with_tls(r: &mut Random, config: &mut Config) -> Option<()> {
             authority: label == "office",
             names: vec![format!("{label}.example.com").parse().ok()?],
             not_after: 1_900_000_000 + r.below(100_000_000),
+            acme: Vec::new(),
         });
     }
     let authority: Label = "office".parse().ok()?;
@@ -85,6 +86,13 @@ pub(super) fn with_tls(r: &mut Random, config: &mut Config) -> Option<()> {
             let name = if r.one_in(2) { Some("web.example.com".parse().ok()?) } else { None };
             vs.server_verification = Some(ServerVerification { authority: authority.clone(), name });
         }
+    }
+    if r.one_in(2) {
+        let contact = Some("admin@example.com".parse().ok()?);
+        config.layer7.acme =
+            Some(Acme { directory: AcmeDirectory::default(), contact, terms_agreed: true, authority: Some(authority) });
+        let blog = config.layer7.certificates.iter_mut().find(|certificate| certificate.label.as_str() == "blog")?;
+        blog.acme = vec!["blog.example.com".parse().ok()?];
     }
     Some(())
 }

@@ -7,7 +7,9 @@ use super::{
 };
 use crate::Shared;
 use axum::{Json as Answer, extract::State, http::StatusCode};
-use lb_api::{AddCertificate, ByRequest, CertificateView, Done, RequestCertificate, SelfSigned};
+use lb_api::{
+    AcmeView, AddCertificate, ByRequest, CertificateView, Done, OrderCertificate, RequestCertificate, SelfSigned,
+};
 use lb_model::layer7::CertificateFingerprint;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -19,6 +21,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .routes(routes!(make_self_signed_certificate))
         .routes(routes!(request_certificate))
+        .routes(routes!(obtained_certificates))
+        .routes(routes!(order_certificate))
         .routes(routes!(remove_certificate))
 }
 
@@ -85,6 +89,27 @@ async fn request_certificate(
     let view = app.lbd.client.request_certificate(&request).await?;
     caller.audit(&app, "certificate", &format!("requested {} ({})", view.subject, view.fingerprint));
     Ok((StatusCode::CREATED, Answer(view)))
+}
+
+/// The certificates that the unit obtains by itself, when they are ordered next, and what went wrong
+#[utoipa::path(get, path = "/v1/certificates/acme", tag = "servers", security(("token" = ["look"])),
+    responses((status = 200, body = Vec<AcmeView>)))]
+async fn obtained_certificates(_: Caller<Look>, State(app): State<Shared>) -> Result<Answer<Vec<AcmeView>>> {
+    Ok(Answer(app.lbd.client.acme().await?))
+}
+
+/// Order a certificate now that the unit obtains by itself
+#[utoipa::path(post, path = "/v1/certificates/acme/order", tag = "servers", security(("token" = ["configure"])),
+    request_body = OrderCertificate, responses((status = 200, body = Done)))]
+async fn order_certificate(
+    caller: Caller<Configure>,
+    State(app): State<Shared>,
+    Json(mut request): Json<OrderCertificate>,
+) -> Result<Answer<Done>> {
+    request.author = caller.author();
+    let done = app.lbd.client.order_certificate(&request).await?;
+    caller.audit(&app, "certificate", &done.message);
+    Ok(Answer(done))
 }
 
 /// Remove a certificate that no configuration names

@@ -61,3 +61,22 @@ fn certificates_are_made_and_asked_for() {
     admin.post(&format!("{HERE}/request"), &[("request_names", "blog.example.com"), ("country", "DE")]);
     admin.get(HERE).has("BEGIN CERTIFICATE REQUEST").has("waits for its certificate");
 }
+
+#[test]
+fn certificates_are_obtained_by_the_unit() {
+    let (_rig, mut admin) = Rig::with(&guide());
+    let acme = format!("{HERE}/acme");
+    admin.get(&acme).has("No certificate that runs is obtained").has("acme-v02.api.letsencrypt.org");
+    let wrong = [("directory", "http://ca/"), ("contact", "nobody"), ("authority", "a b")];
+    let page = admin.post(&format!("{acme}/server"), &wrong);
+    page.has("is not the directory of an ACME server").has("is not an e-mail address");
+    let right = [("directory", "https://ca.example/dir"), ("contact", "admin@example.com"), ("terms", "on")];
+    admin.post(&format!("{acme}/server"), &right);
+    admin.get(&acme).has("https://ca.example/dir").has("admin@example.com");
+    admin.post(&format!("{acme}/obtain"), &[("label", "shop"), ("names", " ")]).has("At least one host name is needed");
+    admin.post(&format!("{acme}/obtain"), &[("label", "shop"), ("names", "shop.example.com")]);
+    admin.get("/lbadmin/changes").has("Obtain certificate shop for shop.example.com");
+    // Only what runs can be ordered.
+    admin.post(&format!("{acme}/order"), &[("label", "shop")]);
+    admin.get(&acme).has("No certificate shop is obtained here");
+}

@@ -196,6 +196,24 @@ impl Fake {
                 *self.certificates.last_mut().expect("one") = view.clone();
                 to_json(&view)
             }
+            ("GET", route::ACME) => {
+                let config = self.view().config;
+                let view = |one: &lb_model::layer7::Certificate| AcmeView {
+                    label: one.label.to_string(),
+                    names: one.acme.iter().map(ToString::to_string).collect(),
+                    state: AcmeState::Failed,
+                    not_after: 0,
+                    next: NOW + 300,
+                    failures: 2,
+                    error: Some("www.example.com: no such host (dns)".into()),
+                    waits_for: None,
+                };
+                to_json(&config.layer7.obtained().map(view).collect::<Vec<_>>())
+            }
+            ("POST", route::ORDER_CERTIFICATE) => {
+                let request: OrderCertificate = read(body)?;
+                to_json(&Done { message: format!("certificate {} is ordered", request.label) })
+            }
             ("GET", route::RUNNING) => to_json(&self.running()),
             ("GET", route::FACTORY) => to_json(&factory()),
             ("GET", route::CANDIDATE) => to_json(&self.view()),

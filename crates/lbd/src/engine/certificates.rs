@@ -6,7 +6,7 @@ use lb_api::{ApiError, CertificateKind, CertificateView, Done, ErrorCode, Reques
 use lb_certs::{Entry, Found, Refusal, Subject};
 use lb_kernel::Kernel;
 use lb_model::{
-    Config, Label, Problem,
+    Config, Problem,
     layer7::{Certificate, CertificateFingerprint},
 };
 use lb_pair::wire::Pem;
@@ -101,7 +101,9 @@ impl<K: Kernel> Engine<K> {
         let fingerprint = self.certificates.put(entry.clone()).map_err(|e| unwritten(&e))?;
         tracing::info!("{}", record::did(author, &format!("{did} {what} ({})", fingerprint.short())));
         if needs(&self.running, &fingerprint) {
-            self.layer7.want(self.layer7.render(&self.running, self.certificates.at_hand()));
+            let running = self.running.clone();
+            let rendered = self.rendered(&running);
+            self.layer7.want(rendered);
         }
         self.touch();
         let candidate = self.judged().ok();
@@ -153,7 +155,8 @@ impl<K: Kernel> Engine<K> {
     pub(super) fn lacking(&self, config: &Config) -> Vec<Problem> {
         let mut found = Vec::new();
         for (i, named) in config.layer7.certificates.iter().enumerate() {
-            if self.running.layer7.certificates.contains(named) {
+            // Of one that is obtained the unit says itself what it is, and has a stand-in at least.
+            if self.running.layer7.certificates.contains(named) || (named.is_obtained() && !named.authority) {
                 continue;
             }
             let mut add = |field: &str, value: String, reason: &str, hint: &str| {
@@ -226,7 +229,7 @@ impl<K: Kernel> Engine<K> {
                 alarms.push(format!("certificate {label} is not on this unit: {served}. hint: {hint}"));
                 continue;
             };
-            alarms.extend(expiry(label, entry, now));
+            alarms.extend(self.acme_alarm(named).or_else(|| expiry(named, entry, now)));
         }
         if let Some(more) = alarms.len().checked_sub(MOST_ALARMS).filter(|more| *more > 0) {
             alarms.truncate(MOST_ALARMS);
@@ -237,7 +240,8 @@ impl<K: Kernel> Engine<K> {
 }
 
 /// The first of the chain that ends, where that is soon.
-fn expiry(label: &Label, entry: &Entry, now: u64) -> Option<String> {
+fn expiry(named: &Certificate, entry: &Entry, now: u64) -> Option<String> {
+    let label = &named.label;
     let all: Vec<&lb_certs::Certificate> = match entry {
         Entry::Chain(chain) => std::iter::once(chain.certificate()).chain(chain.issuers()).collect(),
         other => other.certificate().into_iter().collect(),
@@ -247,6 +251,14 @@ fn expiry(label: &Label, entry: &Entry, now: u64) -> Option<String> {
         true => String::new(),
         false => format!(" (its intermediate certificate {})", first.subject),
     };
+    if named.is_obtained() {
+        // By then it should have been renewed long since.
+        let life = first.not_after.saturating_sub(first.not_before);
+        let left = first.not_after.saturating_sub(now);
+        let hint = "lbctl certificate acme-status says why";
+        return (left < life / 4)
+            .then(|| format!("certificate {label}{whose} is not renewed, and ends soon. hint: {hint}"));
+    }
     let hint = "add the renewed certificate under the same label (lbctl certificate add)";
     let left = first.not_after.saturating_sub(now);
     match (first.not_after < now, left / DAY) {
@@ -280,7 +292,7 @@ pub fn refused(refusal: &Refusal) -> ApiError {
     ApiError { problems: vec![problem], ..ApiError::new(ErrorCode::Invalid, "the certificate was not taken") }
 }
 
-fn unwritten(error: &io::Error) -> ApiError {
+pub(super) fn unwritten(error: &io::Error) -> ApiError {
     if error.kind() == io::ErrorKind::QuotaExceeded {
         return ApiError::new(ErrorCode::Conflict, error.to_string()).hint("remove those that are not in use");
     }

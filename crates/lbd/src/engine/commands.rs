@@ -40,6 +40,14 @@ impl<K: Kernel> Engine<K> {
             Some(config) => prepared(config)?,
             None => self.judged()?.applicable()?,
         };
+        let obtains = config.layer7.obtained().next().is_some();
+        let config = if obtains {
+            let mut newest = Config::clone(&config);
+            newest.layer7.keep_obtained(&self.running.layer7);
+            Arc::new(newest)
+        } else {
+            config
+        };
         let proxied = self.proxied(&config)?;
         let wanted = self.wanted(&config);
         let mut observed =
@@ -92,7 +100,9 @@ impl<K: Kernel> Engine<K> {
             }
         };
         self.may_change(&config)?;
-        self.commit(config, note, now)
+        let newest = self.adopted(config.clone(), now)?;
+        note.document = note.document.filter(|_| Arc::ptr_eq(&config, &newest));
+        self.commit(newest, note, now)
     }
 
     pub(super) fn rollback(&mut self, request: RollbackRequest, now: Now) -> Result<Applied, ApiError> {
@@ -111,12 +121,14 @@ impl<K: Kernel> Engine<K> {
             ..Note::default()
         };
         self.may_change(&config)?;
+        let config = self.adopted(config, now)?;
         self.commit(config, note, now)
     }
 
     /// Undoes a revision that nobody confirmed.
     pub(super) fn revert(&mut self, revision: u64, now: Now) -> Result<Applied, ApiError> {
         let config = prepared(self.config_of(revision)?)?;
+        let config = self.adopted(config, now)?;
         let comment = format!("Not confirmed in time: back to revision {revision}");
         let author = "lbd".into();
         self.commit(
@@ -186,11 +198,7 @@ impl<K: Kernel> Engine<K> {
             }
             return Ok(self.nothing());
         }
-        let proxied = if note.ran_before {
-            self.layer7.render(&config, self.certificates.at_hand())
-        } else {
-            self.proxied(&config)?
-        };
+        let proxied = if note.ran_before { self.rendered(&config) } else { self.proxied(&config)? };
         let confirm = self.confirm_window(note.confirm_within, now)?;
         let new = NewRevision {
             author: note.author,
@@ -226,6 +234,7 @@ impl<K: Kernel> Engine<K> {
         let to_haproxy = self.layer7.preview(proxied.as_deref());
         self.layer7.want(proxied);
         self.look_at_certificates(now);
+        self.orders.look_now(now);
         // What was planned from memory is compared with the kernel itself soon.
         self.next_reconcile = self.next_reconcile.min(now.since_start + Duration::from_secs(1));
         Ok(Applied {
@@ -276,7 +285,7 @@ impl<K: Kernel> Engine<K> {
         if !lacking.is_empty() {
             return Err(ApiError::invalid(lacking));
         }
-        let rendered = self.layer7.render(config, self.certificates.at_hand());
+        let rendered = self.rendered(config);
         match self.layer7.problems(rendered.as_deref()) {
             none if none.is_empty() => Ok(rendered),
             all => Err(ApiError::invalid(all)),

@@ -1,6 +1,6 @@
 //! From the disk to a configuration that can run; or to the failsafe, with the reason. Writes nothing of its own.
 
-use crate::{certificates::Certificates, engine::Now};
+use crate::{acme::account::Account, certificates::Certificates, engine::Now};
 use lb_api::RevisionView;
 use lb_model::{Config, factory, failsafe, migrate, problems};
 use lb_store::{OpenError, Opened, Revision, RevisionMeta, Store};
@@ -10,24 +10,29 @@ use std::path::Path;
 pub struct Opening {
     pub(super) store: Option<Store>,
     pub(super) certificates: Certificates,
+    pub(super) account: Account,
     pub(super) running: Config,
     pub(super) revision: RevisionView,
     pub(super) alarms: Vec<String>,
 }
 
+/// What lies beside the store.
+type Shelves = (Certificates, Account);
+
 impl Opening {
     /// The store at `state`, and the certificates beside it.
     pub fn open(state: &Path, now: Now) -> Opening {
         let (certificates, alarms) = Certificates::open(&state.with_file_name("certificates"));
+        let shelves = (certificates, Account::open(&state.with_file_name("acme")));
         let mut opening = match Store::open(state, now.unix) {
-            Ok((store, opened)) => Opening::opened(store, &opened, certificates),
-            Err(error) => Opening::failsafe(None, certificates, view(None), &unopened(state, error)),
+            Ok((store, opened)) => Opening::opened(store, &opened, shelves),
+            Err(error) => Opening::failsafe(None, shelves, view(None), &unopened(state, error)),
         };
         opening.alarms.extend(alarms);
         opening
     }
 
-    fn opened(store: Store, opened: &Opened, certificates: Certificates) -> Opening {
+    fn opened(store: Store, opened: &Opened, shelves: Shelves) -> Opening {
         let mut alarms = Vec::new();
         match opened {
             Opened::Created => tracing::info!("a new store: factory settings"),
@@ -46,22 +51,26 @@ impl Opening {
             }
         };
         match config {
-            Ok(running) => Opening { store: Some(store), certificates, running, revision, alarms },
+            Ok(running) => {
+                let (certificates, account) = shelves;
+                Opening { store: Some(store), certificates, account, running, revision, alarms }
+            }
             Err(reason) => {
                 let reason = format!("revision {} cannot run: {reason}", revision.number);
-                let mut opening = Opening::failsafe(Some(store), certificates, revision, &reason);
+                let mut opening = Opening::failsafe(Some(store), shelves, revision, &reason);
                 opening.alarms.extend(alarms);
                 opening
             }
         }
     }
 
-    fn failsafe(store: Option<Store>, certificates: Certificates, revision: RevisionView, reason: &str) -> Opening {
+    fn failsafe(store: Option<Store>, shelves: Shelves, revision: RevisionView, reason: &str) -> Opening {
         let alarm = format!(
             "FAILSAFE: {reason}. The unit answers at {} and balances nothing. hint: apply or roll back to a working configuration",
             lb_model::FACTORY_ADDRESS
         );
-        Opening { store, certificates, running: failsafe(), revision, alarms: vec![alarm] }
+        let (certificates, account) = shelves;
+        Opening { store, certificates, account, running: failsafe(), revision, alarms: vec![alarm] }
     }
 }
 

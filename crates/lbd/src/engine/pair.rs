@@ -289,8 +289,12 @@ impl<K: Kernel> Engine<K> {
             version: Some(pushed.version),
             ..Note::default()
         };
+        let before = self.running.layer7.certificates.clone();
         match self.commit(config, note, now) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.drop_superseded(&before);
+                Ok(())
+            }
             Err(error) if error.problems.is_empty() => Err(problem(error.message, &error.hint.unwrap_or_default())),
             Err(error) => Err(NotTaken::Problems(error.problems)),
         }

@@ -2,7 +2,7 @@
 //! 5,000 virtual servers would hold up the loop, and writing it happens elsewhere.
 
 use super::candidate::Judged;
-use lb_api::{Applied, CertificateView, ConfirmView, Done, PlanView, ReconcileView, RevisionView, Summary};
+use lb_api::{AcmeView, Applied, CertificateView, ConfirmView, Done, PlanView, ReconcileView, RevisionView, Summary};
 use lb_model::Config;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ pub enum Reply {
     Summary(Box<Summary>),
     Reconcile(ReconcileView),
     Certificates(Vec<CertificateView>),
+    Acme(Vec<AcmeView>),
     Certificate(Box<CertificateView>),
     Done(Done),
 }

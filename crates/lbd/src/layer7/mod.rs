@@ -97,6 +97,11 @@ impl Layer7 {
         Ok(Layer7 { checker, places, orders, view, number: 0, used: false, ordered: None, good: None })
     }
 
+    /// HAProxy answers ACME servers for the account with this key.
+    pub fn answer_with(&mut self, thumbprint: String) {
+        self.places.acme = Some(thumbprint);
+    }
+
     /// What HAProxy shall do; `None`: not run.
     pub fn render(&self, config: &Config, certificates: &Certificates) -> Option<Arc<Rendered>> {
         render_in(config, &self.places, certificates).map(Arc::new)

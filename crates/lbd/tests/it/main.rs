@@ -1,5 +1,6 @@
 //! lbd as a whole: its engine with a fake kernel, and the program over its socket.
 
+mod acme;
 mod certificates;
 mod checks;
 mod damage;
@@ -7,5 +8,6 @@ mod kill;
 mod layer7;
 mod life;
 mod pair;
+mod pebble;
 mod rig;
 mod socket;

@@ -5,7 +5,7 @@ use lb_haproxy::fake;
 use lb_kernel::{Fake, Kernel};
 use lb_model::Config;
 use lbd::{
-    engine::{Clock, Command, Engine, Event, Opening, Pairing, pair},
+    engine::{Clock, Command, Engine, Event, Opening, Pairing, Starts, pair},
     layer7::Layer7,
 };
 use serde::de::DeserializeOwned;
@@ -22,12 +22,16 @@ use std::{
 /// Long enough for a loaded machine; a state that has not come by then does not come.
 const LIMIT: Duration = Duration::from_secs(20);
 
+pub type Hands = Box<dyn lb_haproxy::Proxy>;
+
 pub struct Rig {
     pub kernel: Fake,
     pub proxy: fake::Fake,
     events: Sender<Event>,
     /// Probes that the engine started; the test says what came of them.
     pub probes: Arc<Mutex<Vec<lb_check::Probe>>>,
+    /// Certificates that the engine ordered; the test says what came of them.
+    pub orders: Arc<Mutex<Vec<lbd::acme::Job>>>,
     engine: Option<JoinHandle<()>>,
     /// What the engine says of the sync daemons.
     pub sync: tokio::sync::watch::Receiver<Option<pair::Sync>>,
@@ -44,24 +48,45 @@ impl Rig {
     }
 
     pub fn with(dir: &Path, kernel: Fake, proxy: fake::Fake) -> Rig {
+        let places = lb_haproxy::Places::default();
+        let hands = (Box::new(proxy.clone()) as Hands, Box::new(proxy.clone()) as Hands, places);
+        let orders = Arc::new(Mutex::new(Vec::new()));
+        let ordered = orders.clone();
+        let order = move |job, _: &Sender<Event>| ordered.lock().expect("the orders").push(job);
+        let mut rig = Rig::with_hands(dir, kernel, proxy, hands, order);
+        rig.orders = orders;
+        rig
+    }
+
+    /// The same with other hands on HAProxy, and with what orders certificates.
+    pub fn with_hands(
+        dir: &Path,
+        kernel: Fake,
+        proxy: fake::Fake,
+        (hands, checker, places): (Hands, Hands, lb_haproxy::Places),
+        order: impl Fn(lbd::acme::Job, &Sender<Event>) + Send + 'static,
+    ) -> Rig {
         let (events, inbox) = channel();
         let probes = Arc::new(Mutex::new(Vec::new()));
         let (says, sync) = tokio::sync::watch::channel(None);
         let pairing = Pairing { file: Some(lbd::HaFile::below(dir)), sync: says, ..Pairing::default() };
+        let orders = Arc::default();
+        let ended = events.clone();
         let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
         let changes = events.clone();
         let changed = move || drop(changes.send(Event::Layer7));
-        let (hands, checker) = (Box::new(proxy.clone()), Box::new(proxy.clone()));
-        let layer7 = Layer7::start(hands, checker, lb_haproxy::Places::default(), changed).expect("a thread");
+        let layer7 = Layer7::start(hands, checker, places, changed).expect("a thread");
         let engine = std::thread::spawn(move || {
             let clock = Clock::start();
-            let start = Box::new(move |probe| started.lock().expect("the probes").push(probe));
+            let probe = Box::new(move |probe| started.lock().expect("the probes").push(probe));
+            let order = Box::new(move |job| order(job, &ended));
+            let start = Starts { probe, order };
             // Reconciles come from the tests' own changes alone.
             let every = Duration::from_secs(3600);
             Engine::new(Opening::open(&state, clock.now()), fake, pairing, layer7, every, start, clock.now())
                 .run(&inbox, &clock);
         });
-        Rig { kernel, proxy, events, probes, engine: Some(engine), sync }
+        Rig { kernel, proxy, events, probes, orders, engine: Some(engine), sync }
     }
 
     pub fn ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, ApiError> {
@@ -91,6 +116,11 @@ impl Rig {
     /// Tells the engine of the pair.
     pub fn pair(&self, facts: pair::Facts) {
         assert!(self.events.send(Event::Pair(facts)).is_ok(), "the engine is gone");
+    }
+
+    /// An order has ended.
+    pub fn obtained(&self, obtained: lbd::acme::Obtained) {
+        assert!(self.events.send(Event::Obtained(Box::new(obtained))).is_ok(), "the engine is gone");
     }
 
     fn event<T>(&self, event: impl FnOnce(tokio::sync::oneshot::Sender<T>) -> Event) -> T {

@@ -69,6 +69,7 @@ pub(super) fn root(
         own.push(root.join(place));
     }
     pick::pick(stage, &folders.list("binaries")?, &own, root)?;
+    authorities(stage, root)?;
     for (link, target) in LINKS {
         link_to(&root.join(link), target)?;
     }
@@ -94,6 +95,21 @@ pub(super) fn root(
             .with_context(|| format!("setting the mode of {path}"))?;
     }
     Ok(())
+}
+
+/// The public authorities in one file, as the package's own script would write it: whom ACME servers are verified by.
+fn authorities(stage: &Stage, root: &Path) -> Result<()> {
+    let folder = stage.root.join("usr/share/ca-certificates/mozilla");
+    let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let mut all = String::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "crt")) {
+        all.push_str(&fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?);
+    }
+    let place = root.join("etc/ssl/certs/ca-certificates.crt");
+    fs::create_dir_all(root.join("etc/ssl/certs")).context("making etc/ssl/certs")?;
+    fs::write(&place, all).with_context(|| format!("writing {}", place.display()))
 }
 
 pub(super) fn initramfs(stage: &Stage, kernel: &Kernel, modules: &[String], init: &Path, tree: &Path) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Edit Configuration > Layer 7 Configuration: the pages of virtual servers that HAProxy proxies.
 
+mod acme;
 mod certificates;
 mod real_servers;
 mod virtual_servers;
@@ -9,7 +10,7 @@ use axum::Router;
 use lb_model::Config;
 
 pub fn routes() -> Router<Shared> {
-    virtual_servers::routes().merge(real_servers::routes()).merge(certificates::routes())
+    virtual_servers::routes().merge(real_servers::routes()).merge(certificates::routes()).merge(acme::routes())
 }
 
 /// Those of layer 4 come first, here as in the overview.

@@ -145,7 +145,7 @@ async fn list(State(app): State<Shared>, seat: Seat) -> Result<Response, Refusal
     show(&page(&app, &seat, Returned::default()).await?)
 }
 
-fn form(heading: &'static str, fields: Vec<Field>) -> Form {
+pub(super) fn form(heading: &'static str, fields: Vec<Field>) -> Form {
     Form {
         title: heading.to_owned(),
         sections: vec![Section::folding(heading, fields, &Default::default())],
@@ -155,7 +155,7 @@ fn form(heading: &'static str, fields: Vec<Field>) -> Form {
 }
 
 /// Two forms of one page: their fields are told apart by their names.
-fn names_field(name: &'static str) -> Field {
+pub(super) fn names_field(name: &'static str) -> Field {
     Field::area(name, "Names and addresses", "layer-seven-certificate-names", 3)
         .placeholder("www.example.com")
         .hint("One a line: what clients have in their address bar; *.example.com is possible")
@@ -183,14 +183,14 @@ fn request_form() -> Form {
     form("Ask an authority for a certificate (CSR)", fields)
 }
 
-fn typed(mut form: Form, sent: &Sent) -> Form {
+pub(super) fn typed(mut form: Form, sent: &Sent) -> Form {
     for field in form.fields_mut() {
         field.value = sent.get(field.name).to_owned();
     }
     form
 }
 
-fn wrong(mut form: Form, field: &str, text: String) -> Form {
+pub(super) fn wrong(mut form: Form, field: &str, text: String) -> Form {
     if form.field(field).is_none() {
         form.errors.push(text);
         return form;
@@ -201,13 +201,13 @@ fn wrong(mut form: Form, field: &str, text: String) -> Form {
     form
 }
 
-fn names(sent: &Sent, field: &str) -> Vec<String> {
+pub(super) fn names(sent: &Sent, field: &str) -> Vec<String> {
     let text = sent.get(field).to_owned();
     text.split(|c: char| c.is_whitespace() || c == ',').filter(|n| !n.is_empty()).map(str::to_lowercase).collect()
 }
 
 /// The field that lbd refuses, and its reason with the hint.
-fn refused(error: ClientError) -> Result<(String, String), Refusal> {
+pub(super) fn refused(error: ClientError) -> Result<(String, String), Refusal> {
     match error {
         ClientError::Refused(ApiError { problems, message, hint, .. }) => Ok(match problems.first() {
             Some(problem) => {
@@ -221,12 +221,12 @@ fn refused(error: ClientError) -> Result<(String, String), Refusal> {
     }
 }
 
-fn capital(text: &str) -> String {
+pub(super) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
 
-fn label(text: &str) -> Result<Label, String> {
+pub(super) fn label(text: &str) -> Result<Label, String> {
     match text.trim() {
         "" => Err("A label is needed here: virtual servers name the certificate by it.".to_owned()),
         text => text.parse::<Label>().map_err(|why| format!("{}.", capital(&why.to_string()))),
