@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -30,8 +30,18 @@ pub fn installed() -> bool {
     installed
 }
 
+/// A port that nobody in this program gets a second time, and that the kernel gives to no client: below those of its
+/// own choice (ip_local_port_range). Else one that a test has left would soon be another test's.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    reserved().local_addr().unwrap().port()
+}
+
+fn reserved() -> TcpListener {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 64) as u16 * 300;
+    (0..1000)
+        .find_map(|_| TcpListener::bind(("127.0.0.1", first + NEXT.fetch_add(1, Ordering::SeqCst))).ok())
+        .expect("a free port")
 }
 
 /// Looks again until it is so.
@@ -223,7 +233,7 @@ impl Server {
     }
 
     pub fn start(name: &str) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = reserved();
         let port = listener.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));
         let answer = Arc::new(Mutex::new("200 OK\r\n".to_owned()));
