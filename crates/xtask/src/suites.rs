@@ -46,15 +46,21 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
         suite("unit and component tests", || cargo(&["test", "--workspace", "--quiet"]))?;
     }
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
-    if asked("browser") {
-        suite("browser", crate::browser::browser)?;
-    }
-    if asked("scan") {
-        suite("scan of API and TLS", crate::scan::scan)?;
-    }
-    if asked("dialects") {
-        suite("clients of two clouds", crate::dialects::dialects)?;
-    }
+    std::thread::scope(|scope| {
+        // These wait more than they work: meanwhile the image's programs are built, in a folder of their own.
+        let build = wanted.is_empty() && !fast;
+        let built = build.then(|| scope.spawn(|| testbed::image::programs().and_then(|_| case_program("cases"))));
+        if asked("browser") {
+            suite("browser", crate::browser::browser)?;
+        }
+        if asked("scan") {
+            suite("scan of API and TLS", crate::scan::scan)?;
+        }
+        if asked("dialects") {
+            suite("clients of two clouds", crate::dialects::dialects)?;
+        }
+        built.map_or(Ok(()), |built| joined(built).map(drop))
+    })?;
     if fast {
         return Ok(());
     }
@@ -95,19 +101,20 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     if !wanted.is_empty() && asked("heartbeats") {
         suite("two heartbeats in a guest", heartbeats)?;
     }
-    if asked("machines") {
-        suite("guest and appliance", || {
-            cargo(&["test", "--quiet", "-p", "testbed", "--test", "machines", "--", "--ignored", "--test-threads", "1"])
-        })?;
-    }
-    if asked("disk") {
-        suite("the disk by itself", crate::disk::disk)?;
-    }
-    if asked("powercut") {
-        suite("power cuts", || {
-            cargo(&["test", "--release", "-p", "testbed", "powercut", "--", "--ignored", "--nocapture"])
-        })?;
-    }
+    std::thread::scope(|scope| {
+        // One machine and its disk: there is room beside it.
+        let cuts = asked("powercut").then(|| scope.spawn(|| suite("power cuts", powercut)));
+        if asked("machines") {
+            suite("guest and appliance", || {
+                let machines = ["-p", "testbed", "--test", "machines", "--", "--ignored", "--test-threads", "1"];
+                cargo(&[&["test", "--quiet"][..], &machines].concat())
+            })?;
+        }
+        if asked("disk") {
+            suite("the disk by itself", crate::disk::disk)?;
+        }
+        cuts.map_or(Ok(()), joined)
+    })?;
     if asked("clicks") {
         suite("the whole image: clicks", crate::clicks::clicks)?;
     }
@@ -137,8 +144,17 @@ fn cases(wanted: &[String]) -> Result<()> {
     std::thread::scope(|scope| {
         let first = scope.spawn(|| guest("cases-1", "--part 1"));
         let second = guest("cases-2", "--part 2");
-        first.join().unwrap_or_else(|_| bail!("the first guest's thread panicked")).and(second)
+        joined(first).and(second)
     })
+}
+
+fn powercut() -> Result<()> {
+    cargo(&["test", "--release", "-p", "testbed", "powercut", "--", "--ignored", "--nocapture"])
+}
+
+/// What a thread came to.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| bail!("a thread panicked; its message is above"))
 }
 
 /// A case by itself.
