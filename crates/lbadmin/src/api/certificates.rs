@@ -100,7 +100,7 @@ async fn obtained_certificates(_: Caller<Look>, State(app): State<Shared>) -> Re
 
 /// Order a certificate now that the unit obtains by itself
 #[utoipa::path(post, path = "/v1/certificates/acme/order", tag = "servers", security(("token" = ["configure"])),
-    request_body = OrderCertificate, responses((status = 200, body = Done)))]
+    request_body = OrderCertificate, responses((status = 200, body = Done), (status = 404)))]
 async fn order_certificate(
     caller: Caller<Configure>,
     State(app): State<Shared>,
