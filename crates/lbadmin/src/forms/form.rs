@@ -83,6 +83,18 @@ impl Form {
     }
 }
 
+/// The error at its field, or above the form when it belongs to none.
+pub fn wrong(mut form: Form, field: &str, text: String) -> Form {
+    if form.field(field).is_none() {
+        form.errors.push(text);
+        return form;
+    }
+    for there in form.fields_mut().filter(|there| there.name == field) {
+        there.error = Some(text.clone());
+    }
+    form
+}
+
 impl Section {
     pub fn new(heading: &'static str, fields: Vec<Field>) -> Self {
         Section { heading, fields, usual: None }

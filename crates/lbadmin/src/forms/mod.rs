@@ -30,7 +30,7 @@ mod virtual_server;
 pub use edit::{Edit, Refused, Removal, Remove};
 pub use fallback_page::FallbackPageForm;
 pub use floating_ip::FloatingIpForm;
-pub use form::{Field, Form, Kind, Section};
+pub use form::{Field, Form, Kind, Section, wrong};
 pub use globals::GlobalsForm;
 pub use heartbeat::{HeartbeatForm, Proposal};
 pub use layer7::{Layer7RealServerForm, Layer7VirtualServerForm};

@@ -9,7 +9,7 @@ use crate::{
     app::{Flash, now},
     dialects::{self, ApplicationView, GrantView, OvhSettings, RackspaceSettings, Settings},
     form_view::FormView,
-    forms::{Field, Form, Section},
+    forms::{Field, Form, Section, wrong},
     frame::{self, Frame, go, show},
     refusal::Refusal,
     seat::{Seat, Sent},
@@ -139,17 +139,6 @@ fn field(path: &str) -> &'static str {
     let names = ["account", "public", "servicenet", "service_name", "zone", "address"];
     let parts: Vec<&str> = path.split('/').collect();
     names.into_iter().find(|name| parts.contains(name)).unwrap_or("")
-}
-
-fn wrong(mut form: Form, name: &str, text: String) -> Form {
-    if form.field(name).is_none() {
-        form.errors.push(text);
-        return form;
-    }
-    for there in form.fields_mut().filter(|there| there.name == name) {
-        there.error = Some(text.clone());
-    }
-    form
 }
 
 async fn take(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal> {

@@ -6,6 +6,8 @@ use crate::{
 };
 use lb_access::{PASSWORD_LONGEST, PASSWORD_SHORTEST, Role, WebSettings};
 
+pub use crate::forms::wrong;
+
 /// How long a new token is good for: days as posted, and in words.
 pub const TOKEN_DAYS: [(&str, &str); 5] =
     [("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "until it is revoked")];
@@ -110,18 +112,6 @@ pub fn own_certificate(names: &[String]) -> Form {
 pub fn typed(mut form: Form, sent: &Sent) -> Form {
     for field in form.fields_mut().filter(|field| field.kind != crate::forms::Kind::Password) {
         field.value = sent.get(field.name).to_owned();
-    }
-    form
-}
-
-/// The error at its field, or above the form when it belongs to none.
-pub fn wrong(mut form: Form, field: &str, text: String) -> Form {
-    if form.field(field).is_none() {
-        form.errors.push(text);
-        return form;
-    }
-    for there in form.fields_mut().filter(|there| there.name == field) {
-        there.error = Some(text.clone());
     }
     form
 }

@@ -2,13 +2,13 @@
 //!
 //! Both forms are pending changes like any other; ordering one again is not. Tested by `tests/it/certificates.rs`.
 
-use super::certificates::{capital, form, label, names, names_field, refused, typed, wrong};
+use super::certificates::{capital, form, label, names, names_field, refused, typed};
 use crate::{
     Shared,
     app::Flash,
     backend::Edit,
     form_view::FormView,
-    forms::{Field, Form},
+    forms::{Field, Form, wrong},
     frame::{self, Frame, go, show, time},
     pages::edit::EDIT,
     refusal::Refusal,

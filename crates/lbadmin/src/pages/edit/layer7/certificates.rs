@@ -8,7 +8,7 @@ use crate::{
     app::{Flash, now},
     backend::Edit,
     form_view::FormView,
-    forms::{Field, Form, Section},
+    forms::{Field, Form, Section, wrong},
     frame::{self, Frame, go, show, time},
     pages::edit::EDIT,
     refusal::Refusal,
@@ -186,17 +186,6 @@ fn request_form() -> Form {
 pub(super) fn typed(mut form: Form, sent: &Sent) -> Form {
     for field in form.fields_mut() {
         field.value = sent.get(field.name).to_owned();
-    }
-    form
-}
-
-pub(super) fn wrong(mut form: Form, field: &str, text: String) -> Form {
-    if form.field(field).is_none() {
-        form.errors.push(text);
-        return form;
-    }
-    for there in form.fields_mut().filter(|there| there.name == field) {
-        there.error = Some(text.clone());
     }
     form
 }
