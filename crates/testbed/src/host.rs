@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -98,26 +98,33 @@ pub fn install_web_tools() -> Result<()> {
 }
 
 fn install(tools: &[(&'static str, &'static str)]) -> Result<()> {
-    let missing = missing_packages(tools);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    say(&format!("Installing Debian packages: {}", missing.join(" ")));
-    let apt = |args: &[&str]| {
-        Command::new("apt-get")
-            .args(["-o", "DPkg::Lock::Timeout=120", "-q"])
-            .args(args)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .status()
-            .context("starting apt-get")
-    };
-    apt(&["update"])?;
-    let mut install = vec!["install", "--no-install-recommends", "-y"];
-    install.extend(&missing);
-    if !apt(&install)?.success() {
-        bail!("apt-get could not install them\nhint: as root: {}", apt_line(&missing));
+    // Twice: a program from elsewhere, newer than Debian's (qemu-img from backports), is removed by the first round
+    // when it conflicts with what that installs, and is Debian's after the second.
+    for round in 0..2 {
+        let missing = missing_packages(tools);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        say(&format!("Installing Debian packages: {}", missing.join(" ")));
+        if round == 0 {
+            apt(&["update"])?;
+        }
+        let mut install = vec!["install", "--no-install-recommends", "-y"];
+        install.extend(&missing);
+        if !apt(&install)?.success() {
+            bail!("apt-get could not install them\nhint: as root: {}", apt_line(&missing));
+        }
     }
     require(tools)
+}
+
+fn apt(args: &[&str]) -> Result<ExitStatus> {
+    Command::new("apt-get")
+        .args(["-o", "DPkg::Lock::Timeout=120", "-q"])
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .status()
+        .context("starting apt-get")
 }
 
 /// Where `name` is in PATH or in the folders for administrators, which a plain user's PATH leaves out.
