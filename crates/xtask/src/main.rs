@@ -7,6 +7,7 @@ mod appliance;
 mod bench;
 mod bench_web;
 mod browser;
+mod buildroot;
 mod clicks;
 mod console;
 mod demo;
@@ -60,6 +61,29 @@ enum Task {
         #[arg(long)]
         fresh: bool,
     },
+    /// Check the release image's Buildroot tree: what needs no Buildroot, and the rest when one is given
+    BuildrootCheck {
+        /// A checkout of Buildroot 2026.02
+        #[arg(value_name = "FOLDER")]
+        buildroot: Option<std::path::PathBuf>,
+        /// Unpacked sources of Linux 6.12 [default: Debian's package linux-source-6.12, if it is installed]
+        #[arg(long, value_name = "FOLDER")]
+        kernel: Option<std::path::PathBuf>,
+        /// Only: is every symbol of the fragments in this finished configuration?
+        #[arg(long, value_name = "FILE")]
+        kernel_config: Option<std::path::PathBuf>,
+    },
+    /// For Buildroot's post-build script: complete the tree of the root file system
+    #[command(hide = true)]
+    ReleaseRoot { root: std::path::PathBuf },
+    /// For Buildroot's post-image script: make slot and disk in the folder of the images
+    #[command(hide = true)]
+    ReleaseDisk {
+        images: std::path::PathBuf,
+        /// Where Buildroot built its package grub2
+        #[arg(long, value_name = "FOLDER")]
+        grub: std::path::PathBuf,
+    },
     /// Boot the appliance with its serial console on this terminal (Ctrl-A X leaves)
     Run {
         /// Keep what the appliance writes in this disk file, made from the image when it is not there
@@ -95,6 +119,11 @@ fn main() -> ExitCode {
         Task::Demo { pair: false, exit } => demo::demo(exit),
         Task::Test { fast, wanted } => suites::test(fast, &wanted),
         Task::Image { fresh } => image::image(fresh),
+        Task::BuildrootCheck { buildroot, kernel, kernel_config } => {
+            buildroot::check(&buildroot::Against { buildroot, kernel, kernel_config })
+        }
+        Task::ReleaseRoot { root } => testbed::image::release_root(&root),
+        Task::ReleaseDisk { images, grub } => testbed::image::release_disk(&images, &grub),
         Task::Run { disk } => appliance::run(disk.as_deref()),
         Task::Console { lab, second } => console::attach(match (lab, second) {
             (true, _) => console::Which::Lab,

@@ -84,6 +84,7 @@ pub fn tidy() -> Result<()> {
         sources(package, &mut offences)?;
     }
     top_level(&root, &mut offences)?;
+    offences.extend(crate::buildroot::offences(&root)?);
     if offences.is_empty() {
         println!("tidy: {} crates, all rules hold", metadata.packages.len());
         return Ok(());

@@ -60,9 +60,7 @@ pub(super) fn root(
     root: &Path,
 ) -> Result<()> {
     fresh(root)?;
-    for folder in FOLDERS {
-        fs::create_dir_all(root.join(folder))?;
-    }
+    folders_of(root)?;
     let mut own = Vec::new();
     for (_, program, place) in PROGRAMS {
         pick::copy(&bins.join(program), &root.join(place))?;
@@ -81,20 +79,34 @@ pub(super) fn root(
             &root.join("usr/lib/terminfo").join(terminal),
         )?;
     }
-    completions(bins, root);
+    completions(&mut Command::new(bins.join("lbctl")), root);
     let mut modules = words(&folders.workspace.join("rootfs-overlay/etc/modules"))?;
     modules.extend(folders.list("modules-rootfs")?);
     report_unknown(&kernel.install(&modules, root)?);
     run(Command::new("cp").arg("-a").arg(folders.workspace.join("rootfs-overlay/.")).arg(root))?;
-    // The administrator's guide, to be read on the console too.
-    run(Command::new("cp").arg("-r").arg(folders.workspace.join("docs/guide")).arg(root.join("usr/share/steelyard")))?;
+    guide(&folders.workspace, root)?;
     pick::copy(&kernel.vmlinuz, &root.join("boot/vmlinuz"))?;
     pick::copy(initrd, &root.join("boot/initrd"))?;
-    for (path, mode) in MODES {
+    modes(root)
+}
+
+pub(super) fn folders_of(root: &Path) -> Result<()> {
+    FOLDERS.iter().try_for_each(|folder| {
+        fs::create_dir_all(root.join(folder)).with_context(|| format!("making {folder} in the root file system"))
+    })
+}
+
+/// The administrator's guide, to be read on the console too.
+pub(super) fn guide(workspace: &Path, root: &Path) -> Result<()> {
+    let place = root.join("usr/share/steelyard");
+    run(Command::new("cp").arg("-r").arg(workspace.join("docs/guide")).arg(place)).map(drop)
+}
+
+pub(super) fn modes(root: &Path) -> Result<()> {
+    MODES.iter().try_for_each(|(path, mode)| {
         fs::set_permissions(root.join(path), fs::Permissions::from_mode(*mode))
-            .with_context(|| format!("setting the mode of {path}"))?;
-    }
-    Ok(())
+            .with_context(|| format!("setting the mode of {path}"))
+    })
 }
 
 /// The public authorities in one file, as the package's own script would write it: whom ACME servers are verified by.
@@ -114,13 +126,18 @@ fn authorities(stage: &Stage, root: &Path) -> Result<()> {
 
 pub(super) fn initramfs(stage: &Stage, kernel: &Kernel, modules: &[String], init: &Path, tree: &Path) -> Result<()> {
     fresh(tree)?;
-    for folder in ["dev", "proc", "sys", "ro", "rw", "root"] {
-        fs::create_dir_all(tree.join(folder))?;
-    }
+    mount_points(tree)?;
     pick::copy(&stage.find("/bin/busybox").context("no busybox-static")?, &tree.join("usr/bin/busybox"))?;
     busybox_names(stage, tree)?;
     report_unknown(&kernel.install(modules, tree)?);
     pick::copy(init, &tree.join("init"))
+}
+
+/// Folders that the initramfs's init mounts on.
+pub(super) fn mount_points(tree: &Path) -> Result<()> {
+    ["dev", "proc", "sys", "ro", "rw", "root"].iter().try_for_each(|folder| {
+        fs::create_dir_all(tree.join(folder)).with_context(|| format!("making {folder} in the initramfs"))
+    })
 }
 
 pub(super) fn guest(folders: &Folders, stage: &Stage, kernel: &Kernel, scripts: &Path, tree: &Path) -> Result<()> {
@@ -159,7 +176,7 @@ pub(super) fn guest(folders: &Folders, stage: &Stage, kernel: &Kernel, scripts: 
 }
 
 /// An empty merged-usr tree.
-fn fresh(tree: &Path) -> Result<()> {
+pub(super) fn fresh(tree: &Path) -> Result<()> {
     if tree.exists() {
         fs::remove_dir_all(tree).with_context(|| format!("removing {}", tree.display()))?;
     }
@@ -170,7 +187,7 @@ fn fresh(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-fn link_to(link: &Path, target: &str) -> Result<()> {
+pub(super) fn link_to(link: &Path, target: &str) -> Result<()> {
     if let Some(folder) = link.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -198,9 +215,9 @@ fn busybox_names(stage: &Stage, tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Tab completion of lbctl, when this lbctl can print it.
-fn completions(bins: &Path, root: &Path) {
-    let printed = host::run_text(Command::new(bins.join("lbctl")).args(["completions", "bash"])).unwrap_or_default();
+/// Tab completion of lbctl, when `lbctl` runs here and can print it.
+pub(super) fn completions(lbctl: &mut Command, root: &Path) {
+    let printed = host::run_text(lbctl.args(["completions", "bash"])).unwrap_or_default();
     let file: PathBuf = root.join("usr/share/bash-completion/completions/lbctl");
     let written = printed
         .contains("complete")

@@ -1,16 +1,32 @@
 //! The boot loader: GRUB for BIOS (MBR code, and a core image in a partition of its own) and for UEFI, made with
-//! `grub-mkimage` alone, so that no root and no loop device is needed. Where it looks is `image/genimage.cfg`'s
+//! `grub-mkimage` alone, so that no root and no loop device is needed; of Debian's modules, or of those Buildroot built. Where it looks is `image/genimage.cfg`'s
 //! business, what it does `image/grub/grub.cfg`'s.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::host::{self, run};
 
-/// Debian's (grub-pc-bin, grub-efi-amd64-bin).
-const BIOS: &str = "/usr/lib/grub/i386-pc";
+/// Where GRUB's modules are.
+pub(super) struct Grub {
+    bios: PathBuf,
+    efi: PathBuf,
+}
+
+impl Grub {
+    /// Debian's: grub-pc-bin, grub-efi-amd64-bin.
+    pub(super) fn debian() -> Grub {
+        Grub { bios: "/usr/lib/grub/i386-pc".into(), efi: "/usr/lib/grub/x86_64-efi".into() }
+    }
+
+    /// In the folder where Buildroot built its package grub2.
+    pub(super) fn built(folder: &Path) -> Grub {
+        let modules = |platform: &str| folder.join(format!("build-{platform}/grub-core"));
+        Grub { bios: modules("i386-pc"), efi: modules("x86_64-efi") }
+    }
+}
 
 /// What both need to find a slot and read a kernel out of it.
 const MODULES: &[&str] = &[
@@ -50,16 +66,20 @@ const REST: usize = 0x1f4;
 const ENVIRONMENT: usize = 1024;
 
 /// Makes `mbr.img`, `core.img`, `BOOTX64.EFI`, `grub.cfg` and `grubenv` in `folder`.
-pub(super) fn make(config: &Path, folder: &Path) -> Result<()> {
+pub(super) fn make(grub: &Grub, config: &Path, folder: &Path) -> Result<()> {
     let core = folder.join("core.img");
     let mut make = host::tool("grub-mkimage");
-    make.args(["-O", "i386-pc", "-p", "(,gpt2)/grub", "-o"]).arg(&core).args(["biosdisk", "linux16"]);
+    make.arg("-d")
+        .arg(&grub.bios)
+        .args(["-O", "i386-pc", "-p", "(,gpt2)/grub", "-o"])
+        .arg(&core)
+        .args(["biosdisk", "linux16"]);
     run(make.args(MODULES))?;
     let mut image = fs::read(&core).context("reading GRUB's core image")?;
     put(&mut image, REST, &(CORE + 1).to_le_bytes())?;
     fs::write(&core, image).context("writing GRUB's core image")?;
 
-    let mut mbr = fs::read(Path::new(BIOS).join("boot.img")).context("reading GRUB's boot.img")?;
+    let mut mbr = fs::read(grub.bios.join("boot.img")).context("reading GRUB's boot.img")?;
     put(&mut mbr, KERNEL_SECTOR, &CORE.to_le_bytes())?;
     // As grub-install does: two no-ops, for a BIOS that passes a wrong drive number.
     put(&mut mbr, DRIVE_CHECK, &[0x90, 0x90])?;
@@ -67,7 +87,7 @@ pub(super) fn make(config: &Path, folder: &Path) -> Result<()> {
     fs::write(folder.join("mbr.img"), mbr).context("writing the MBR's code")?;
 
     let mut make = host::tool("grub-mkimage");
-    make.args(["-O", "x86_64-efi", "-p", "/grub", "-o"]).arg(folder.join("BOOTX64.EFI"));
+    make.arg("-d").arg(&grub.efi).args(["-O", "x86_64-efi", "-p", "/grub", "-o"]).arg(folder.join("BOOTX64.EFI"));
     run(make.args(MODULES))?;
 
     fs::copy(config, folder.join("grub.cfg")).context("copying grub.cfg")?;

@@ -8,6 +8,7 @@ mod assemble;
 mod kernel;
 mod loader;
 mod pick;
+mod release;
 mod stage;
 mod stamp;
 
@@ -19,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::host::{self, run, step};
+pub use release::{partition, release_disk, release_root};
 use stamp::{Stamp, digest};
 
 /// Kernel command line of the appliance under QEMU; the boot loader's is the same.
@@ -33,6 +35,10 @@ pub const PROGRAMS: &[(&str, &str, &str)] = &[
     ("heartbeat", "heartbeat", "usr/sbin/heartbeat"),
     ("ipvs-rs", "ipvsadm", "usr/sbin/ipvsadm"),
 ];
+
+/// How a slot is packed: GRUB reads gzip, and kernel and initramfs fastest as they are.
+const SLOT: &[&str] =
+    &["-comp", "gzip", "-action", "uncompressed@name(vmlinuz)", "-action", "uncompressed@name(initrd)"];
 
 /// The appliance, ready to boot.
 #[derive(Debug, Clone)]
@@ -146,13 +152,7 @@ pub fn build() -> Result<Appliance> {
     inputs.push(digest(&[Path::new(&std::env::current_exe()?)])?);
     folders.stamp("slot").unless_done(&inputs, &[&slot], || {
         step("root file system", || assemble::root(&folders, &stage, &kernel, &initrd, &bins, &root))?;
-        step("slot (squashfs)", || {
-            squash(
-                &root,
-                &slot,
-                &["-comp", "gzip", "-action", "uncompressed@name(vmlinuz)", "-action", "uncompressed@name(initrd)"],
-            )
-        })
+        step("slot (squashfs)", || squash(&root, &slot, SLOT))
     })?;
 
     let disk = folders.out.join("steelyard.img");
@@ -160,8 +160,8 @@ pub fn build() -> Result<Appliance> {
     let grub = folders.workspace.join("image/grub/grub.cfg");
     folders.stamp("disk").unless_done(&[digest(&[&slot, &table, &grub])?], &[&disk], || {
         step("disk image", || {
-            loader::make(&grub, &folders.out)?;
-            genimage(&folders, &table)
+            loader::make(&loader::Grub::debian(), &grub, &folders.out)?;
+            genimage(&folders.out, &table)
         })
     })?;
     Ok(Appliance { vmlinux: kernel.vmlinux, vmlinuz: kernel.vmlinuz, initrd, disk, slot })
@@ -228,16 +228,21 @@ fn initramfs(
         step(&format!("initramfs {name}"), || {
             let tree = folders.out.join(format!("{name}-tree"));
             assemble::initramfs(stage, kernel, &list, init, &tree)?;
-            let find = "find . | LC_ALL=C sort | cpio -o -H newc --quiet --owner=+0:+0 --reproducible";
-            let packed = host::pipe(
-                Command::new("sh").args(["-c", find]).current_dir(&tree),
-                host::tool("lz4").args(["-l", "-9", "-c"]),
-            )?;
-            fs::write(&file, packed).with_context(|| format!("writing {}", file.display()))?;
+            pack_initramfs(&tree, &file)?;
             fs::remove_dir_all(&tree).context("removing the initramfs's tree")
         })
     })?;
     Ok(file)
+}
+
+/// Packs `tree` for the kernel: same files, same bytes.
+fn pack_initramfs(tree: &Path, file: &Path) -> Result<()> {
+    let find = "find . -exec touch -h -d @0 {} + && find . | LC_ALL=C sort | cpio -o -H newc --quiet --owner=+0:+0 --reproducible";
+    let packed = host::pipe(
+        Command::new("sh").args(["-c", find]).current_dir(tree),
+        host::tool("lz4").args(["-l", "-9", "-c"]),
+    )?;
+    fs::write(file, packed).with_context(|| format!("writing {}", file.display()))
 }
 
 /// Packs `folder` into a squashfs, every file owned by root and of the same age.
@@ -253,19 +258,20 @@ pub(crate) fn squash(folder: &Path, file: &Path, options: &[&str]) -> Result<()>
         "-all-time",
         "0",
     ]);
-    run(pack.args(options)).map(drop)
+    // Set, it contradicts the options that give the times.
+    run(pack.args(options).env_remove("SOURCE_DATE_EPOCH")).map(drop)
 }
 
-fn genimage(folders: &Folders, table: &Path) -> Result<()> {
-    let scratch = tempfile::tempdir_in(&folders.out).context("making a folder for genimage")?;
+/// Makes `steelyard.img` in `folder` of the files that lie there.
+fn genimage(folder: &Path, table: &Path) -> Result<()> {
+    let scratch = tempfile::tempdir_in(folder).context("making a folder for genimage")?;
     let empty = scratch.path().join("empty");
     fs::create_dir(&empty)?;
     let mut make = host::tool("genimage");
     make.arg("--config").arg(table).arg("--rootpath").arg(&empty).arg("--tmppath").arg(scratch.path().join("tmp"));
-    make.arg("--inputpath").arg(&folders.out).arg("--outputpath").arg(scratch.path());
+    make.arg("--inputpath").arg(folder).arg("--outputpath").arg(scratch.path());
     run(&mut make)?;
-    fs::rename(scratch.path().join("steelyard.img"), folders.out.join("steelyard.img"))
-        .context("keeping the disk image")
+    fs::rename(scratch.path().join("steelyard.img"), folder.join("steelyard.img")).context("keeping the disk image")
 }
 
 fn words(file: &Path) -> Result<Vec<String>> {
