@@ -7,6 +7,8 @@ use time::OffsetDateTime;
 
 /// Names of one certificate.
 const MOST_NAMES: usize = 100;
+/// Seconds by which one begins before it is made: the clock of whoever looks may be behind.
+const BACK: u64 = 3600;
 /// Days: ten years.
 const LONGEST: u32 = 3650;
 
@@ -21,7 +23,7 @@ pub struct Subject {
     pub country: String,
 }
 
-/// A key and a certificate signed by itself, valid from now for so many days. The first name is its common name.
+/// A key and a certificate signed by itself, valid for so many days, of which an hour is over. The first name is its common name.
 pub fn self_signed(names: &[String], days: u32, now: u64) -> Result<Chain, Refusal> {
     if !(1..=LONGEST).contains(&days) {
         let hint = "browsers take up to 825 days";
@@ -29,9 +31,10 @@ pub fn self_signed(names: &[String], days: u32, now: u64) -> Result<Chain, Refus
     }
     let mut params = params(names, &Subject::default())?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    // A day back: the clock of whoever looks may be behind.
-    params.not_before = moment(now.saturating_sub(86_400));
-    params.not_after = moment(now + u64::from(days) * 86_400);
+    let from = now.saturating_sub(BACK);
+    params.not_before = moment(from);
+    // Both ends count (RFC 5280, section 4.1.2.5): to the second so many days, and not one more.
+    params.not_after = moment(from + u64::from(days) * 86_400 - 1);
     let (key, pair) = key()?;
     let made = params.self_signed(&pair).map_err(failed)?;
     let certificate = Certificate::parse(made.der())?;
