@@ -71,6 +71,56 @@ pub struct CertificateView {
     /// Of a request: the text for the authority (PKCS#10, PEM).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// Of one that names a responder (OCSP) and came with its issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ocsp: Option<OcspView>,
+}
+
+/// What a certificate's responder says of it, and whether clients are shown that (OCSP stapling).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct OcspView {
+    /// Its URL.
+    pub responder: String,
+    pub state: OcspState,
+    /// When the last answer that is believed was made, and until when it counts (Unix seconds); 0: there is none.
+    pub produced: u64,
+    pub next_update: u64,
+    /// When the responder is asked next (Unix seconds); 0: as soon as possible, or never while `state` is off.
+    pub next: u64,
+    /// Tries in a row that failed.
+    pub failures: u32,
+    /// Why the last one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum OcspState {
+    /// Clients are shown that it was not revoked.
+    Stapled,
+    /// There is no answer yet.
+    Waiting,
+    /// There is no answer that counts, as the responder gave none.
+    Failed,
+    /// Its authority has revoked it.
+    Revoked,
+    /// Nobody is shown it, or its `stapling` is off.
+    Off,
+}
+
+impl fmt::Display for OcspState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            OcspState::Stapled => "stapled",
+            OcspState::Waiting => "waiting",
+            OcspState::Failed => "failed",
+            OcspState::Revoked => "revoked",
+            OcspState::Off => "off",
+        })
+    }
 }
 
 impl CertificateView {
@@ -87,6 +137,7 @@ impl CertificateView {
             names: names.collect(),
             not_after: self.not_after,
             acme: Vec::new(),
+            stapling: true,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! a key that waits for its certificate. PEM in any order (PKCS#1, SEC1, PKCS#8, the last also encrypted) and PKCS#12
 //! become one; a key that does not fit, a chain with a hole in it, what has expired, and what clients would refuse for
 //! its weakness are refused, each with the field, the reason and a way out ([`Refusal`]). Keys stand in no `Debug`.
+//! Whether an authority has revoked a certificate is asked in [`Question`]s and read from [`Answer`]s (OCSP).
 //!
 //! No files, no clock; randomness only where a key is made. Tested with what OpenSSL writes, in `tests/`.
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ mod certificate;
 mod entry;
 mod key;
 mod make;
+mod ocsp;
 mod read;
 
 pub use account::AccountKey;
@@ -22,6 +24,7 @@ pub use certificate::Certificate;
 pub use entry::{Authority, Chain, Entry, Request};
 pub use key::PrivateKey;
 pub use make::{Subject, request, self_signed};
+pub use ocsp::{Answer, Distrust, LONGEST_ANSWER, Question, Status};
 pub use read::{Found, read};
 
 use lb_model::layer7::CertificateFingerprint;

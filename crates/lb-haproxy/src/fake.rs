@@ -97,7 +97,7 @@ impl Proxy for Fake {
                 state.observed.files.insert(name.clone(), file.digest.clone());
                 state.certificates.extend(file.sha1.clone().map(|sha1| (name.clone(), sha1)));
             }
-            Action::Renew { name, file } => {
+            Action::Renew { name, file, .. } | Action::Staple { name, file, .. } => {
                 state.observed.certificates.extend(file.sha1.clone().map(|sha1| (name.clone(), sha1)));
             }
             Action::RemoveFiles { names } => {

@@ -1,9 +1,11 @@
 //! The files that HAProxy's configuration names: keys with their chains, authorities, and lists of certificates.
 //!
-//! `LABEL.pem` is a certificate's, `LABEL.ca` an authority's, `LABEL.list` the list of a virtual server's certificates.
-//! A renewed certificate keeps its file, so that the runtime API can put it in place. Keys stand in no `Debug`.
+//! `LABEL.pem` is a certificate's, `LABEL.pem.ocsp` the answer that is stapled to it, `LABEL.ca` an authority's,
+//! `LABEL.list` the list of a virtual server's certificates. A renewed certificate keeps its file, so that the runtime
+//! API can put it in place. Keys stand in no `Debug`.
 
 use crate::Places;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lb_model::{Label, Layer7, Layer7VirtualServer, layer7::CertificateFingerprint};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -22,6 +24,9 @@ pub struct Material {
     pub pem: Arc<Zeroizing<String>>,
     /// SHA-1 of the first certificate: 40 digits in upper case.
     pub sha1: String,
+    /// An answer of its OCSP responder (DER), which clients are shown where the document does not say otherwise. It
+    /// must be good and count now, and the issuer must be in `pem`.
+    pub ocsp: Option<Arc<Vec<u8>>>,
 }
 
 /// Keys and chains at hand.
@@ -30,8 +35,9 @@ pub type Certificates = BTreeMap<CertificateFingerprint, Material>;
 /// A file for HAProxy.
 #[derive(Clone, PartialEq, Eq)]
 pub struct File {
+    /// Of a `.ocsp`: in base64, as the runtime API takes it.
     pub text: Arc<Zeroizing<String>>,
-    /// SHA-256 of the text (hex).
+    /// SHA-256 of what the file holds (hex).
     pub digest: String,
     /// Of a certificate that can be renewed at run time.
     pub sha1: Option<String>,
@@ -63,6 +69,32 @@ impl File {
         let digest = digest(text.as_bytes());
         File { text, digest, sha1 }
     }
+
+    fn response(der: &[u8]) -> File {
+        File { text: Arc::new(Zeroizing::new(STANDARD.encode(der))), digest: digest(der), sha1: None }
+    }
+}
+
+/// What a file of this name holds, by its [`File::text`].
+pub(crate) fn content(name: &str, text: &str) -> Zeroizing<Vec<u8>> {
+    let binary = is_response(name).then(|| STANDARD.decode(text).ok()).flatten();
+    Zeroizing::new(binary.unwrap_or_else(|| text.as_bytes().to_vec()))
+}
+
+const RESPONSE: &str = ".ocsp";
+
+/// The file beside the certificate of this name in which HAProxy looks for an OCSP response.
+pub(crate) fn response(certificate: &str) -> String {
+    format!("{certificate}{RESPONSE}")
+}
+
+/// The certificate that the response in the file of this name is stapled to.
+pub(crate) fn stapled_to(name: &str) -> Option<&str> {
+    name.strip_suffix(RESPONSE)
+}
+
+pub(crate) fn is_response(name: &str) -> bool {
+    stapled_to(name).is_some()
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> String {
@@ -100,6 +132,7 @@ pub(crate) fn files(
     let mut files = BTreeMap::new();
     let mut missing = Vec::new();
     let find = |label: &Label| layer7.certificate(label.as_str()).and_then(|named| at_hand.get(&named.fingerprint));
+    let stapling = |label: &Label| layer7.certificate(label.as_str()).is_some_and(|named| named.stapling);
     for vs in &layer7.virtual_servers {
         let lacks = |certificate: &Label, stops| {
             let (virtual_server, certificate) = (vs.label.clone(), certificate.clone());
@@ -131,6 +164,9 @@ pub(crate) fn files(
             };
             let name = certificate(label);
             let _ = writeln!(lines, "{}", path(&places.certificates, &name));
+            if let Some(der) = found.ocsp.as_ref().filter(|_| stapling(label)) {
+                files.insert(response(&name), File::response(der));
+            }
             files.insert(name, File::new(found.pem.clone(), Some(found.sha1.clone())));
         }
         if !none {

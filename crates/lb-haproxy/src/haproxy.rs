@@ -420,7 +420,9 @@ impl Proxy for Haproxy {
                 let dir = &self.paths.certificates;
                 certificates::write(dir, name, &file.text).map_err(io(format!("writing {name} to {}", dir.display())))
             }
-            Action::Renew { name, file } => self.renew(name, file),
+            Action::Renew { name, file, response } | Action::Staple { name, file, response } => {
+                self.renew(name, file, response.as_ref())
+            }
             Action::RemoveFiles { names } => {
                 let dir = &self.paths.certificates;
                 certificates::remove(dir, names).map_err(io(format!("removing files in {}", dir.display())))

@@ -2,9 +2,10 @@
 //!
 //! The ladder, least disturbance first:
 //! 1. nothing, where the file and all that runs are as they should be;
-//! 2. the runtime API, where only weights, requested states and renewed certificates differ, or real servers come and
-//!    go that the runtime API can make and take away: no connection notices. The files are written too, for the next
-//!    start. A server that still has connections goes by a reload, for they would stand in its way;
+//! 2. the runtime API, where only weights, requested states, renewed certificates and what is stapled to them differ, or
+//!    real servers come and go that the runtime API can make and take away: no connection notices. The files are
+//!    written too, for the next start. A server that still has connections goes by a reload, for they would stand in
+//!    its way;
 //! 3. the file and a reload, where anything else differs: listening sockets are handed over, connections stay with the
 //!    old process until they end;
 //! 4. the end, where no layer 7 virtual server is left: new clients are refused at once, those who are connected are
@@ -15,7 +16,7 @@
 
 #[cfg(doc)]
 use crate::Statistics;
-use crate::{Definition, File, Rendered, ServerKey};
+use crate::{Definition, File, Rendered, ServerKey, files};
 use lb_model::RequestedState;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,10 +68,17 @@ pub enum Action {
         name: String,
         file: File,
     },
-    /// New connections get this certificate from now on.
+    /// New connections get this certificate from now on, and with it this OCSP response, or none.
     Renew {
         name: String,
         file: File,
+        response: Option<File>,
+    },
+    /// The same with the certificate that runs.
+    Staple {
+        name: String,
+        file: File,
+        response: Option<File>,
     },
     /// Files that nothing names any more.
     RemoveFiles {
@@ -118,6 +126,14 @@ impl fmt::Display for Action {
             Action::Renew { name, .. } => {
                 write!(f, "layer 7: renew certificate {}: no connection notices", name.trim_end_matches(".pem"))
             }
+            Action::Staple { name, response, .. } => {
+                let what = if response.is_some() { "an OCSP response" } else { "no OCSP response" };
+                write!(
+                    f,
+                    "layer 7: staple {what} to certificate {}: no connection notices",
+                    name.trim_end_matches(".pem")
+                )
+            }
             Action::RemoveFiles { names } => write!(f, "layer 7: remove {}", names.join(", ")),
             Action::Reload => f.write_str("layer 7: reload HAProxy: open connections stay with the old process"),
             Action::SetWeight { server, weight } => write!(f, "layer 7: set weight of {server} to {weight}"),
@@ -147,11 +163,11 @@ fn share(weight: u16, state: RequestedState) -> Share {
 
 /// Empty where all is as it should be. `wanted: None`: HAProxy shall not run.
 pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
-    let unused = || {
-        let is = observed.files.keys().filter(|name| !wanted.is_some_and(|wanted| wanted.files.contains_key(*name)));
-        let names: Vec<String> = is.cloned().collect();
-        (!names.is_empty()).then_some(Action::RemoveFiles { names })
-    };
+    // A response of a certificate that stays goes when that is told.
+    let stays = |name: &str| files::stapled_to(name).is_some_and(|of| wanted.is_some_and(|w| w.files.contains_key(of)));
+    let unnamed = |name: &String| !wanted.is_some_and(|wanted| wanted.files.contains_key(name));
+    let remove = |names: Vec<String>| (!names.is_empty()).then_some(Action::RemoveFiles { names });
+    let unused = || remove(observed.files.keys().filter(|name| unnamed(name) && !stays(name)).cloned().collect());
     let Some(wanted) = wanted else {
         let nothing = observed.shape.is_none() && observed.text.is_none();
         let stop = if nothing { None } else { Some(Action::Stop) };
@@ -159,9 +175,14 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
     };
     let mut actions = Vec::new();
     let other = |name: &String, file: &File| observed.files.get(name) != Some(&file.digest);
-    for (name, file) in wanted.files.iter().filter(|(name, file)| other(name, file)) {
-        actions.push(Action::WriteFile { name: name.clone(), file: file.clone() });
-    }
+    let write = |(name, file): (&String, &File)| Action::WriteFile { name: name.clone(), file: file.clone() };
+    // What a response's file holds is what runs: nobody else says so. It is written before a reload, and else after what
+    // runs was told.
+    let (responses, files): (Vec<_>, Vec<_>) =
+        wanted.files.iter().filter(|(name, file)| other(name, file)).partition(|(name, _)| files::is_response(name));
+    actions.extend(files.into_iter().map(write));
+    let stale = || remove(observed.files.keys().filter(|name| unnamed(name) && stays(name)).cloned().collect());
+    let with_responses = || responses.iter().copied().map(write).chain(stale()).chain([Action::Reload]);
     if observed.text.as_ref() != Some(&wanted.text) {
         actions.push(Action::Write { text: wanted.text.clone() });
     }
@@ -176,21 +197,34 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
             }
         }
         // The new process reads weights and states from the file.
-        actions.push(Action::Reload);
+        actions.extend(with_responses());
         actions.extend(unused());
         return actions;
     }
     for (name, file) in &wanted.files {
         let Some(sha1) = &file.sha1 else { continue };
         let runs = observed.certificates.get(name);
-        if runs == Some(sha1) && !other(name, file) {
+        let same = runs == Some(sha1) && !other(name, file);
+        let beside = files::response(name);
+        let response = wanted.files.get(&beside);
+        let stapled = observed.files.get(&beside) == response.map(|response| &response.digest);
+        if same && stapled {
             continue;
         }
         if runs.is_none() || file.text.len() > LONGEST_RENEWAL {
-            actions.push(Action::Reload);
+            actions.extend(with_responses());
             return actions;
         }
-        actions.push(Action::Renew { name: name.clone(), file: file.clone() });
+        let (name, file, new) = (name.clone(), file.clone(), response.cloned());
+        actions.push(match same {
+            true => Action::Staple { name, file, response: new },
+            false => Action::Renew { name, file, response: new },
+        });
+        match response {
+            _ if stapled => {}
+            Some(response) => actions.push(write((&beside, response))),
+            None => actions.extend(remove(vec![beside])),
+        }
     }
     actions.extend(gone(wanted, observed).map(|server| Action::RemoveServer { server: server.clone() }));
     for (server, want) in &wanted.servers {

@@ -152,7 +152,7 @@ pub fn render_in(config: &Config, places: &Places, certificates: &Certificates) 
     }
     acme::write(config, places, &mut lines);
     let [outline, shape] = [lines.outline, lines.shape].map(|mut text| {
-        for (name, file) in files.iter().filter(|(_, file)| file.sha1.is_none()) {
+        for (name, file) in files.iter().filter(|(name, file)| file.sha1.is_none() && !files::is_response(name)) {
             let _ = writeln!(text, "{name} {}", file.digest);
         }
         files::digest(text.as_bytes())

@@ -19,7 +19,8 @@ fn at_hand(config: &Config) -> Certificates {
         _ => Arc::new(server.clone().into()),
     };
     let all = config.layer7.certificates.iter();
-    all.map(|c| (c.fingerprint.clone(), Material { pem: pem(c.label.as_str()), sha1: "AB".repeat(20) })).collect()
+    all.map(|c| (c.fingerprint.clone(), Material { pem: pem(c.label.as_str()), sha1: "AB".repeat(20), ocsp: None }))
+        .collect()
 }
 
 fn places() -> Places {

@@ -13,8 +13,11 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, Subcommand};
-use lb_api::{AddCertificate, ByRequest, CertificateKind, CertificateView, RequestCertificate, Secret, SelfSigned};
-use lb_model::{Config, Label};
+use lb_api::{
+    AddCertificate, ByRequest, CertificateKind, CertificateView, OcspState, OcspView, RequestCertificate, Secret,
+    SelfSigned,
+};
+use lb_model::{Config, Label, layer7::Certificate};
 use std::{
     fmt::Write as _,
     fs,
@@ -202,7 +205,7 @@ fn named(config: &Config, label: &Label, view: &CertificateView) -> Result<Confi
     };
     let mut config = config.clone();
     match config.layer7.certificates.iter_mut().find(|is| is.label == *label) {
-        Some(is) => *is = certificate,
+        Some(is) => *is = Certificate { stapling: is.stapling, ..certificate },
         None => config.layer7.certificates.push(certificate),
     }
     Ok(config)
@@ -279,9 +282,29 @@ fn shown(view: &CertificateView) -> String {
         line("valid", &format!("{} to {}", day(view.not_before), day(view.not_after)));
     }
     line("chain", &view.chain.join("; "));
+    if let Some(ocsp) = &view.ocsp {
+        line("ocsp", &format!("{} ({})", stapling(ocsp), ocsp.responder));
+        line("ocsp error", ocsp.error.as_deref().unwrap_or_default());
+    }
     line("warning", view.warning.as_deref().unwrap_or_default());
     line("request", view.request.as_deref().map(str::trim_end).unwrap_or_default());
     text
+}
+
+fn stapling(ocsp: &OcspView) -> String {
+    match ocsp.state {
+        OcspState::Stapled => format!("stapled, made {}, until {}", minute(ocsp.produced), minute(ocsp.next_update)),
+        OcspState::Waiting => "the responder is asked".to_owned(),
+        OcspState::Failed => format!("the responder did not answer; asked again {}", minute(ocsp.next)),
+        OcspState::Revoked => "revoked, says the responder".to_owned(),
+        OcspState::Off => "off: no virtual server that runs shows it, or its stapling is false".to_owned(),
+    }
+}
+
+/// `2026-11-21 04:00 UTC`
+fn minute(unix: u64) -> String {
+    let moment = i64::try_from(unix).ok().and_then(|unix| jiff::Timestamp::from_second(unix).ok());
+    moment.map_or_else(|| "never".to_owned(), |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 /// `2026-11-21`
@@ -304,4 +327,27 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
         }
     };
     bounded().map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_responder_says_is_one_line() {
+        let view = |state| OcspView {
+            responder: "http://ocsp.example.com/".into(),
+            state,
+            produced: 1_795_327_200,
+            next_update: 1_795_413_600,
+            next: 1_795_370_400,
+            failures: 1,
+            error: None,
+        };
+        let said = stapling(&view(OcspState::Stapled));
+        assert_eq!(said, "stapled, made 2026-11-22 06:00 UTC, until 2026-11-23 06:00 UTC");
+        let said = stapling(&view(OcspState::Failed));
+        assert_eq!(said, "the responder did not answer; asked again 2026-11-22 18:00 UTC");
+        assert_eq!(stapling(&view(OcspState::Revoked)), "revoked, says the responder");
+    }
 }

@@ -11,6 +11,7 @@ mod certificates;
 mod commands;
 mod confirm;
 mod health;
+mod ocsp;
 mod opening;
 pub mod pair;
 mod reconcile;
@@ -29,6 +30,7 @@ use crate::{
     certificates::Certificates,
     ha::HaFile,
     layer7::Layer7,
+    ocsp::{Answered, Job as Question},
 };
 use lb_api::{
     ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, OrderCertificate, Pending, PlanRequest, PutCandidate,
@@ -76,6 +78,8 @@ pub enum Event {
     },
     /// An order of a certificate has ended.
     Obtained(Box<Obtained>),
+    /// A responder was asked about a certificate.
+    Answered(Box<Answered>),
     Stop,
 }
 
@@ -148,6 +152,8 @@ pub struct Starts {
     pub probe: Box<dyn Fn(Probe) + Send>,
     /// Orders a certificate.
     pub order: Box<dyn Fn(Job) + Send>,
+    /// Asks a responder about a certificate.
+    pub ask: Box<dyn Fn(Question) + Send>,
 }
 
 /// The pair at the start, and who is told of changes.
@@ -167,6 +173,7 @@ pub struct Engine<K> {
     /// Of certificates that are in use.
     certificate_alarms: Vec<String>,
     orders: acme::Orders,
+    stapling: ocsp::Stapling,
     kernel: K,
     start_probe: Box<dyn Fn(Probe) + Send>,
     /// Shared with whoever is being answered.
@@ -225,6 +232,7 @@ impl<K: Kernel> Engine<K> {
             certificates,
             certificate_alarms: Vec::new(),
             orders: acme::Orders::new(account, starts.order),
+            stapling: ocsp::Stapling::new(starts.ask),
             kernel,
             start_probe: starts.probe,
             running: Arc::new(running),
@@ -261,6 +269,7 @@ impl<K: Kernel> Engine<K> {
         engine.configure_checks(now);
         engine.reconcile(now);
         // After the addresses that it listens at, and the setting by which it may where they are not.
+        engine.certificates.staple(now.unix);
         let running = engine.running.clone();
         let rendered = engine.rendered(&running);
         engine.layer7.want(rendered);
@@ -297,6 +306,7 @@ impl<K: Kernel> Engine<K> {
                     Event::Newest(answer) => drop(answer.send(self.newest())),
                     Event::Pushed { pushed, answer } => drop(answer.send(self.take_push(*pushed, clock.now()))),
                     Event::Obtained(obtained) => self.order_ended(*obtained, clock.now()),
+                    Event::Answered(answered) => self.answered(*answered, clock.now()),
                     Event::Probed { key, outcome } => self.probed(key, outcome, clock.now()),
                 }
             }
@@ -313,6 +323,7 @@ impl<K: Kernel> Engine<K> {
         self.revert_if_unconfirmed(now);
         self.serves_alone(now);
         self.order_certificates(now);
+        self.ask_responders(now);
         if now.since_start >= self.next_reconcile {
             self.reconcile(now);
         } else if self.dirty {
@@ -326,7 +337,8 @@ impl<K: Kernel> Engine<K> {
     fn deadline(&self) -> Duration {
         let probes = self.checker.deadline();
         let orders = Some(self.orders.deadline());
-        let times = [Some(self.next_reconcile), probes, self.revert_at, self.holds_until(), orders];
+        let stapling = Some(self.stapling.deadline());
+        let times = [Some(self.next_reconcile), probes, self.revert_at, self.holds_until(), orders, stapling];
         times.into_iter().flatten().min().unwrap_or(self.next_reconcile)
     }
 

@@ -17,6 +17,7 @@ mod ha;
 mod hot;
 pub mod layer7;
 pub mod logs;
+pub mod ocsp;
 mod peer;
 mod probes;
 mod serve;

@@ -7,7 +7,7 @@ use crate::{
     ha::{HaFile, Heartbeat},
     hot::{self, ConnectionTable, NoTable},
     layer7::Layer7,
-    peer, probes,
+    ocsp, peer, probes,
     shelf::{self, EngineShelf},
     unit::Unit,
 };
@@ -81,7 +81,11 @@ pub fn serve<K: Kernel + 'static>(
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (events, inbox) = mpsc::channel();
     let clock = Clock::start();
-    let starts = Starts { probe: prober(&runtime, events.clone()), order: orderer(&runtime, events.clone()) };
+    let starts = Starts {
+        probe: prober(&runtime, events.clone()),
+        order: orderer(&runtime, events.clone()),
+        ask: asker(&runtime, events.clone()),
+    };
     let state = settings.state.clone();
     let every = settings.reconcile_every;
     let (changed, engine_changes) = watch::channel(0);
@@ -262,6 +266,25 @@ fn orderer(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Bo
             };
             // The engine is gone only when lbd stops.
             let _ = events.send(Event::Obtained(Box::new(obtained)));
+        });
+    })
+}
+
+/// Asks a responder on the runtime; what came of it comes back as an event.
+fn asker(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Box<dyn Fn(ocsp::Job) + Send> {
+    let handle = runtime.handle().clone();
+    Box::new(move |job| {
+        let events = events.clone();
+        handle.spawn(async move {
+            let fingerprint = job.fingerprint.clone();
+            // Of its own, so that one that panics has failed, and is asked again.
+            let answered = tokio::spawn(ocsp::run(job)).await.unwrap_or_else(|e| {
+                let text = format!("asking the responder failed in lbd itself: {e}");
+                let failure = acme::Failure { text, limited: false, asked: None };
+                ocsp::Answered { fingerprint, outcome: Err(failure) }
+            });
+            // The engine is gone only when lbd stops.
+            let _ = events.send(Event::Answered(Box::new(answered)));
         });
     })
 }

@@ -107,10 +107,5 @@ fn possible(call: &Call<'_>, lb: &RackspaceLoadBalancer, ssl: &RackspaceSslTermi
 
 /// In place of a certificate that nobody has read yet.
 fn nothing(lb: &RackspaceLoadBalancer) -> Certificate {
-    let fingerprint = match "0".repeat(64).parse() {
-        Ok(fingerprint) => fingerprint,
-        Err(error) => unreachable!("64 digits: {error}"),
-    };
-    let label = render::certificate_label(lb.id);
-    Certificate { label, fingerprint, authority: false, names: Vec::new(), not_after: 0, acme: Vec::new() }
+    Certificate::awaited(render::certificate_label(lb.id), Vec::new())
 }

@@ -44,7 +44,7 @@ fn places(run: &Path) -> Places {
 fn rendered(config: &Config, dir: &Path) -> Option<Rendered> {
     let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).expect("a certificate");
     let pem = format!("{}{}", made.signing_key.serialize_pem(), made.cert.pem()).replace('\r', "");
-    let material = Material { pem: Arc::new(pem.into()), sha1: String::new() };
+    let material = Material { pem: Arc::new(pem.into()), sha1: String::new(), ocsp: None };
     let all = config.layer7.certificates.iter().map(|named| (named.fingerprint.clone(), material.clone()));
     let rendered = render_in(config, &places(dir), &all.collect())?;
     fs::create_dir_all(dir.join("certs")).expect("a directory");

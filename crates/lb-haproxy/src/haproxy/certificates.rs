@@ -36,10 +36,14 @@ impl Haproxy {
         Ok(running)
     }
 
-    /// New connections get it; those that are open stay as they are.
-    pub(super) fn renew(&self, name: &str, file: &File) -> Result<(), ProxyError> {
+    /// New connections get it; those that are open stay as they are. An OCSP response goes along in the same
+    /// transaction: `set ssl ocsp-response` knows only certificates that had one when HAProxy last read them, and none
+    /// that was renewed since; and a certificate that is set without one has none any more.
+    pub(super) fn renew(&self, name: &str, file: &File, response: Option<&File>) -> Result<(), ProxyError> {
         let path = files::path(&self.paths.certificates, name);
         let set = format!("set ssl cert {path} <<\n{}\n", file.text.trim_end());
+        let staple =
+            response.map(|file| format!("set ssl cert {} <<\n{}\n", files::response(&path), file.text.as_str()));
         let ask = |command: &str| {
             socket::ask(&self.in_run("admin.sock"), command, ANSWER)
                 .map_err(super::io(format!("renewing the certificate {name}")))
@@ -50,9 +54,11 @@ impl Haproxy {
             let _ = ask(&format!("abort ssl cert {path}"));
             Err(ProxyError::Refused { command: format!("{command} ssl cert {path}"), answer: answer.trim().to_owned() })
         };
-        let answer = ask(&set)?;
-        if !answer.contains("Transaction created") && !answer.contains("Transaction updated") {
-            return refused("set", answer);
+        for set in std::iter::once(&set).chain(&staple) {
+            let answer = ask(set)?;
+            if !answer.contains("Transaction created") && !answer.contains("Transaction updated") {
+                return refused("set", answer);
+            }
         }
         let answer = ask(&format!("commit ssl cert {path}"))?;
         if !answer.contains("Success!") {
@@ -70,11 +76,17 @@ fn sha1_of(answer: &str, path: &str) -> Option<String> {
     own.filter_map(|line| line.strip_prefix("SHA1 FingerPrint: ")).map(|sha1| sha1.trim().to_owned()).next()
 }
 
+/// `text` as in [`File`].
 pub(super) fn write(dir: &Path, name: &str, text: &str) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let new = dir.join(format!("{name}.new"));
     let _ = fs::remove_file(&new);
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?.write_all(text.as_bytes())?;
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)?
+        .write_all(&files::content(name, text))?;
     fs::rename(&new, dir.join(name))
 }
 

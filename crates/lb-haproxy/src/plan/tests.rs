@@ -98,7 +98,7 @@ fn every_setting_is_reached_from_every_other() {
 }
 
 fn certificate(pem: &str, sha1: &str) -> crate::Material {
-    crate::Material { pem: std::sync::Arc::new(pem.to_owned().into()), sha1: sha1.to_owned() }
+    crate::Material { pem: std::sync::Arc::new(pem.to_owned().into()), sha1: sha1.to_owned(), ocsp: None }
 }
 
 /// The golden case with TLS, with these behind `shop`, `blog` and `office`.
@@ -133,6 +133,61 @@ fn a_renewed_certificate_needs_no_reload() {
     let one = step(Some(over_tls(certificate("two", "A2"), &["shop"])));
     assert_eq!(plain(one), format!("{RELOAD}; remove blog.pem"), "after nothing reads it any more");
     assert_eq!(step(None), "stop HAProxy; remove Shop.list, office.ca, shop.pem");
+}
+
+/// The same with this answer of its responder.
+fn stapled(pem: &str, sha1: &str, answer: &str) -> crate::Material {
+    crate::Material { ocsp: Some(std::sync::Arc::new(answer.into())), ..certificate(pem, sha1) }
+}
+
+#[test]
+fn what_is_stapled_comes_and_goes_without_a_reload() {
+    let mut fake = Fake::default();
+    let one = ["shop"];
+    let mut step = |shop: crate::Material| settle(&mut fake, Some(&over_tls(shop, &one)));
+    step(certificate("one", "A1"));
+    let staple = format!("staple an OCSP response to certificate shop: no connection notices; {WRITE}");
+    assert_eq!(step(stapled("one", "A1", "good")), staple, "the file comes last: it says what runs");
+    assert_eq!(step(stapled("one", "A1", "good")), "");
+    assert_eq!(step(stapled("one", "A1", "still good")), staple);
+    let none = "staple no OCSP response to certificate shop: no connection notices; remove shop.pem.ocsp";
+    assert_eq!(step(certificate("one", "A1")), none);
+    // With a renewed certificate: its own, or none; never the one of before.
+    let renew = "renew certificate shop: no connection notices";
+    step(stapled("one", "A1", "good"));
+    assert_eq!(step(stapled("two", "A2", "of two")), format!("{WRITE}; {renew}; {WRITE}"));
+    assert_eq!(step(certificate("three", "A3")), format!("{WRITE}; {renew}; remove shop.pem.ocsp"));
+    step(stapled("three", "A3", "good"));
+    assert_eq!(settle(&mut fake, None), "stop HAProxy; remove Shop.list, office.ca, shop.pem, shop.pem.ocsp");
+}
+
+#[test]
+fn before_a_reload_the_files_say_what_is_to_be_stapled() {
+    let mut fake = Fake::default();
+    settle(&mut fake, Some(&over_tls(stapled("one", "A1", "good"), &["shop"])));
+    // Whatever asks for the reload: here a second certificate.
+    let both = ["shop", "blog"];
+    let said = settle(&mut fake, Some(&over_tls(certificate("one", "A1"), &both)));
+    assert!(said.ends_with(&format!("remove shop.pem.ocsp; {RELOAD}")), "{said}");
+    let said = settle(&mut fake, Some(&over_tls(stapled("one", "A1", "good"), &["shop"])));
+    assert!(said.contains(&format!("{WRITE}; {RELOAD}")), "{said}");
+    assert!(said.ends_with("remove blog.pem"), "{said}");
+}
+
+#[test]
+fn nothing_is_stapled_where_the_document_says_so() {
+    let wanted = over_tls(stapled("one", "A1", "good"), &["shop"]);
+    let names = |wanted: &Rendered| wanted.files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&wanted), ["Shop.list", "office.ca", "shop.pem", "shop.pem.ocsp"]);
+    let mut config: Config =
+        serde_json::from_str(include_str!("../../tests/cases/tls/config.json")).expect("a configuration");
+    for certificate in &mut config.layer7.certificates {
+        certificate.stapling = false;
+    }
+    let fingerprint = config.layer7.certificates[0].fingerprint.clone();
+    let at_hand = [(fingerprint, stapled("one", "A1", "good"))].into();
+    let off = crate::render_in(&config, &crate::Places::default(), &at_hand).expect("layer 7");
+    assert!(!names(&off).iter().any(|name| name.ends_with(".ocsp")), "{:?}", names(&off));
 }
 
 #[test]

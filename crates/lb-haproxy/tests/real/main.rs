@@ -7,6 +7,7 @@ mod figures;
 mod harness;
 mod many;
 mod memory;
+mod ocsp;
 mod peers;
 mod persistence;
 mod runtime;

@@ -64,7 +64,7 @@ fn fingerprint(n: u8) -> CertificateFingerprint {
 }
 
 fn material(pem: &str, der: &[u8]) -> Material {
-    Material { pem: Arc::new(pem.to_owned().into()), sha1: sha1(der) }
+    Material { pem: Arc::new(pem.to_owned().into()), sha1: sha1(der), ocsp: None }
 }
 
 /// `shop` (1) and `blog` (2) of an authority, and the authority of clients, `office` (3).

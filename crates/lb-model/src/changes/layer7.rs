@@ -50,7 +50,12 @@ fn acme(old: Option<&Acme>, new: Option<&Acme>, list: &mut List) {
 
 fn certificates(old: &[Certificate], new: &[Certificate], list: &mut List) {
     for certificate in new {
-        match old.iter().find(|was| was.label == certificate.label) {
+        let was = old.iter().find(|was| was.label == certificate.label);
+        if was.is_some_and(|was| was.stapling != certificate.stapling) {
+            let text = if certificate.stapling { "Staple OCSP responses" } else { "Staple no OCSP responses" };
+            list.add(format!("{text} to certificate {}", certificate.label));
+        }
+        match was {
             None if certificate.is_obtained() => {
                 list.add(format!("Obtain certificate {} for {}", certificate.label, joined(&certificate.acme)));
             }
@@ -64,7 +69,9 @@ fn certificates(old: &[Certificate], new: &[Certificate], list: &mut List) {
                 let names = joined(&certificate.names);
                 list.add(format!("Renew certificate {label}: {was} by {} ({names})", certificate.fingerprint.short()));
             }
-            Some(was) if was != certificate => list.add(format!("Change what is said of certificate {certificate}")),
+            Some(was) if *was != (Certificate { stapling: was.stapling, ..certificate.clone() }) => {
+                list.add(format!("Change what is said of certificate {certificate}"))
+            }
             Some(_) => {}
         }
     }

@@ -93,7 +93,7 @@ impl Layer7 {
         for certificate in self.certificates.iter_mut().filter(|certificate| certificate.is_obtained()) {
             let is = running.certificate(certificate.label.as_str());
             if let Some(is) = is.filter(|is| is.acme == certificate.acme) {
-                *certificate = is.clone();
+                *certificate = certificate.at(is.fingerprint.clone(), is.names.clone(), is.not_after);
             }
         }
     }

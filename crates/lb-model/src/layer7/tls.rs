@@ -66,6 +66,19 @@ pub struct Certificate {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(max_items = 100))]
     pub acme: Vec<CertificateName>,
+    /// Where the certificate names a responder (OCSP), clients are shown its answer: that it was not revoked.
+    #[serde(default = "on", skip_serializing_if = "is_on")]
+    #[cfg_attr(feature = "schema", schema(default = true))]
+    pub stapling: bool,
+}
+
+fn on() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde's skip_serializing_if asks for")]
+fn is_on(is: &bool) -> bool {
+    *is
 }
 
 impl Certificate {
@@ -75,7 +88,7 @@ impl Certificate {
     /// One that the unit shall obtain for these hosts.
     pub fn awaited(label: Label, acme: Vec<CertificateName>) -> Certificate {
         let fingerprint = CertificateFingerprint("0".repeat(64));
-        Certificate { label, fingerprint, authority: false, names: Vec::new(), not_after: 0, acme }
+        Certificate { label, fingerprint, authority: false, names: Vec::new(), not_after: 0, acme, stapling: true }
     }
 
     /// The same, as the certificate with this fingerprint says itself.

@@ -63,6 +63,7 @@ pub(super) fn with_tls(r: &mut Random, config: &mut Config) -> Option<()> {
             names: vec![format!("{label}.example.com").parse().ok()?],
             not_after: 1_900_000_000 + r.below(100_000_000),
             acme: Vec::new(),
+            stapling: true,
         });
     }
     let authority: Label = "office".parse().ok()?;

@@ -1,6 +1,6 @@
 //! Certificates that the unit obtains by itself: named in the candidate, watched, and ordered at once.
 
-use super::day;
+use super::{day, minute};
 use crate::{
     cli::EditOptions,
     error::Error,
@@ -110,10 +110,4 @@ fn list(all: &[AcmeView]) -> String {
         }
     }
     text
-}
-
-/// `2026-11-21 04:00 UTC`
-fn minute(unix: u64) -> String {
-    let moment = i64::try_from(unix).ok().and_then(|unix| jiff::Timestamp::from_second(unix).ok());
-    moment.map_or_else(|| "never".to_owned(), |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }

@@ -143,6 +143,7 @@ impl Fake {
             labels: Vec::new(),
             in_use: false,
             request: None,
+            ocsp: None,
         };
         self.certificates.push(view.clone());
         view

@@ -33,6 +33,19 @@ impl Failures {
         let alone = asked.map(|seconds| seconds.min(LONGEST_ASKED)).max(limited.then_some(LIMITED)).unwrap_or_default();
         Failures { count: self.count.saturating_add(1), at: now, not_before: now.saturating_add(alone), text }
     }
+
+    /// When the next try is (Unix seconds): the later the more often it failed, up to `longest` seconds after the last.
+    /// `None`: nothing failed. `dice` as in [`due`].
+    pub fn again(&self, longest: u64, dice: u32) -> Option<u64> {
+        let times = self.count.checked_sub(1)?;
+        let pause = FIRST_PAUSE.saturating_mul(1 << (2 * times.min(8))).min(longest);
+        Some(self.at.saturating_add(pause + spread(pause / 4, dice)).max(self.not_before))
+    }
+}
+
+/// 0 up to nearly 1 of `most`.
+pub fn spread(most: u64, dice: u32) -> u64 {
+    u64::try_from((u128::from(most) * u128::from(dice)) >> 32).unwrap_or(most)
 }
 
 /// The certificate that is shown.
@@ -48,21 +61,14 @@ pub struct Shown {
 /// From when on it is ordered (Unix seconds). `dice` spreads units and certificates, and is the same for the same
 /// certificate.
 pub fn due(shown: Option<Shown>, failures: &Failures, dice: u32) -> u64 {
-    // 0 up to nearly 1 of `most`.
-    let spread = |most: u64| u64::try_from((u128::from(most) * u128::from(dice)) >> 32).unwrap_or(most);
     let by_life = match shown.filter(|shown| shown.fits) {
         None => 0,
         Some(Shown { not_before, not_after, .. }) => {
             let life = not_after.saturating_sub(not_before);
-            not_before + life / 3 * 2 - spread(life / 30)
+            not_before + life / 3 * 2 - spread(life / 30, dice)
         }
     };
-    if failures.count == 0 {
-        return by_life;
-    }
-    let pause = FIRST_PAUSE.saturating_mul(1 << (2 * failures.count.min(9).saturating_sub(1))).min(LONGEST_PAUSE);
-    let again = failures.at.saturating_add(pause + spread(pause / 4));
-    by_life.max(again).max(failures.not_before)
+    failures.again(LONGEST_PAUSE, dice).map_or(by_life, |again| by_life.max(again))
 }
 
 #[cfg(test)]

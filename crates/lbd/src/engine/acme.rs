@@ -170,7 +170,7 @@ impl<K: Kernel> Engine<K> {
         Some(Shown { not_before: own.not_before, not_after: own.not_after, fits })
     }
 
-    fn chain(&self, fingerprint: &CertificateFingerprint) -> Option<&Chain> {
+    pub(super) fn chain(&self, fingerprint: &CertificateFingerprint) -> Option<&Chain> {
         match self.certificates.get(fingerprint)? {
             Entry::Chain(chain) => Some(chain),
             Entry::Authority(_) | Entry::Request(_) => None,
@@ -377,6 +377,6 @@ fn names(names: &[CertificateName]) -> Vec<String> {
 }
 
 /// The same for the same certificate, and other for every one.
-fn dice(fingerprint: &CertificateFingerprint) -> u32 {
+pub(super) fn dice(fingerprint: &CertificateFingerprint) -> u32 {
     u32::from_str_radix(&fingerprint.as_str()[..8], 16).unwrap_or_default()
 }

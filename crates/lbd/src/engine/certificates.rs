@@ -47,6 +47,7 @@ impl<K: Kernel> Engine<K> {
             warning: None,
             labels: labels.into_iter().collect(),
             request: None,
+            ocsp: None,
         };
         if let Some(own) = entry.certificate() {
             view.subject.clone_from(&own.subject);
@@ -59,7 +60,8 @@ impl<K: Kernel> Engine<K> {
             Entry::Chain(chain) => {
                 view.kind = CertificateKind::Server;
                 view.chain = chain.issuers().iter().map(|issuer| issuer.subject.clone()).collect();
-                view.warning = chain.warning();
+                view.ocsp = self.ocsp_view(chain);
+                view.warning = self.revoked(&fingerprint).or_else(|| chain.warning());
             }
             Entry::Authority(_) => view.kind = CertificateKind::Authority,
             Entry::Request(request) => {
@@ -101,6 +103,7 @@ impl<K: Kernel> Engine<K> {
         let fingerprint = self.certificates.put(entry.clone()).map_err(|e| unwritten(&e))?;
         tracing::info!("{}", record::did(author, &format!("{did} {what} ({})", fingerprint.short())));
         if needs(&self.running, &fingerprint) {
+            self.stapling.ask_anew(fingerprint.clone());
             let running = self.running.clone();
             let rendered = self.rendered(&running);
             self.layer7.want(rendered);
@@ -229,7 +232,8 @@ impl<K: Kernel> Engine<K> {
                 alarms.push(format!("certificate {label} is not on this unit: {served}. hint: {hint}"));
                 continue;
             };
-            alarms.extend(self.acme_alarm(named).or_else(|| expiry(named, entry, now)));
+            let revoked = self.revoked(&named.fingerprint).map(|text| format!("certificate {label}: {text}"));
+            alarms.extend(revoked.or_else(|| self.acme_alarm(named)).or_else(|| expiry(named, entry, now)));
         }
         if let Some(more) = alarms.len().checked_sub(MOST_ALARMS).filter(|more| *more > 0) {
             alarms.truncate(MOST_ALARMS);

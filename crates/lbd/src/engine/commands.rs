@@ -235,6 +235,7 @@ impl<K: Kernel> Engine<K> {
         self.layer7.want(proxied);
         self.look_at_certificates(now);
         self.orders.look_now(now);
+        self.stapling.look_now(now);
         // What was planned from memory is compared with the kernel itself soon.
         self.next_reconcile = self.next_reconcile.min(now.since_start + Duration::from_secs(1));
         Ok(Applied {

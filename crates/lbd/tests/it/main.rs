@@ -7,6 +7,7 @@ mod damage;
 mod kill;
 mod layer7;
 mod life;
+mod ocsp;
 mod pair;
 mod pebble;
 mod rig;

@@ -57,7 +57,7 @@ fn eventually(what: &str, mut state: impl FnMut() -> bool) {
 }
 
 /// A network that nobody else is in, for this thread and those that it starts.
-fn own_network() -> bool {
+pub fn own_network() -> bool {
     if nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).is_err() {
         return false;
     }

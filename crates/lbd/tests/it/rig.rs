@@ -71,7 +71,7 @@ impl Rig {
         let (says, sync) = tokio::sync::watch::channel(None);
         let pairing = Pairing { file: Some(lbd::HaFile::below(dir)), sync: says, ..Pairing::default() };
         let orders = Arc::default();
-        let ended = events.clone();
+        let (ended, asked) = (events.clone(), events.clone());
         let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
         let changes = events.clone();
         let changed = move || drop(changes.send(Event::Layer7));
@@ -80,7 +80,15 @@ impl Rig {
             let clock = Clock::start();
             let probe = Box::new(move |probe| started.lock().expect("the probes").push(probe));
             let order = Box::new(move |job| order(job, &ended));
-            let start = Starts { probe, order };
+            let ask = Box::new(move |job| {
+                let events = asked.clone();
+                std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                    let answered = runtime.expect("a runtime").block_on(lbd::ocsp::run(job));
+                    drop(events.send(Event::Answered(Box::new(answered))));
+                });
+            });
+            let start = Starts { probe, order, ask };
             // Reconciles come from the tests' own changes alone.
             let every = Duration::from_secs(3600);
             Engine::new(Opening::open(&state, clock.now()), fake, pairing, layer7, every, start, clock.now())
