@@ -9,8 +9,8 @@ STEELYARD_SITE = $(BR2_EXTERNAL_STEELYARD_PATH)/..
 STEELYARD_SITE_METHOD = local
 STEELYARD_LICENSE = MIT or Apache-2.0
 STEELYARD_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
-STEELYARD_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = \
-	--exclude=/target
+STEELYARD_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude=/target
+HOST_STEELYARD_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude=/target
 
 # Program and where it goes, as in the quick image (crates/testbed/src/image).
 STEELYARD_PROGRAMS = \
@@ -22,17 +22,19 @@ STEELYARD_PROGRAMS = \
 	ipvsadm:usr/sbin/ipvsadm
 
 STEELYARD_CARGO_BUILD_OPTS = \
-	--config vendor.toml \
+	--config .vendor/config.toml \
 	$(foreach p,$(STEELYARD_PROGRAMS),--bin $(firstword $(subst :, ,$(p))))
 
 # Buildroot vendors the crates of packages that it downloads; a local one must do so itself. A source tree that brings
-# VENDOR and vendor.toml needs no network. Cargo.lock holds the checksum of every crate.
+# VENDOR and .vendor/config.toml needs no network. Cargo.lock holds the checksum of every crate. The file lies in a
+# folder of its own because cargo reads its paths from the folder above.
 define STEELYARD_VENDOR
 	cd $(@D) && \
-	if [ ! -d VENDOR ] || [ Cargo.lock -nt vendor.toml ]; then \
+	if [ ! -d VENDOR ] || [ Cargo.lock -nt .vendor/config.toml ]; then \
+		mkdir -p .vendor && \
 		PATH=$(BR_PATH) $(PKG_COMMON_CARGO_ENV) \
-			cargo vendor --locked --versioned-dirs VENDOR >vendor.new && \
-		mv vendor.new vendor.toml; \
+			cargo vendor --locked --versioned-dirs VENDOR >.vendor/new && \
+		mv .vendor/new .vendor/config.toml; \
 	fi
 endef
 STEELYARD_PRE_CONFIGURE_HOOKS += STEELYARD_VENDOR
@@ -59,7 +61,7 @@ HOST_STEELYARD_DEPENDENCIES = \
 STEELYARD_DEPENDENCIES = host-steelyard
 
 HOST_STEELYARD_CARGO_BUILD_OPTS = \
-	--config vendor.toml \
+	--config .vendor/config.toml \
 	--package xtask
 
 define HOST_STEELYARD_INSTALL_CMDS
