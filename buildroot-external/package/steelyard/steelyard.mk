@@ -19,7 +19,8 @@ STEELYARD_PROGRAMS = \
 	lbwizard:usr/bin/lbwizard \
 	lbadmin:usr/sbin/lbadmin \
 	heartbeat:usr/sbin/heartbeat \
-	ipvsadm:usr/sbin/ipvsadm
+	ipvsadm:usr/sbin/ipvsadm \
+	lbupdate:usr/sbin/lbupdate
 
 STEELYARD_CARGO_BUILD_OPTS = \
 	--config .vendor/config.toml \

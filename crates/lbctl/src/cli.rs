@@ -166,6 +166,12 @@ pub enum Command {
         #[arg(short, long, value_name = "TEXT")]
         filter: Option<String>,
     },
+    /// Install a signed update, and show what is in both slots
+    #[command(after_help = crate::update::HELP)]
+    Update {
+        #[command(subcommand)]
+        command: Option<crate::update::UpdateCommand>,
+    },
     /// Print a completion script
     Completions { shell: Shell },
     /// Print the manual page (roff); read it with: lbctl man | man -l -

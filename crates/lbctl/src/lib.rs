@@ -24,6 +24,7 @@ mod show;
 mod status;
 mod suggest;
 mod text;
+mod update;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, ConfigCommand, RipCommand, Source, VipCommand};
@@ -53,6 +54,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let json = cli.json;
+    if let Command::Update { command } = &cli.command {
+        return update::run(command.as_ref(), &cli.remote, json);
+    }
     match run(cli) {
         Ok(Answer { text, json: document, exit }) => print(io::stdout(), if json { &document } else { &text }, exit),
         Err(Error::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => error::DONE,
@@ -143,6 +147,8 @@ fn run(cli: Cli) -> Result<Answer, Error> {
             let view = s.client.log(name, &LogQuery { filter, limit: lines.into(), ..LogQuery::default() })?;
             Answer::new(text::log(&view), &view)
         }
+        // It needs no lbd: it may be what mends it.
+        Command::Update { .. } => Err(Error::request("an update is installed by lbupdate", None)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "lbctl", &mut script);

@@ -11,6 +11,7 @@ mod certificates;
 mod commands;
 mod confirm;
 mod health;
+mod notice;
 mod ocsp;
 mod opening;
 pub mod pair;
@@ -180,6 +181,7 @@ pub struct Engine<K> {
     running: Arc<Config>,
     revision: RevisionView,
     alarms: Vec<String>,
+    notice: notice::Notice,
     /// The stored candidate, read and judged once.
     candidate: Option<Arc<candidate::Judged>>,
     /// See [`lb_api::Summary::generation`].
@@ -223,7 +225,7 @@ impl<K: Kernel> Engine<K> {
         starts: Starts,
         now: Now,
     ) -> Self {
-        let Opening { store, certificates, account, running, revision, alarms } = opening;
+        let Opening { store, certificates, account, running, revision, alarms, notice } = opening;
         for alarm in &alarms {
             tracing::error!("alarm: {alarm}");
         }
@@ -238,6 +240,7 @@ impl<K: Kernel> Engine<K> {
             running: Arc::new(running),
             revision,
             alarms,
+            notice: notice::Notice { file: notice, text: None },
             candidate: None,
             // Far above what the lbd before us can have counted to, and still a whole number in every JSON reader.
             generation: now.unix.saturating_mul(1000),

@@ -1,4 +1,4 @@
-//! `cargo xtask image`: builds the appliance image and says where it is and how big.
+//! `cargo xtask image` and `bundle`: build the appliance image and its update, and say where they are and how big.
 
 use std::fs;
 use std::time::Instant;
@@ -24,5 +24,14 @@ pub fn image(fresh: bool) -> Result<()> {
     println!("slot        {} ({:.1} MB)", built.slot.display(), size(&built.slot)?);
     println!("initramfs   {} ({:.1} MB)", built.initrd.display(), size(&built.initrd)?);
     println!("built in {took:.1} s without the compression");
+    Ok(())
+}
+
+/// Builds the image, and the bundle that brings it to a unit.
+pub fn bundle() -> Result<()> {
+    host::require_tools()?;
+    let file = image::bundle(&image::build()?)?;
+    let bytes = fs::metadata(&file).context("reading the bundle's size")?.len();
+    println!("bundle      {} ({:.1} MB)", file.display(), bytes as f64 / 1e6);
     Ok(())
 }

@@ -84,6 +84,11 @@ enum Task {
         #[arg(long, value_name = "FOLDER")]
         grub: std::path::PathBuf,
     },
+    /// Build the image and its update bundle
+    ///
+    /// Signed with the key in the file that STEELYARD_UPDATE_KEY names (PKCS#8, PEM), which the image then believes;
+    /// without it with a development key in target/update-key/.
+    Bundle,
     /// Boot the appliance with its serial console on this terminal (Ctrl-A X leaves)
     Run {
         /// Keep what the appliance writes in this disk file, made from the image when it is not there
@@ -124,6 +129,7 @@ fn main() -> ExitCode {
         }
         Task::ReleaseRoot { root } => testbed::image::release_root(&root),
         Task::ReleaseDisk { images, grub } => testbed::image::release_disk(&images, &grub),
+        Task::Bundle => image::bundle(),
         Task::Run { disk } => appliance::run(disk.as_deref()),
         Task::Console { lab, second } => console::attach(match (lab, second) {
             (true, _) => console::Which::Lab,

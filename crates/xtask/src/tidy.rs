@@ -33,6 +33,8 @@ const PROXY_USERS: &[&str] = &["lbd"];
 const DIALECT_USERS: &[&str] = &["lbadmin"];
 /// Of ours, what lb-dialects may know.
 const DIALECTS_KNOW: &[&str] = &["lb-api", "lb-model"];
+/// Of ours, what lb-update may know: an update may be what mends the rest.
+const UPDATE_KNOWS: &[&str] = &["lb-api", "lb-model"];
 /// Files and folders at the top.
 const TOP: &[&str] = &[
     ".cargo",
@@ -116,6 +118,8 @@ fn dependencies(package: &Package, offences: &mut Vec<String>) {
             "only lbadmin speaks the cloud dialects"
         } else if name == "lb-dialects" && on.starts_with("lb") && !DIALECTS_KNOW.contains(&on) {
             "it is beside the product, and knows lb-api and lb-model only"
+        } else if name == "lb-update" && on.starts_with("lb") && !UPDATE_KNOWS.contains(&on) {
+            "it must work when the rest does not, and knows lb-api and lb-model only"
         } else if PURE.contains(&name) && (IMPURE_CRATES.contains(&on) || netlink) {
             "it is a pure crate"
         } else if FACES.contains(&name) && BACKSTAGE.contains(&on) {
@@ -198,6 +202,7 @@ mod tests {
         assert!(broken("lbctl", "lb-plan") && !broken("lbctl", "lb-api"));
         assert!(broken("lbctl", "lb-pair") && broken("heartbeat", "lb-pair") && !broken("lbd", "lb-pair"));
         assert!(broken("lbadmin", "lb-certs") && broken("lb-certs", "lb-api") && !broken("lb-certs", "lb-model"));
+        assert!(broken("lb-update", "lb-store") && !broken("lb-update", "lb-api"));
         assert!(broken("lb-pair", "lb-store") && broken("lb-pair", "lbd") && !broken("lb-pair", "lb-ha"));
         assert!(
             broken("lbctl", "lb-dialects") && broken("lb-dialects", "lb-access") && !broken("lbadmin", "lb-dialects")

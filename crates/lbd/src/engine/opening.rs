@@ -4,7 +4,7 @@ use crate::{acme::account::Account, certificates::Certificates, engine::Now};
 use lb_api::RevisionView;
 use lb_model::{Config, factory, failsafe, migrate, problems};
 use lb_store::{OpenError, Opened, Revision, RevisionMeta, Store};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the engine starts from.
 pub struct Opening {
@@ -14,6 +14,7 @@ pub struct Opening {
     pub(super) running: Config,
     pub(super) revision: RevisionView,
     pub(super) alarms: Vec<String>,
+    pub(super) notice: Option<PathBuf>,
 }
 
 /// What lies beside the store.
@@ -30,6 +31,11 @@ impl Opening {
         };
         opening.alarms.extend(alarms);
         opening
+    }
+
+    /// The file in which another program says what people must know.
+    pub fn with_notice(self, file: PathBuf) -> Opening {
+        Opening { notice: Some(file), ..self }
     }
 
     fn opened(store: Store, opened: &Opened, shelves: Shelves) -> Opening {
@@ -53,7 +59,7 @@ impl Opening {
         match config {
             Ok(running) => {
                 let (certificates, account) = shelves;
-                Opening { store: Some(store), certificates, account, running, revision, alarms }
+                Opening { store: Some(store), certificates, account, running, revision, alarms, notice: None }
             }
             Err(reason) => {
                 let reason = format!("revision {} cannot run: {reason}", revision.number);
@@ -70,7 +76,7 @@ impl Opening {
             lb_model::FACTORY_ADDRESS
         );
         let (certificates, account) = shelves;
-        Opening { store, certificates, account, running: failsafe(), revision, alarms: vec![alarm] }
+        Opening { store, certificates, account, running: failsafe(), revision, alarms: vec![alarm], notice: None }
     }
 }
 

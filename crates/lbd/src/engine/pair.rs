@@ -359,7 +359,16 @@ impl<K: Kernel> Engine<K> {
         };
         let pair = self.pair.alarms.iter().cloned();
         let layer7 = self.layer7.view().alarm.clone().into_iter().chain(self.certificate_alarms.iter().cloned());
-        self.alarms.iter().cloned().chain(lost).chain(self.ha_alarm.clone()).chain(layer7).chain(pair).collect()
+        let notice = self.notice.text.clone();
+        self.alarms
+            .iter()
+            .cloned()
+            .chain(notice)
+            .chain(lost)
+            .chain(self.ha_alarm.clone())
+            .chain(layer7)
+            .chain(pair)
+            .collect()
     }
 }
 

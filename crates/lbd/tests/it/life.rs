@@ -320,3 +320,19 @@ fn an_apply_from_memory_leaves_nothing_to_repair() {
         assert_eq!(report.drift, [] as [String; 0], "seed {seed}");
     }
 }
+
+/// lbupdate says why an update did not stay; lbd shows it for as long as it is said.
+#[test]
+fn what_another_program_says_is_an_alarm_while_it_says_it() {
+    let dir = dir();
+    let file = dir.path().join("update.alarm");
+    std::fs::write(&file, "the update to 0.2.0 did not stay: lbd does not answer\n").expect("written");
+    let rig = Rig::start(dir.path());
+    let before = rig.summary();
+    assert_eq!(before.alarms, ["the update to 0.2.0 did not stay: lbd does not answer"]);
+    std::fs::remove_file(&file).expect("removed");
+    let _: lb_api::ReconcileView = rig.ask(Command::Reconcile).expect("reconciled");
+    let after = rig.summary();
+    assert_eq!(after.alarms, [] as [&str; 0]);
+    assert!(after.generation > before.generation, "who looks would not see it");
+}

@@ -73,6 +73,7 @@ impl Rig {
         let orders = Arc::default();
         let (ended, asked) = (events.clone(), events.clone());
         let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
+        let notice = dir.join("update.alarm");
         let changes = events.clone();
         let changed = move || drop(changes.send(Event::Layer7));
         let layer7 = Layer7::start(hands, checker, places, changed).expect("a thread");
@@ -91,8 +92,8 @@ impl Rig {
             let start = Starts { probe, order, ask };
             // Reconciles come from the tests' own changes alone.
             let every = Duration::from_secs(3600);
-            Engine::new(Opening::open(&state, clock.now()), fake, pairing, layer7, every, start, clock.now())
-                .run(&inbox, &clock);
+            let opening = Opening::open(&state, clock.now()).with_notice(notice);
+            Engine::new(opening, fake, pairing, layer7, every, start, clock.now()).run(&inbox, &clock);
         });
         Rig { kernel, proxy, events, probes, orders, engine: Some(engine), sync }
     }

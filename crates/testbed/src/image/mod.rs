@@ -5,6 +5,7 @@
 //! time (a lock file). Tested by the VM cases, which boot the result.
 
 mod assemble;
+mod bundle;
 mod kernel;
 mod loader;
 mod pick;
@@ -20,6 +21,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::host::{self, run, step};
+pub use bundle::{bundle, bundle_of};
 pub use release::{partition, release_disk, release_root};
 use stamp::{Stamp, digest};
 
@@ -34,6 +36,7 @@ pub const PROGRAMS: &[(&str, &str, &str)] = &[
     ("lbadmin", "lbadmin", "usr/sbin/lbadmin"),
     ("heartbeat", "heartbeat", "usr/sbin/heartbeat"),
     ("ipvs-rs", "ipvsadm", "usr/sbin/ipvsadm"),
+    ("lb-update", "lbupdate", "usr/sbin/lbupdate"),
 ];
 
 /// How a slot is packed: GRUB reads gzip, and kernel and initramfs fastest as they are.
@@ -149,9 +152,14 @@ pub fn build() -> Result<Appliance> {
         inputs.push(digest(&[&folders.workspace.join(folder)])?);
     }
     inputs.push(digest(&PROGRAMS.iter().map(|(_, program, _)| bins.join(program)).collect::<Vec<_>>())?);
+    let key = bundle::signing_key(&folders)?;
+    inputs.push(key.public_text());
     inputs.push(digest(&[Path::new(&std::env::current_exe()?)])?);
     folders.stamp("slot").unless_done(&inputs, &[&slot], || {
-        step("root file system", || assemble::root(&folders, &stage, &kernel, &initrd, &bins, &root))?;
+        step("root file system", || {
+            assemble::root(&folders, &stage, &kernel, &initrd, &bins, &root)?;
+            bundle::trust(&key, &root)
+        })?;
         step("slot (squashfs)", || squash(&root, &slot, SLOT))
     })?;
 

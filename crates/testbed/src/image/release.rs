@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::stage::Stage;
-use super::{SLOT, assemble, genimage, loader, pack_initramfs, pick, squash};
+use super::{SLOT, assemble, bundle, genimage, loader, pack_initramfs, pick, squash};
 use crate::host::{self, run, step};
 
 /// Names that the initramfs calls busybox by, although in the root file system another program has them.
@@ -29,6 +29,7 @@ pub fn release_root(root: &Path) -> Result<()> {
     let mut lbctl = Command::new(root.join("usr/lib/ld-linux-x86-64.so.2"));
     lbctl.arg("--library-path").arg(root.join("usr/lib")).arg(root.join("usr/bin/lbctl"));
     assemble::completions(&mut lbctl, root);
+    bundle::trust_builder(root)?;
     assemble::modes(root)
 }
 

@@ -1,0 +1,185 @@
+//! How a bundle gets into the idle slot, so that a power cut at any moment leaves a system that starts.
+//!
+//! ```text
+//!  examine   head signed? fits? as long as it says? hash of all of it      nothing is written yet
+//!  install   record: writing
+//!            boot loader: the idle slot is not OK, the running one is first
+//!            slot: written, flushed, read back from the disk, hash again
+//!            boot loader: the idle slot is first, OK, not tried             one write: the switch
+//!            record: installed
+//! ```
+//!
+//! Tested with a machine in memory whose power is cut before every single step.
+
+use crate::{
+    bundle::{self, Head},
+    keys::PublicKey,
+    manifest::{Here, Refusal},
+    record::{Record, SlotName, Stage},
+};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+/// A slot that is being filled.
+pub trait Place: Read + Write + Seek {
+    /// All that was written is on the disk, and what is read next comes from there.
+    fn settle(&mut self) -> io::Result<()>;
+}
+
+/// What it is done with.
+pub trait Machine {
+    type Place: Place;
+
+    /// Makes the boot loader remember `NAME=VALUE`s, all or none.
+    fn remember(&mut self, words: &[String]) -> io::Result<()>;
+    /// Keeps the record through a power cut.
+    fn keep(&mut self, record: &Record) -> io::Result<()>;
+    fn open(&mut self, slot: SlotName) -> io::Result<Self::Place>;
+}
+
+/// Why a bundle is not installed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Before anything was written.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    #[error("the bundle cannot be read: {0}")]
+    Bundle(io::Error),
+    #[error("slot {0} cannot be written: {1}")]
+    Slot(SlotName, io::Error),
+    #[error("slot {0} does not give back what was written to it. hint: the disk is failing: back up, and replace it")]
+    Medium(SlotName),
+    #[error("the boot loader cannot be told: {0}")]
+    BootLoader(io::Error),
+    #[error("it cannot be noted on the data partition: {0}. hint: is it full (df /data)?")]
+    Record(io::Error),
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Checking,
+    Writing,
+    Reading,
+}
+
+/// Told of bytes done, and of how many.
+pub type Progress<'a> = &'a mut dyn FnMut(Step, u64, u64);
+
+/// Whether the bundle, `length` bytes long, may be installed; writes nothing.
+pub fn examine(
+    file: &mut (impl Read + Seek),
+    length: u64,
+    keys: &[PublicKey],
+    here: &Here,
+    downgrade: bool,
+    progress: Progress<'_>,
+) -> Result<Head, Failure> {
+    file.seek(SeekFrom::Start(0)).map_err(Failure::Bundle)?;
+    let head = bundle::read_head(&mut *file, keys).map_err(Failure::Bundle)??;
+    head.manifest.may_follow(here, downgrade)?;
+    let wanted = head.payload_at + head.manifest.size;
+    if length < wanted {
+        return Err(Refusal::Truncated { found: length, wanted }.into());
+    }
+    if length > wanted {
+        return Err(Refusal::TooLong { found: length, wanted }.into());
+    }
+    pass(file, &head, Failure::Bundle, |_| Ok(()), |done| progress(Step::Checking, done, head.manifest.size))?;
+    Ok(head)
+}
+
+/// Writes what was examined to `record.slot`, and makes it the next start's. The record given is kept with how it went.
+pub fn install<M: Machine>(
+    machine: &mut M,
+    file: &mut (impl Read + Seek),
+    head: &Head,
+    record: &mut Record,
+    progress: Progress<'_>,
+) -> Result<(), Failure> {
+    let slot = record.slot;
+    record.stage = Stage::Writing;
+    machine.keep(record).map_err(Failure::Record)?;
+    let filled = mark(machine, slot, false).and_then(|()| fill(machine, file, head, slot, progress));
+    if let Err(failure) = filled.and_then(|()| mark(machine, slot, true)) {
+        record.stage = Stage::Interrupted;
+        record.reason = Some(failure.to_string());
+        // The failure is what is told; that it could not be kept either adds nothing.
+        let _ = machine.keep(record);
+        return Err(failure);
+    }
+    record.stage = Stage::Installed;
+    machine.keep(record).map_err(Failure::Record)
+}
+
+/// Tells the boot loader that `slot` has nothing to start, or that it is the next one to be started.
+fn mark(machine: &mut impl Machine, slot: SlotName, good: bool) -> Result<(), Failure> {
+    let words = if good { first(slot) } else { last(slot) };
+    machine.remember(&words).map_err(Failure::BootLoader)
+}
+
+/// `slot` is started first, and has its three tries.
+pub fn first(slot: SlotName) -> Vec<String> {
+    vec![format!("ORDER={slot} {}", slot.other()), format!("{slot}_OK=1"), format!("{slot}_TRY=0")]
+}
+
+/// `slot` is not started.
+pub fn last(slot: SlotName) -> Vec<String> {
+    vec![format!("ORDER={} {slot}", slot.other()), format!("{slot}_OK=0")]
+}
+
+fn fill<M: Machine>(
+    machine: &mut M,
+    file: &mut (impl Read + Seek),
+    head: &Head,
+    slot: SlotName,
+    progress: Progress<'_>,
+) -> Result<(), Failure> {
+    let failed = |error| Failure::Slot(slot, error);
+    let size = head.manifest.size;
+    let mut place = machine.open(slot).map_err(failed)?;
+    place.seek(SeekFrom::Start(0)).map_err(failed)?;
+    pass(file, head, failed, |bytes| place.write_all(bytes), |done| progress(Step::Writing, done, size))?;
+    place.settle().map_err(failed)?;
+    place.seek(SeekFrom::Start(0)).map_err(failed)?;
+    let mut done = 0;
+    let (hash, read) = bundle::hash(&mut place, size, |bytes| {
+        done += bytes.len() as u64;
+        progress(Step::Reading, done, size);
+        Ok(())
+    })
+    .map_err(failed)?;
+    match read == size && hash == head.manifest.sha256 {
+        true => Ok(()),
+        false => Err(Failure::Medium(slot)),
+    }
+}
+
+/// Reads the payload once, gives it to `each`, and compares its hash. `failed` says whose an error of `each` is.
+fn pass(
+    file: &mut (impl Read + Seek),
+    head: &Head,
+    failed: impl Fn(io::Error) -> Failure,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    mut told: impl FnMut(u64),
+) -> Result<(), Failure> {
+    file.seek(SeekFrom::Start(head.payload_at)).map_err(Failure::Bundle)?;
+    let mut done = 0;
+    let (hash, read) = bundle::hash(file, head.manifest.size, |bytes| {
+        each(bytes)?;
+        done += bytes.len() as u64;
+        told(done);
+        Ok(())
+    })
+    .map_err(failed)?;
+    if read < head.manifest.size {
+        let (found, wanted) = (head.payload_at + read, head.payload_at + head.manifest.size);
+        return Err(Refusal::Truncated { found, wanted }.into());
+    }
+    match hash == head.manifest.sha256 {
+        true => Ok(()),
+        false => Err(Refusal::Damaged.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

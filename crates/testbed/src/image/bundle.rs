@@ -1,0 +1,104 @@
+//! Update bundles of what was built, and the key that they are signed with.
+//!
+//! `STEELYARD_UPDATE_KEY` names the builder's own key (PKCS#8 in PEM; `openssl genpkey -algorithm ed25519` makes one).
+//! Without it a key for this build machine is made once, `target/update-key/development.key`. The image believes the
+//! key that was in force when it was built, and no other.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use lb_update::manifest::{ARCHITECTURE, PRODUCT};
+use lb_update::{Formats, Manifest, SigningKey, Version, write_bundle};
+
+use super::{Appliance, Folders, SLOT, squash};
+use crate::host::{self, run};
+
+/// Names the file of the builder's key.
+const KEY: &str = "STEELYARD_UPDATE_KEY";
+/// Where the image keeps what it believes.
+const TRUSTED: &str = "usr/share/steelyard/update-keys";
+/// The first version with two slots: every one since can be followed.
+const OLDEST: Version = Version(0, 1, 0);
+
+/// The builder's, or the development key, made when it is not there.
+pub(super) fn signing_key(folders: &Folders) -> Result<SigningKey> {
+    let file = match std::env::var_os(KEY) {
+        Some(file) => PathBuf::from(file),
+        None => folders.out.with_file_name("update-key").join("development.key"),
+    };
+    if !file.exists() && std::env::var_os(KEY).is_none() {
+        let folder = file.parent().context("a folder for the key")?;
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let mut new = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&file)
+            .with_context(|| format!("making {}", file.display()))?;
+        new.write_all(SigningKey::generate()?.as_bytes()).context("writing the development key")?;
+    }
+    Ok(SigningKey::read(&file)?)
+}
+
+/// Puts the public half into a root file system.
+pub(super) fn trust(key: &SigningKey, root: &Path) -> Result<()> {
+    let folder = root.join(TRUSTED);
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    fs::write(folder.join(format!("{}.pub", key.name)), key.public_text()).context("writing the public key")
+}
+
+/// The builder's own key for a release image. Without one it believes nobody, and installs no update: a key of this
+/// build machine has no place in it.
+pub(super) fn trust_builder(root: &Path) -> Result<()> {
+    match std::env::var_os(KEY) {
+        Some(file) => trust(&SigningKey::read(Path::new(&file))?, root),
+        None => fs::create_dir_all(root.join(TRUSTED)).context("making the folder of the keys"),
+    }
+}
+
+/// The bundle of an image, beside it.
+pub fn bundle(appliance: &Appliance) -> Result<PathBuf> {
+    let version: Version = env!("CARGO_PKG_VERSION").parse()?;
+    let file = appliance.slot.with_file_name(format!("steelyard-{version}.lbu"));
+    signed(&appliance.slot, version, &file)?;
+    Ok(file)
+}
+
+/// For tests: a bundle of the image with another version, in which `change` has changed the root file system.
+pub fn bundle_of(version: &str, file: &Path, change: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let folders = Folders::new()?;
+    let _lock = folders.lock()?;
+    let scratch = tempfile::tempdir_in(&folders.out).context("making a folder for a root file system")?;
+    let root = scratch.path().join("root");
+    run(std::process::Command::new("cp").arg("-a").arg(folders.out.join("root")).arg(&root))?;
+    let release = root.join("etc/os-release");
+    let text = fs::read_to_string(&release).context("reading os-release")?;
+    fs::write(&release, text.replace(env!("CARGO_PKG_VERSION"), version)).context("writing os-release")?;
+    change(&root)?;
+    let slot = scratch.path().join("slot");
+    squash(&root, &slot, SLOT)?;
+    signed(&slot, version.parse()?, file)
+}
+
+fn signed(slot: &Path, version: Version, file: &Path) -> Result<()> {
+    let key = signing_key(&Folders::new()?)?;
+    let open = || File::open(slot).with_context(|| format!("opening {}", slot.display()));
+    let size = open()?.metadata().context("looking at the slot")?.len();
+    let (sha256, _) = lb_update::bundle::hash(&mut open()?, size, |_| Ok(())).context("reading the slot")?;
+    let manifest = Manifest {
+        product: PRODUCT.into(),
+        version,
+        architecture: ARCHITECTURE.into(),
+        size,
+        sha256,
+        oldest: OLDEST,
+        configuration: Formats::OURS,
+    };
+    let mut to = BufWriter::new(File::create(file).with_context(|| format!("making {}", file.display()))?);
+    write_bundle(&manifest, &key, &mut open()?, &mut to).with_context(|| format!("writing {}", file.display()))?;
+    host::say(&format!("  bundle {} signed with the key {}", file.display(), key.name));
+    Ok(())
+}
