@@ -18,7 +18,7 @@ const DISK: u64 = 2 << 30;
 /// What its data partition has then, in MB: at least.
 const DATA: u64 = 1500;
 /// A start by firmware and boot loader takes longer than one of the kernel alone.
-const START: u32 = 3;
+pub const START: u32 = 3;
 
 pub fn disk() -> Result<()> {
     host::require_tools()?;
@@ -40,7 +40,7 @@ pub fn disk() -> Result<()> {
 }
 
 /// The image on a disk that is larger than it.
-fn written(appliance: &Appliance, file: &Path) -> Result<PathBuf> {
+pub fn written(appliance: &Appliance, file: &Path) -> Result<PathBuf> {
     fs::copy(&appliance.disk, file).context("writing the image to a disk")?;
     fs::OpenOptions::new()
         .write(true)
@@ -50,18 +50,24 @@ fn written(appliance: &Appliance, file: &Path) -> Result<PathBuf> {
     Ok(file.to_path_buf())
 }
 
-struct Unit {
+pub struct Unit {
     _machine: Machine,
-    console: Console,
+    pub console: Console,
 }
 
 impl Unit {
     fn start(name: &str, disk: &Path, firmware: Firmware, cables: &Path) -> Result<Unit> {
+        Unit::with(name, disk, firmware, cables, None)
+    }
+
+    /// With a second disk.
+    pub fn with(name: &str, disk: &Path, firmware: Firmware, cables: &Path, second: Option<Disk>) -> Result<Unit> {
         let wire = |side| Wire::new(cables, &format!("{name}-{side}"));
-        let machine = Builder::new(name)
-            .firmware(firmware)
-            .reboots()
-            .disk(Disk::raw(disk))
+        let mut machine = Builder::new(name).firmware(firmware).reboots().disk(Disk::raw(disk));
+        if let Some(second) = second {
+            machine = machine.disk(second);
+        }
+        let machine = machine
             .serial("console")
             .nic(wire("external").left("52:54:00:10:00:21"))
             .nic(wire("internal").left("52:54:00:20:00:21"))
@@ -70,20 +76,20 @@ impl Unit {
         Ok(Unit { _machine: machine, console })
     }
 
-    fn log_in(&mut self) -> Result<()> {
+    pub fn log_in(&mut self) -> Result<()> {
         self.console.login("root", PASSWORD, limits::BOOT * START)
     }
 
     /// One line of what a command says.
-    fn says(&mut self, command: &str) -> Result<String> {
+    pub fn says(&mut self, command: &str) -> Result<String> {
         Ok(self.console.ok(command)?.trim().to_owned())
     }
 
-    fn remembers(&mut self, name: &str) -> Result<String> {
+    pub fn remembers(&mut self, name: &str) -> Result<String> {
         self.says(&format!("/usr/lib/steelyard/boot-env get {name}"))
     }
 
-    fn is_settled(&mut self) -> Result<()> {
+    pub fn is_settled(&mut self) -> Result<()> {
         let size = self.says("df -m /data | tail -n 1 | awk '{ print $2 }'")?;
         let megabytes: u64 = size.parse().with_context(|| format!("df says {size:?}"))?;
         ensure!(megabytes >= DATA, "the data partition has {megabytes} MB on a disk of {} MB", DISK >> 20);

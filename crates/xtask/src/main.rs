@@ -20,6 +20,7 @@ mod scan;
 mod suites;
 mod tidy;
 mod unit;
+mod update;
 
 use std::process::ExitCode;
 

@@ -78,6 +78,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
                 "clouds",
                 "machines",
                 "disk",
+                "update",
                 "powercut",
                 "demo",
                 "pair",
@@ -115,6 +116,10 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
         }
         cuts.map_or(Ok(()), joined)
     })?;
+    // By name only: a system that never gets ready is waited for.
+    if !wanted.is_empty() && asked("update") {
+        suite("updates of the image", crate::update::update)?;
+    }
     if asked("clicks") {
         suite("the whole image: clicks", crate::clicks::clicks)?;
     }

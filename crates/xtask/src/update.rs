@@ -1,0 +1,159 @@
+//! `cargo xtask test update`: bundles on a unit that boots from its disk. What is wrong is refused and changes nothing; a
+//! good one runs after a restart, with the configuration; one that panics and one that never gets ready are left by the
+//! unit itself, which says why.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use testbed::host::{self, run, step};
+use testbed::image;
+use testbed::limits::{self, scaled, wait_until};
+use testbed::qemu::{Disk, Firmware};
+
+use crate::disk::{START, Unit, written};
+
+/// Checking, writing and reading back a slot on an emulated disk.
+const INSTALL: Duration = Duration::from_secs(240);
+/// What the update that never gets ready is given, seconds; the shipped limit is three minutes.
+const SHORT: &str = "20";
+
+pub fn update() -> Result<()> {
+    host::require_tools()?;
+    let appliance = image::build()?;
+    let folder = tempfile::Builder::new().prefix("sy-update-").tempdir().context("making a folder for the disks")?;
+    let shelf = step("bundles", || bundles(folder.path()))?;
+    let disk = written(&appliance, &folder.path().join("unit"))?;
+    let mut unit = Unit::with("update", &disk, Firmware::Bios, folder.path(), Some(Disk::readonly(&shelf)))?;
+    step("boots from slot A", || unit.log_in())?;
+    unit.is_settled()?;
+    unit.console.ok("mkdir -p /tmp/shelf && mount -t ext4 -o ro,noload /dev/vdb /tmp/shelf")?;
+    step("what is wrong is refused, and nothing is changed", || refused(&mut unit))?;
+    step("a good one runs after a restart, with the configuration", || good(&mut unit))?;
+    step("one that panics is left after three tries", || panics(&mut unit))?;
+    step("one that never gets ready goes back by itself, and says why", || never(&mut unit))
+}
+
+/// A disk with a good bundle, one whose kernel finds nothing to start, one whose lbd never runs.
+fn bundles(folder: &Path) -> Result<PathBuf> {
+    let tree = folder.join("shelf");
+    fs::create_dir(&tree).context("making a folder for the bundles")?;
+    image::bundle_of("0.1.1", &tree.join("good.lbu"), |_| Ok(()))?;
+    image::bundle_of("0.1.2", &tree.join("panics.lbu"), |root| {
+        // Nothing the kernel could start: it panics, and panic=10 restarts it.
+        fs::write(root.join("boot/initrd"), "no initramfs\n").context("spoiling the initramfs")?;
+        fs::remove_dir_all(root.join("usr/share")).context("making it small")
+    })?;
+    image::bundle_of("0.1.3", &tree.join("never.lbu"), |root| {
+        fs::write(root.join("etc/sv/lbd/run"), "#!/bin/sh\nexec sleep 1000000\n").context("replacing lbd")?;
+        let gate = root.join("etc/sv/slot/run");
+        let text = fs::read_to_string(&gate).context("reading the service")?;
+        fs::write(&gate, text.replace("--within 180", &format!("--within {SHORT}"))).context("shortening the limit")
+    })?;
+    let disk = folder.join("shelf.ext4");
+    fs::File::create(&disk).and_then(|file| file.set_len(256 << 20)).context("making a disk for the bundles")?;
+    run(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-d"]).arg(&tree).arg(&disk))?;
+    fs::remove_dir_all(&tree).context("removing the bundles' folder")?;
+    Ok(disk)
+}
+
+const ENVIRONMENT: &str = "for n in ORDER A_OK A_TRY B_OK B_TRY; do /usr/lib/steelyard/boot-env get $n; done";
+
+fn refused(unit: &mut Unit) -> Result<()> {
+    let before = unit.says(ENVIRONMENT)?;
+    // Each made of the good one, by hand, as an accident or an attacker would.
+    let good = "/tmp/shelf/good.lbu";
+    let cases = [
+        ("cut short", format!("head -c 20000000 {good}"), "the bundle is cut short"),
+        ("too long", format!("(cat {good}; echo more)"), "the bundle has"),
+        ("changed head", format!("sed 's/0.1.1/0.1.9/' {good}"), "the bundle's signature is wrong"),
+        ("of a stranger", format!("sed '3s/^[^ ]* /stranger /' {good}"), "does not trust"),
+        ("changed behind the head", format!("(head -c 30000000 {good}; tail -c +30000002 {good}; echo)"), "damaged"),
+        ("no bundle", "head -c 1000000 /dev/zero".to_owned(), "this is no update bundle"),
+    ];
+    for (what, made, reason) in cases {
+        unit.console.ok_within(&format!("{made} > /data/bad.lbu"), INSTALL)?;
+        let answer = unit.console.run_within("lbctl update install /data/bad.lbu --yes", INSTALL)?;
+        ensure!(answer.status == 1, "{what}: the exit status is {}", answer.status);
+        ensure!(answer.text.contains(reason), "{what}: {:?} does not say {reason:?}", answer.text);
+    }
+    unit.console.ok("rm /data/bad.lbu")?;
+    let after = unit.says(ENVIRONMENT)?;
+    ensure!(before == after, "the boot loader was told something: {before:?}, now {after:?}");
+    let status = unit.says("lbctl update")?;
+    ensure!(status.contains("slot B  empty"), "slot B was written: {status}");
+    ensure!(status.contains("No update was installed"), "there is a record: {status}");
+    Ok(())
+}
+
+fn good(unit: &mut Unit) -> Result<()> {
+    unit.console.ok("lbctl vip add Before 192.168.2.21:81 --apply")?;
+    install(unit, "good")?;
+    let status = unit.says("lbctl update")?;
+    ensure!(status.contains("slot B  0.1.1") && status.contains("it runs after a restart"), "{status}");
+    restart(unit)?;
+    unit.console.expect("Starting Steelyard from slot B", scaled(limits::BOOT * START))?;
+    unit.log_in()?;
+    unit.is_settled()?;
+    wait_until("the update to stay", limits::CONVERGE * START, || {
+        Ok(unit.says("lbctl update")?.contains("by root) works").then_some(()))
+    })?;
+    ensure!(unit.says("grep VERSION_ID /etc/os-release")?.contains("0.1.1"), "another system runs");
+    let kept = unit.says("lbctl config show")?;
+    ensure!(kept.contains("Before"), "the configuration is {kept}");
+    Ok(())
+}
+
+fn panics(unit: &mut Unit) -> Result<()> {
+    shelf(unit)?;
+    install(unit, "panics")?;
+    restart(unit)?;
+    for _ in 0..3 {
+        unit.console.expect("Starting Steelyard from slot A", scaled(limits::BOOT * START))?;
+        unit.console.expect("Kernel panic", scaled(limits::BOOT * START))?;
+    }
+    returned(unit, "0.1.2", "it did not come up in three tries")
+}
+
+fn never(unit: &mut Unit) -> Result<()> {
+    shelf(unit)?;
+    install(unit, "never")?;
+    restart(unit)?;
+    unit.console.expect("Starting Steelyard from slot A", scaled(limits::BOOT * START))?;
+    returned(unit, "0.1.3", "lbd does not answer")
+}
+
+/// The unit is back in slot B, with 0.1.1, and says why: on the console, in `lbctl update`, among lbd's alarms, which the
+/// web interface shows, and in the log.
+fn returned(unit: &mut Unit, version: &str, reason: &str) -> Result<()> {
+    unit.console.expect("Starting Steelyard from slot B", scaled(limits::BOOT * START))?;
+    unit.console.expect(&format!("! the update to {version} did not stay"), scaled(limits::BOOT * START))?;
+    unit.log_in()?;
+    unit.is_settled()?;
+    ensure!(unit.remembers("A_OK")? == "0" && unit.remembers("ORDER")?.starts_with('B'), "slot A may be started again");
+    let status = unit.says("lbctl update")?;
+    ensure!(status.contains(&format!("did not stay: {reason}")), "{status}");
+    let alarms = unit.says("lbctl status --json | grep -A3 alarms")?;
+    ensure!(alarms.contains(reason), "{alarms}");
+    unit.console.ok(&format!("grep -F '{reason}' /data/log/lbd/current"))?;
+    unit.console.ok("lbctl update acknowledge")?;
+    wait_until("the alarm to go", limits::CONVERGE, || {
+        Ok((!unit.says("lbctl status --json | grep -A3 alarms")?.contains(reason)).then_some(()))
+    })
+}
+
+fn shelf(unit: &mut Unit) -> Result<()> {
+    unit.console.ok("mkdir -p /tmp/shelf && mount -t ext4 -o ro,noload /dev/vdb /tmp/shelf").map(drop)
+}
+
+fn install(unit: &mut Unit, name: &str) -> Result<()> {
+    let said = unit.console.ok_within(&format!("lbctl update install /tmp/shelf/{name}.lbu --yes"), INSTALL)?;
+    ensure!(said.contains("is installed in slot"), "{said}");
+    Ok(())
+}
+
+fn restart(unit: &mut Unit) -> Result<()> {
+    unit.console.send_line("reboot")
+}
