@@ -114,6 +114,8 @@ pub enum ErrorCode {
     StoreFailed,
     /// 503: lbd does not answer; traffic is served as before.
     Unavailable,
+    /// 503: what must be asked first did not answer in time; nothing was changed, and the same request may be repeated.
+    Busy,
 }
 
 impl ErrorCode {
@@ -137,6 +139,7 @@ impl ErrorCode {
         ErrorCode::Internal,
         ErrorCode::StoreFailed,
         ErrorCode::Unavailable,
+        ErrorCode::Busy,
     ];
 
     pub fn http_status(self) -> u16 {
@@ -156,7 +159,7 @@ impl ErrorCode {
             ErrorCode::PreconditionRequired => 428,
             ErrorCode::TooManyRequests => 429,
             ErrorCode::Internal => 500,
-            ErrorCode::StoreFailed | ErrorCode::Unavailable => 503,
+            ErrorCode::StoreFailed | ErrorCode::Unavailable | ErrorCode::Busy => 503,
         }
     }
 
@@ -182,6 +185,7 @@ impl ErrorCode {
             ErrorCode::Internal => "internal",
             ErrorCode::StoreFailed => "store-failed",
             ErrorCode::Unavailable => "unavailable",
+            ErrorCode::Busy => "busy",
         }
     }
 
@@ -207,6 +211,7 @@ impl ErrorCode {
             ErrorCode::Internal => "Something went wrong here",
             ErrorCode::StoreFailed => "The store takes no changes",
             ErrorCode::Unavailable => "The daemon does not answer",
+            ErrorCode::Busy => "Too busy to check the change",
         }
     }
 }

@@ -39,8 +39,8 @@ use std::{
 const ANSWER: Duration = Duration::from_secs(5);
 /// For one try to get an answer of the master, which is quick or none.
 const MASTER: Duration = Duration::from_millis(500);
-/// For `haproxy -c`. Whoever waits for it answers nobody else meanwhile, and heartbeat takes lbd for dead after five seconds.
-const CHECK: Duration = Duration::from_secs(3);
+/// For `haproxy -c`, which takes a fraction of a second on an idle machine.
+const CHECK: Duration = Duration::from_secs(20);
 /// Until a reload has worked or failed; until the service has started HAProxy, or HAProxy has ended.
 const RELOAD: Duration = Duration::from_secs(20);
 /// Until a reload is ordered again: a master that has only just started may have forgotten the order.

@@ -19,18 +19,20 @@ mod reconcile;
 pub(crate) mod record;
 mod reply;
 mod status;
+mod waiting;
 
 pub use certificates::refused;
 pub use opening::Opening;
 pub use reconcile::chain;
 pub use reply::Reply;
 pub use status::Snapshot;
+use waiting::{Asked, Halt};
 
 use crate::{
     acme::{Job, Obtained},
     certificates::Certificates,
     ha::HaFile,
-    layer7::Layer7,
+    layer7::{Layer7, News},
     ocsp::{Answered, Job as Question},
 };
 use lb_api::{
@@ -70,8 +72,7 @@ pub enum Event {
         pushed: Box<pair::Pushed>,
         answer: oneshot::Sender<Result<(), pair::NotTaken>>,
     },
-    /// People would see something else of layer 7 than before.
-    Layer7,
+    Layer7(News),
     /// A probe that the engine started has its outcome.
     Probed {
         key: ProbeKey,
@@ -210,6 +211,7 @@ pub struct Engine<K> {
     sync: watch::Sender<Option<pair::Sync>>,
     sync_starts: u64,
     layer7: Layer7,
+    waiting: waiting::Waiting,
     /// When an unconfirmed revision is undone, on the clock that nobody can set.
     revert_at: Option<Duration>,
 }
@@ -262,6 +264,7 @@ impl<K: Kernel> Engine<K> {
             sync: pair.sync,
             sync_starts: 0,
             layer7,
+            waiting: waiting::Waiting::default(),
             revert_at: None,
         };
         engine.write_ha();
@@ -294,20 +297,20 @@ impl<K: Kernel> Engine<K> {
             for event in first.into_iter().chain(inbox.try_iter()) {
                 match event {
                     Event::Stop => return,
-                    Event::Command { command, answer } => {
-                        let reply = self.command(command, clock.now());
-                        // Whoever asked may have hung up.
-                        let _ = answer.send(reply);
-                    }
+                    Event::Command { command, answer } => self.asked(Asked::Command { command, answer }, clock.now()),
                     Event::Snapshot(answer) => {
                         let _ = answer.send(self.snapshot(clock.now()));
                     }
-                    // Whoever asked may be gone.
-                    Event::Layer7 => self.touch(),
+                    Event::Layer7(News::Changed) => self.touch(),
+                    Event::Layer7(News::Checked { number, outline, said }) => {
+                        self.layer7.learn(outline, said);
+                        self.checked(number, clock.now());
+                        self.layer7.forget();
+                    }
                     Event::Pair(facts) => self.pair_facts(facts, clock.now()),
                     Event::Told(answer) => drop(answer.send(self.told())),
                     Event::Newest(answer) => drop(answer.send(self.newest())),
-                    Event::Pushed { pushed, answer } => drop(answer.send(self.take_push(*pushed, clock.now()))),
+                    Event::Pushed { pushed, answer } => self.asked(Asked::Pushed { pushed, answer }, clock.now()),
                     Event::Obtained(obtained) => self.order_ended(*obtained, clock.now()),
                     Event::Answered(answered) => self.answered(*answered, clock.now()),
                     Event::Probed { key, outcome } => self.probed(key, outcome, clock.now()),
@@ -345,34 +348,34 @@ impl<K: Kernel> Engine<K> {
         times.into_iter().flatten().min().unwrap_or(self.next_reconcile)
     }
 
-    fn command(&mut self, command: Command, now: Now) -> Result<Reply, ApiError> {
-        match command {
-            Command::Running => Ok(Reply::Running(self.running_view())),
-            Command::Factory => Ok(Reply::Config(Box::new(lb_model::factory()))),
-            Command::Candidate => self.candidate().map(Reply::Candidate),
-            Command::PutCandidate(request) => self.put_candidate(*request, now).map(Reply::Candidate),
-            Command::Discard(request) => self.discard(&request, now).map(Reply::Candidate),
-            Command::Plan(request) => self.plan(*request).map(Reply::Plan),
-            Command::Apply(request) => self.apply(*request, now).map(Reply::Applied),
-            Command::Confirm(request) => self.confirm(request, now).map(Reply::Confirm),
-            Command::History { limit } => Ok(Reply::History(self.history(limit))),
-            Command::Revision(number) => self.revision(number).map(Reply::Running),
-            Command::Rollback(request) => self.rollback(request, now).map(Reply::Applied),
-            Command::Summary => Ok(Reply::Summary(Box::new(self.summary(now)))),
-            Command::EndPair { author, serve } => self.end_pair(author, serve, now).map(Reply::Applied),
-            Command::SetState(request) => self.set_state(request, now).map(Reply::Applied),
-            Command::Reconcile => Ok(Reply::Reconcile(self.reconcile(now))),
-            Command::Certificates => Ok(Reply::Certificates(self.certificates())),
+    fn command(&mut self, command: Command, now: Now) -> Result<Reply, Halt> {
+        Ok(match command {
+            Command::Running => Reply::Running(self.running_view()),
+            Command::Factory => Reply::Config(Box::new(lb_model::factory())),
+            Command::Candidate => Reply::Candidate(self.candidate()?),
+            Command::PutCandidate(request) => Reply::Candidate(self.put_candidate(*request, now)?),
+            Command::Discard(request) => Reply::Candidate(self.discard(&request, now)?),
+            Command::Plan(request) => Reply::Plan(self.plan(*request)?),
+            Command::Apply(request) => Reply::Applied(self.apply(*request, now)?),
+            Command::Confirm(request) => Reply::Confirm(self.confirm(request, now)?),
+            Command::History { limit } => Reply::History(self.history(limit)),
+            Command::Revision(number) => Reply::Running(self.revision(number)?),
+            Command::Rollback(request) => Reply::Applied(self.rollback(request, now)?),
+            Command::Summary => Reply::Summary(Box::new(self.summary(now))),
+            Command::EndPair { author, serve } => Reply::Applied(self.end_pair(author, serve, now)?),
+            Command::SetState(request) => Reply::Applied(self.set_state(request, now)?),
+            Command::Reconcile => Reply::Reconcile(self.reconcile(now)),
+            Command::Certificates => Reply::Certificates(self.certificates()),
             Command::AddCertificate { found, authority, author } => {
-                self.add_certificate(*found, authority, &author, now).map(Reply::certificate)
+                Reply::certificate(self.add_certificate(*found, authority, &author, now)?)
             }
-            Command::SelfSigned(request) => self.self_signed(&request, now).map(Reply::certificate),
-            Command::RequestCertificate(request) => self.request_certificate(*request).map(Reply::certificate),
-            Command::Acme => Ok(Reply::Acme(self.acme())),
-            Command::OrderCertificate(request) => self.order_now(&request, now).map(Reply::Done),
+            Command::SelfSigned(request) => Reply::certificate(self.self_signed(&request, now)?),
+            Command::RequestCertificate(request) => Reply::certificate(self.request_certificate(*request)?),
+            Command::Acme => Reply::Acme(self.acme()),
+            Command::OrderCertificate(request) => Reply::Done(self.order_now(&request, now)?),
             Command::RemoveCertificate { fingerprint, author } => {
-                self.remove_certificate(&fingerprint, &author).map(Reply::Done)
+                Reply::Done(self.remove_certificate(&fingerprint, &author)?)
             }
-        }
+        })
     }
 }

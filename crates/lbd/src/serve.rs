@@ -152,7 +152,7 @@ fn layer7(
     events: mpsc::Sender<Event>,
 ) -> std::io::Result<(Layer7, Arc<dyn lb_haproxy::Memory>)> {
     // The engine is gone only when lbd stops.
-    let changed = move || drop(events.send(Event::Layer7));
+    let tell = move |news| drop(events.send(Event::Layer7(news)));
     match haproxy {
         Some(paths) => {
             std::fs::create_dir_all(&paths.run)?;
@@ -162,12 +162,12 @@ fn layer7(
                 certificates: paths.certificates.clone(),
                 ..lb_haproxy::Places::default()
             };
-            Ok((Layer7::start(Box::new(hands()), Box::new(hands()), places, changed)?, Arc::new(hands())))
+            Ok((Layer7::start(Box::new(hands()), Box::new(hands()), places, tell)?, Arc::new(hands())))
         }
         None => {
             let fake = lb_haproxy::fake::Fake::default();
             let places = lb_haproxy::Places::default();
-            let layer7 = Layer7::start(Box::new(fake.clone()), Box::new(fake.clone()), places, changed)?;
+            let layer7 = Layer7::start(Box::new(fake.clone()), Box::new(fake.clone()), places, tell)?;
             Ok((layer7, Arc::new(fake)))
         }
     }

@@ -47,7 +47,7 @@ impl Fault {
     }
 
     pub fn unavailable(message: impl Into<String>) -> Fault {
-        Fault::class(503, "Server::ServiceUnavailable", message)
+        Fault::class(503, "Client::ServiceUnavailable", message)
     }
 
     pub fn no_such_place() -> Fault {

@@ -8,7 +8,7 @@ use lb_api::{ApiError, ClientError, ErrorCode, ProblemDetails};
 use std::borrow::Cow;
 
 /// Seconds after which it makes sense to ask lbd again.
-const LATER: &str = "5";
+pub const LATER: &str = "5";
 
 #[derive(Debug)]
 pub struct Problem {
@@ -46,7 +46,9 @@ impl Problem {
 
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
-        Problem { error: Box::new(error), headers: Vec::new() }
+        let busy = error.code == ErrorCode::Busy;
+        let problem = Problem { error: Box::new(error), headers: Vec::new() };
+        if busy { problem.header(header::RETRY_AFTER, LATER) } else { problem }
     }
 }
 
@@ -73,5 +75,19 @@ impl IntoResponse for Problem {
                 .into_response();
         response.headers_mut().extend(self.headers);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_repeated_says_when() {
+        let said = |code| Problem::from(ApiError::new(code, "no")).into_response();
+        let busy = said(ErrorCode::Busy);
+        assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(busy.headers().get(header::RETRY_AFTER), Some(&HeaderValue::from_static(LATER)));
+        assert_eq!(said(ErrorCode::Conflict).headers().get(header::RETRY_AFTER), None);
     }
 }

@@ -12,7 +12,7 @@ mod accounts;
 mod settings;
 mod store;
 
-use crate::{App, Shared, app::now, seat};
+use crate::{App, Shared, api::problem::LATER, app::now, seat};
 use accounts::Caller;
 use axum::{
     Router,
@@ -147,15 +147,24 @@ impl Dialect {
             (Dialect::Ovh, ClientError::Refused(error)) if busy(&error) => {
                 ovh::Fault::conflict(words(&error)).response()
             }
+            (dialect, ClientError::Refused(error)) if error.code == ErrorCode::Busy => {
+                tracing::warn!("a dialect's change was not checked: {error}");
+                dialect.later("The unit is too busy to check the change, and nothing was changed; try again")
+            }
             (dialect, error) => {
                 tracing::error!("a dialect's change was not taken: {error}");
-                let words = "The load balancer's daemon does not answer; try again";
-                match dialect {
-                    Dialect::Rackspace => rackspace::Fault::new(503, words).response(),
-                    Dialect::Ovh => ovh::Fault::unavailable(words).response(),
-                }
+                dialect.later("The load balancer's daemon does not answer; try again")
             }
         }
+    }
+
+    /// Nothing was done, and the same request may be repeated.
+    fn later(self, words: &str) -> Said {
+        let fault = match self {
+            Dialect::Rackspace => rackspace::Fault::new(503, words).response(),
+            Dialect::Ovh => ovh::Fault::unavailable(words).response(),
+        };
+        fault.with("retry-after", LATER)
     }
 }
 
@@ -335,4 +344,22 @@ async fn approval(State(app): State<Shared>, request: Request) -> Response {
 /// A line in the audit log about somebody who was refused.
 fn stranger(app: &App, from: IpAddr, action: &str, detail: &str) {
     app.access.record(AuditEntry::stranger(now(), from, action, detail).refused());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_change_that_nobody_could_check_may_be_repeated() {
+        for (dialect, field, value) in
+            [(Dialect::Rackspace, "code", json!(503)), (Dialect::Ovh, "class", json!("Client::ServiceUnavailable"))]
+        {
+            let said = dialect.refused(ClientError::Refused(ApiError::new(ErrorCode::Busy, "it took too long")));
+            assert_eq!((said.status, said.headers.as_slice()), (503, &[("retry-after", LATER.to_owned())][..]));
+            let body = said.body.expect("a body");
+            assert_eq!(body[field], value);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use super::{
     certificates::unwritten,
     commands::{Note, prepared, read, write},
     record,
+    waiting::{Asked, Halt},
 };
 use crate::acme::{
     Job, Obtained,
@@ -46,12 +47,22 @@ pub struct Orders {
     wanted_now: Option<Label>,
     /// On the shelf, and not in what runs yet.
     obtained: BTreeMap<Label, (Vec<CertificateName>, CertificateFingerprint)>,
+    /// Made to stand in, by the names: what waits for HAProxy, or was refused, takes the same one again.
+    stand_ins: BTreeMap<String, CertificateFingerprint>,
     look: Duration,
 }
 
 impl Orders {
     pub fn new(account: Account, start: Box<dyn Fn(Job) + Send>) -> Orders {
-        Orders { account, start, under_way: None, wanted_now: None, obtained: BTreeMap::new(), look: Duration::ZERO }
+        Orders {
+            account,
+            start,
+            under_way: None,
+            wanted_now: None,
+            obtained: BTreeMap::new(),
+            stand_ins: BTreeMap::new(),
+            look: Duration::ZERO,
+        }
     }
 
     /// When there is something to look at.
@@ -95,10 +106,16 @@ impl<K: Kernel> Engine<K> {
     }
 
     fn stand_in(&mut self, certificate: &Certificate, now: Now) -> Result<lb_certs::Certificate, ApiError> {
-        let made = lb_certs::self_signed(&names(&certificate.acme), STANDS_IN, now.unix);
+        let names = names(&certificate.acme);
+        let made = self.orders.stand_ins.get(&names.join(" "));
+        if let Some(Entry::Chain(made)) = made.and_then(|fingerprint| self.certificates.get(fingerprint)) {
+            return Ok(made.certificate().clone());
+        }
+        let made = lb_certs::self_signed(&names, STANDS_IN, now.unix);
         let made = made.map_err(|refusal| super::refused(&refusal))?;
         let own = made.certificate().clone();
-        self.certificates.put(Entry::Chain(made)).map_err(|e| unwritten(&e))?;
+        let fingerprint = self.certificates.put(Entry::Chain(made)).map_err(|e| unwritten(&e))?;
+        self.orders.stand_ins.insert(names.join(" "), fingerprint);
         Ok(own)
     }
 
@@ -246,8 +263,8 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// What was obtained comes to run; it waits for a revision that is to be confirmed.
-    fn run_obtained(&mut self, now: Now) {
-        if self.orders.obtained.is_empty() {
+    pub(super) fn run_obtained(&mut self, now: Now) {
+        if self.orders.obtained.is_empty() || self.waiting.has_obtained() {
             return;
         }
         if self.store.as_ref().and_then(Store::pending_confirm).is_some() {
@@ -258,10 +275,18 @@ impl<K: Kernel> Engine<K> {
             let is = self.running.layer7.certificate(label.as_str()).filter(|is| is.acme == acme).cloned();
             let own = self.chain(&fingerprint).map(|chain| chain.certificate().clone());
             let (Some(is), Some(own)) = (is, own) else { continue };
-            let renewed = is.at(fingerprint, own.names, own.not_after);
+            let renewed = is.at(fingerprint.clone(), own.names, own.not_after);
             match self.renew(&is, &renewed, now) {
                 Ok(()) => self.remember(&label, None),
-                Err(error) => {
+                Err(Halt::Unchecked(wanted)) => {
+                    self.orders.obtained.insert(label, (acme, fingerprint));
+                    self.wait(wanted, Asked::Obtained);
+                }
+                // It is tried again with the next look.
+                Err(Halt::Refused(error)) if error.code == ErrorCode::Busy => {
+                    self.orders.obtained.insert(label, (acme, fingerprint));
+                }
+                Err(Halt::Refused(error)) => {
                     let text = format!("it is here, but cannot run: {error}");
                     self.failed(&label, &Failure { text, limited: false, asked: None }, now);
                 }
@@ -269,7 +294,7 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    fn renew(&mut self, was: &Certificate, renewed: &Certificate, now: Now) -> Result<(), ApiError> {
+    fn renew(&mut self, was: &Certificate, renewed: &Certificate, now: Now) -> Result<(), Halt> {
         let replace = |config: &mut Config| {
             let all = &mut config.layer7.certificates;
             for one in all.iter_mut().filter(|one| one.label == renewed.label && one.acme == renewed.acme) {

@@ -1,10 +1,9 @@
 //! The life of a configuration: apply, history, rollback.
 
-use super::{Engine, Now, opening::view, reconcile::shown, record, reply::RunningView};
+use super::{Engine, Now, opening::view, reconcile::shown, record, reply::RunningView, waiting::Halt};
 use lb_api::{
     ApiError, Applied, ApplyRequest, ErrorCode, PlanRequest, PlanView, RevisionView, RollbackRequest, StateRequest,
 };
-use lb_haproxy::Rendered;
 use lb_kernel::Kernel;
 use lb_model::{Config, Label, Problem, RequestedState, changes, factory, migrate, problems};
 use lb_pair::SharedVersion;
@@ -35,7 +34,7 @@ impl<K: Kernel> Engine<K> {
         RunningView { revision: self.revision.clone(), config: self.running.clone() }
     }
 
-    pub(super) fn plan(&mut self, request: PlanRequest) -> Result<PlanView, ApiError> {
+    pub(super) fn plan(&mut self, request: PlanRequest) -> Result<PlanView, Halt> {
         let config = match request.config {
             Some(config) => prepared(config)?,
             None => self.judged()?.applicable()?,
@@ -66,7 +65,7 @@ impl<K: Kernel> Engine<K> {
         })
     }
 
-    pub(super) fn apply(&mut self, request: ApplyRequest, now: Now) -> Result<Applied, ApiError> {
+    pub(super) fn apply(&mut self, request: ApplyRequest, now: Now) -> Result<Applied, Halt> {
         let mut note = Note {
             did: "applied",
             author: request.author,
@@ -79,7 +78,7 @@ impl<K: Kernel> Engine<K> {
             Some(_) => None,
             None => match self.store(now)?.candidate() {
                 stored if request.etag.is_some_and(|seen| seen != stored.as_ref().map_or(0, |c| c.etag)) => {
-                    return Err(changed_since(stored.as_ref()));
+                    return Err(changed_since(stored.as_ref()).into());
                 }
                 None => return Ok(self.nothing()),
                 stored => stored,
@@ -87,7 +86,7 @@ impl<K: Kernel> Engine<K> {
         };
         let base = stored.as_ref().map_or(request.base, |c| Some(c.base));
         if let Some(base) = base.filter(|b| *b != self.revision.number) {
-            return Err(self.conflict(base));
+            return Err(self.conflict(base).into());
         }
         self.refuse_while_unconfirmed(None)?;
         let config = match request.config {
@@ -105,7 +104,7 @@ impl<K: Kernel> Engine<K> {
         self.commit(newest, note, now)
     }
 
-    pub(super) fn rollback(&mut self, request: RollbackRequest, now: Now) -> Result<Applied, ApiError> {
+    pub(super) fn rollback(&mut self, request: RollbackRequest, now: Now) -> Result<Applied, Halt> {
         self.refuse_while_unconfirmed(Some(request.revision))?;
         let config = prepared(self.config_of(request.revision)?)?;
         let comment = match request.comment.as_str() {
@@ -126,7 +125,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Undoes a revision that nobody confirmed.
-    pub(super) fn revert(&mut self, revision: u64, now: Now) -> Result<Applied, ApiError> {
+    pub(super) fn revert(&mut self, revision: u64, now: Now) -> Result<Applied, Halt> {
         let config = prepared(self.config_of(revision)?)?;
         let config = self.adopted(config, now)?;
         let comment = format!("Not confirmed in time: back to revision {revision}");
@@ -139,12 +138,12 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// At once, past the candidate, which gets the same change if it was made from what runs.
-    pub(super) fn set_state(&mut self, request: StateRequest, now: Now) -> Result<Applied, ApiError> {
+    pub(super) fn set_state(&mut self, request: StateRequest, now: Now) -> Result<Applied, Halt> {
         self.refuse_while_unconfirmed(None)?;
         let mut config = Config::clone(&self.running);
         let StateRequest { virtual_server, real_server, state, author } = request;
         if !set_state(&mut config, virtual_server.as_str(), real_server.as_str(), state) {
-            return Err(self.unknown_server(virtual_server.as_str(), real_server.as_str()));
+            return Err(self.unknown_server(virtual_server.as_str(), real_server.as_str()).into());
         }
         let base = self.revision.number;
         let candidate = self.store(now)?.candidate().filter(|c| c.base == base);
@@ -184,7 +183,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Store and execute what was [`prepared`]; the one way by which the running configuration changes.
-    pub(super) fn commit(&mut self, config: Arc<Config>, note: Note, now: Now) -> Result<Applied, ApiError> {
+    pub(super) fn commit(&mut self, config: Arc<Config>, note: Note, now: Now) -> Result<Applied, Halt> {
         let changes = changes(&self.running, &config);
         let version = match note.version {
             Some(version) => Some(version),
@@ -277,19 +276,6 @@ impl<K: Kernel> Engine<K> {
             converged: self.all_pending().is_empty(),
             pending: self.all_pending(),
             confirm_before: None,
-        }
-    }
-
-    /// What HAProxy would be told, if it takes that.
-    fn proxied(&mut self, config: &Config) -> Result<Option<Arc<Rendered>>, ApiError> {
-        let lacking = self.lacking(config);
-        if !lacking.is_empty() {
-            return Err(ApiError::invalid(lacking));
-        }
-        let rendered = self.rendered(config);
-        match self.layer7.problems(rendered.as_deref()) {
-            none if none.is_empty() => Ok(rendered),
-            all => Err(ApiError::invalid(all)),
         }
     }
 

@@ -39,7 +39,8 @@ impl<K: Kernel> Engine<K> {
         };
         match self.revert(pending.revert_to, now) {
             Ok(_) => self.revert_at = None,
-            Err(error) => {
+            Err(halt) => {
+                let error = ApiError::from(halt);
                 tracing::error!("reverting: {error}");
                 self.revert_at = Some(now.since_start + Duration::from_secs(5));
             }

@@ -6,15 +6,17 @@
 use super::{
     Engine, Now,
     commands::{Note, prepared},
+    waiting::Halt,
 };
 use crate::ha;
 use lb_api::{ApiError, Applied, ErrorCode};
+use lb_haproxy::Rendered;
 use lb_kernel::Kernel;
 use lb_model::{Config, NodeId, Problem, Shared, factory};
 use lb_pair::{Id, SharedVersion, lineage::MOST_TOLD, wire::Pem};
 use lb_plan::{Action, Desired, Drift, MarkRule, SyncDaemon, desired};
 use lb_store::RevisionMeta;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How long a unit that begins to serve answers nobody that it does not know. The other unit's kernel keeps a
 /// connection to itself for two seconds, looks once a second whether it has done so (`IPVS_SYNC_FLUSH_TIME`,
@@ -68,7 +70,7 @@ pub struct Editor {
 /// The configuration's side of what is told to the peer.
 #[derive(Debug, Clone)]
 pub struct Told {
-    pub config: std::sync::Arc<Config>,
+    pub config: Arc<Config>,
     /// Oldest first.
     pub history: Vec<Id>,
     /// What the pair shares is changed here.
@@ -84,7 +86,7 @@ pub struct Newest {
     pub comment: String,
     /// Unix seconds.
     pub at: u64,
-    pub config: std::sync::Arc<Config>,
+    pub config: Arc<Config>,
     /// The keys and chains that it names.
     pub certificates: Vec<Pem>,
 }
@@ -98,7 +100,7 @@ pub struct Pushed {
     pub author: String,
     pub comment: String,
     /// JSON.
-    pub document: std::sync::Arc<str>,
+    pub document: Arc<str>,
     /// Keys and chains that it names.
     pub certificates: Vec<Pem>,
 }
@@ -108,6 +110,11 @@ pub struct Pushed {
 pub enum NotTaken {
     Stale(Option<Id>),
     Problems(Vec<Problem>),
+}
+
+fn not_taken(reason: String, hint: &str) -> NotTaken {
+    let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+    NotTaken::Problems(vec![Problem { path: String::new(), value: "the configuration".into(), reason, hint }])
 }
 
 impl<K: Kernel> Engine<K> {
@@ -258,33 +265,19 @@ impl<K: Kernel> Engine<K> {
         Err(ApiError::invalid(vec![problem]))
     }
 
-    /// Runs what the peer pushed, with this unit's own part.
-    pub(super) fn take_push(&mut self, pushed: Pushed, now: Now) -> Result<(), NotTaken> {
-        let problem = |reason: String, hint: &str| {
-            let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
-            NotTaken::Problems(vec![Problem { path: String::new(), value: "the configuration".into(), reason, hint }])
+    /// Runs what the peer pushed, with this unit's own part; `Err`: HAProxy must be asked about this first.
+    pub(super) fn take_push(&mut self, pushed: &Pushed, now: Now) -> Result<Result<(), NotTaken>, Arc<Rendered>> {
+        let config = match self.with_pushed(pushed) {
+            Ok(config) => config,
+            Err(not_taken) => return Ok(Err(not_taken)),
         };
-        let mine = self.version().map(|version| version.id);
-        if mine != pushed.ground {
-            return Err(NotTaken::Stale(mine));
-        }
-        let shared: Shared = serde_json::from_str(&pushed.document)
-            .map_err(|e| problem(e.to_string(), "install the same software version on both units"))?;
-        let mut config = self.running.with_shared(shared);
-        config.node.unit = self.pair.unit;
-        let config = prepared(config).map_err(|error| match error.problems {
-            problems if problems.is_empty() => problem(error.message, ""),
-            problems => NotTaken::Problems(problems),
-        })?;
-        let keep = "both units must have the keys; look at the disk of this one, or upload the certificate here";
-        self.take_material(&pushed.certificates, &config).map_err(|reason| problem(reason, keep))?;
         let comment = match pushed.comment.as_str() {
             "" => "From the other unit".to_owned(),
             comment => format!("From the other unit: {comment}"),
         };
         let note = Note {
             did: "took over from the other unit",
-            author: pushed.author,
+            author: pushed.author.clone(),
             comment,
             version: Some(pushed.version),
             ..Note::default()
@@ -293,15 +286,37 @@ impl<K: Kernel> Engine<K> {
         match self.commit(config, note, now) {
             Ok(_) => {
                 self.drop_superseded(&before);
-                Ok(())
+                Ok(Ok(()))
             }
-            Err(error) if error.problems.is_empty() => Err(problem(error.message, &error.hint.unwrap_or_default())),
-            Err(error) => Err(NotTaken::Problems(error.problems)),
+            Err(Halt::Unchecked(wanted)) => Err(wanted),
+            Err(Halt::Refused(error)) if error.problems.is_empty() => {
+                Ok(Err(not_taken(error.message, &error.hint.unwrap_or_default())))
+            }
+            Err(Halt::Refused(error)) => Ok(Err(NotTaken::Problems(error.problems))),
         }
     }
 
+    /// What would run with what the peer pushed; its keys are kept.
+    fn with_pushed(&mut self, pushed: &Pushed) -> Result<Arc<Config>, NotTaken> {
+        let mine = self.version().map(|version| version.id);
+        if mine != pushed.ground {
+            return Err(NotTaken::Stale(mine));
+        }
+        let shared: Shared = serde_json::from_str(&pushed.document)
+            .map_err(|e| not_taken(e.to_string(), "install the same software version on both units"))?;
+        let mut config = self.running.with_shared(shared);
+        config.node.unit = self.pair.unit;
+        let config = prepared(config).map_err(|error| match error.problems {
+            problems if problems.is_empty() => not_taken(error.message, ""),
+            problems => NotTaken::Problems(problems),
+        })?;
+        let keep = "both units must have the keys; look at the disk of this one, or upload the certificate here";
+        self.take_material(&pushed.certificates, &config).map_err(|reason| not_taken(reason, keep))?;
+        Ok(config)
+    }
+
     /// A single unit again: serving what the pair served, or nothing, where the other unit goes on.
-    pub(super) fn end_pair(&mut self, author: String, serve: bool, now: Now) -> Result<Applied, ApiError> {
+    pub(super) fn end_pair(&mut self, author: String, serve: bool, now: Now) -> Result<Applied, Halt> {
         let mut config = match serve {
             true => Config::clone(&self.running),
             false => self.running.with_shared(factory().shared()),

@@ -1,9 +1,10 @@
 //! Layer 7: a thread that keeps HAProxy equal to the running configuration, and the engine's end of it.
 //!
 //! The thread alone drives HAProxy, so that the engine never waits for a reload: it is told what HAProxy shall do, works
-//! until that is so, looks again every second, and publishes a [`View`]. Only `haproxy -c` is asked on the engine's own
-//! thread, before a configuration is committed. What is decided when is [`keeper`]'s; what HAProxy must be told is
-//! lb-haproxy's. Tested with a HAProxy in memory (`tests/it/layer7.rs`) and with the real one in a guest.
+//! until that is so, looks again every second, and publishes a [`View`]. `haproxy -c` is asked by a second thread before
+//! a configuration is committed: whose change it is waits, and nobody else. What is decided when is [`keeper`]'s; what
+//! HAProxy must be told is lb-haproxy's. Tested with a HAProxy in memory (`tests/it/layer7.rs`) and with the real one in
+//! a guest.
 
 mod figures;
 mod keeper;
@@ -65,10 +66,35 @@ impl View {
     }
 }
 
+/// A question for `haproxy -c`.
+struct Question {
+    number: u64,
+    wanted: Arc<Rendered>,
+}
+
+/// What `haproxy -c` came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    Takes,
+    /// Each problem at its field.
+    Refuses(Vec<Problem>),
+    /// It was not asked, or did not answer in time, and why: no word about the configuration.
+    Nothing(String),
+}
+
+/// What the threads tell the engine.
+pub enum News {
+    /// People would see something else than before.
+    Changed,
+    /// To question `number`, about what has this outline.
+    Checked { number: u64, outline: String, said: Said },
+}
+
 /// The engine's end.
 pub struct Layer7 {
-    /// For `haproxy -c` alone.
-    checker: Box<dyn Proxy>,
+    questions: Sender<Question>,
+    /// Of the last question.
+    asked: u64,
     places: Places,
     orders: Sender<Order>,
     view: watch::Receiver<View>,
@@ -78,23 +104,27 @@ pub struct Layer7 {
     used: bool,
     /// The outline of the last order.
     ordered: Option<String>,
-    /// The outline that HAProxy was found to take since then.
-    good: Option<String>,
+    /// What was said since then, and of which outline; a refusal only until whoever asked was answered.
+    said: Option<(String, Said)>,
 }
 
 impl Layer7 {
-    /// Starts the thread, which ends with what this returns. `hands` drive HAProxy, `checker` asks the same one.
-    /// `changed` is called when people would see something else than before.
+    /// Starts the threads, which end with what this returns. `hands` drive HAProxy, `checker` asks the same one.
     pub fn start(
         hands: Box<dyn Proxy>,
         checker: Box<dyn Proxy>,
         places: Places,
-        changed: impl Fn() + Send + 'static,
+        tell: impl Fn(News) + Clone + Send + 'static,
     ) -> std::io::Result<Layer7> {
         let (orders, inbox) = channel();
-        let (tell, view) = watch::channel(View::default());
-        thread::Builder::new().name("layer7".into()).spawn(move || keep(hands, &inbox, &tell, &changed))?;
-        Ok(Layer7 { checker, places, orders, view, number: 0, used: false, ordered: None, good: None })
+        let (questions, asked) = channel();
+        let (show, view) = watch::channel(View::default());
+        let news = tell.clone();
+        thread::Builder::new()
+            .name("layer7".into())
+            .spawn(move || keep(hands, &inbox, &show, &|| news(News::Changed)))?;
+        thread::Builder::new().name("layer7-check".into()).spawn(move || check(checker, &asked, &tell))?;
+        Ok(Layer7 { questions, asked: 0, places, orders, view, number: 0, used: false, ordered: None, said: None })
     }
 
     /// HAProxy answers ACME servers for the account with this key.
@@ -107,22 +137,30 @@ impl Layer7 {
         render_in(config, &self.places, certificates).map(Arc::new)
     }
 
-    /// What HAProxy says against it, each at its field. Asked where more changes than weights and states.
-    pub fn problems(&mut self, wanted: Option<&Rendered>) -> Vec<Problem> {
-        let known =
-            |wanted: &&Rendered| [&self.ordered, &self.good].into_iter().flatten().any(|s| *s == wanted.outline);
-        let Some(wanted) = wanted.filter(|wanted| !known(wanted)) else {
-            return Vec::new();
+    /// What HAProxy says to it, where that is known; `None`: [ask](Layer7::ask). What differs from what runs by weights
+    /// and states alone needs no question.
+    pub fn said(&self, wanted: Option<&Rendered>) -> Option<Said> {
+        let Some(wanted) = wanted.filter(|wanted| self.ordered.as_ref() != Some(&wanted.outline)) else {
+            return Some(Said::Takes);
         };
-        match self.checker.check(wanted) {
-            Ok(problems) => {
-                if problems.is_empty() {
-                    self.good = Some(wanted.outline.clone());
-                }
-                problems
-            }
-            Err(error) => vec![unchecked(&error)],
-        }
+        self.said.as_ref().filter(|(outline, _)| *outline == wanted.outline).map(|(_, said)| said.clone())
+    }
+
+    /// Has HAProxy asked. [`News::Checked`] comes with this number.
+    pub fn ask(&mut self, wanted: Arc<Rendered>) -> u64 {
+        self.asked += 1;
+        // The thread ends only after this end is gone.
+        let _ = self.questions.send(Question { number: self.asked, wanted });
+        self.asked
+    }
+
+    pub fn learn(&mut self, outline: String, said: Said) {
+        self.said = Some((outline, said));
+    }
+
+    /// Whoever asked knows: the next one who wants the same asks again, unless HAProxy takes it.
+    pub fn forget(&mut self) {
+        self.said = self.said.take().filter(|(_, said)| *said == Said::Takes);
     }
 
     /// From now on HAProxy is kept so.
@@ -130,7 +168,7 @@ impl Layer7 {
         self.number += 1;
         self.used = wanted.is_some();
         self.ordered = wanted.as_ref().map(|wanted| wanted.outline.clone());
-        self.good = None;
+        self.said = None;
         // The thread ends only after this end is gone.
         let _ = self.orders.send(Order { number: self.number, wanted });
     }
@@ -194,19 +232,32 @@ fn plain(action: &Action, view: &View) -> String {
     }
 }
 
-fn unchecked(error: &ProxyError) -> Problem {
-    let (reason, hint) = match error {
-        ProxyError::Io { source, .. } if source.kind() == ErrorKind::NotFound => (
-            format!("HAProxy is not installed ({})", chain(error)),
-            "layer 7 needs it; without it leave the layer 7 virtual servers out",
-        ),
-        _ => (format!("HAProxy could not check it: {}", chain(error)), "nothing was changed; try again"),
-    };
-    Problem { path: "/layer7".into(), value: "the virtual servers".into(), reason, hint: Some(hint.into()) }
+/// The thread that asks, until the engine is gone.
+fn check(mut checker: Box<dyn Proxy>, questions: &Receiver<Question>, tell: &dyn Fn(News)) {
+    for Question { number, wanted } in questions {
+        let said = match checker.check(&wanted) {
+            Ok(problems) if problems.is_empty() => Said::Takes,
+            Ok(problems) => Said::Refuses(problems),
+            Err(error) => unchecked(&error),
+        };
+        tell(News::Checked { number, outline: wanted.outline.clone(), said });
+    }
+}
+
+fn unchecked(error: &ProxyError) -> Said {
+    match error {
+        ProxyError::Io { source, .. } if source.kind() == ErrorKind::NotFound => Said::Refuses(vec![Problem {
+            path: "/layer7".into(),
+            value: "the virtual servers".into(),
+            reason: format!("HAProxy is not installed ({})", chain(error)),
+            hint: Some("layer 7 needs it; without it leave the layer 7 virtual servers out".into()),
+        }]),
+        _ => Said::Nothing(chain(error)),
+    }
 }
 
 /// The thread: until the engine is gone.
-fn keep(mut hands: Box<dyn Proxy>, inbox: &Receiver<Order>, tell: &watch::Sender<View>, changed: &dyn Fn()) {
+fn keep(mut hands: Box<dyn Proxy>, inbox: &Receiver<Order>, show: &watch::Sender<View>, changed: &dyn Fn()) {
     let started = Instant::now();
     let mut keeper = Keeper::default();
     loop {
@@ -222,10 +273,10 @@ fn keep(mut hands: Box<dyn Proxy>, inbox: &Receiver<Order>, tell: &watch::Sender
         }
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let mut view = keeper.work(&mut *hands, started.elapsed());
-        view.since = look::since(&tell.borrow(), &view.statistics, unix);
-        let seen = look::differ(&tell.borrow(), &view);
-        look::log_turns(&tell.borrow().statistics, &view.statistics);
-        tell.send_replace(view);
+        view.since = look::since(&show.borrow(), &view.statistics, unix);
+        let seen = look::differ(&show.borrow(), &view);
+        look::log_turns(&show.borrow().statistics, &view.statistics);
+        show.send_replace(view);
         if seen {
             changed();
         }

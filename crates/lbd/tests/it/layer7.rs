@@ -1,11 +1,27 @@
 //! Layer 7 with a HAProxy in memory: what reaches it, what does not, and what people are told.
 
-use crate::{pair, rig::Rig};
-use lb_api::{ActualState, Applied, ApplyRequest, ErrorCode, PlanRequest, PlanView, RollbackRequest, StateRequest};
-use lb_haproxy::{Action, ActualServer, ServerKey, Totals, VirtualServerStatistics, fake};
+use crate::{
+    pair,
+    rig::{Hands, Rig},
+};
+use lb_api::{
+    ActualState, ApiError, Applied, ApplyRequest, ErrorCode, PlanRequest, PlanView, RollbackRequest, StateRequest,
+};
+use lb_haproxy::{
+    Action, ActualServer, Observed, Proxy, ProxyError, Rendered, ServerKey, Statistics, Totals,
+    VirtualServerStatistics, fake,
+};
 use lb_kernel::Fake;
 use lb_model::{Config, Label, NodeId, Problem, RequestedState};
 use lbd::engine::{Command, pair::NotTaken};
+use std::{
+    io,
+    sync::{
+        Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+};
 
 /// The guide's one arm: a shop at layer 7, and a layer 4 virtual server beside it on the same address.
 fn shop() -> Config {
@@ -300,5 +316,104 @@ fn without_layer_7_haproxy_is_stopped() {
     let mut config = lb_model::factory();
     config.node.hostname = "other".parse().expect("a name");
     assert!(rig.apply(&config).expect("applied").converged);
+    settled(&rig);
+}
+
+/// A HAProxy whose check takes until the test lets it go: `false`, and it runs out of time.
+struct Slow {
+    fake: fake::Fake,
+    asked: Sender<()>,
+    go: Receiver<bool>,
+}
+
+impl Proxy for Slow {
+    fn check(&mut self, wanted: &Rendered) -> Result<Vec<Problem>, ProxyError> {
+        let _ = self.asked.send(());
+        match self.go.recv() {
+            Ok(true) => self.fake.check(wanted),
+            _ => Err(ProxyError::Io { doing: "checking".into(), source: io::ErrorKind::TimedOut.into() }),
+        }
+    }
+
+    fn observe(&mut self) -> Result<Observed, ProxyError> {
+        self.fake.observe()
+    }
+
+    fn execute(&mut self, action: &Action) -> Result<(), ProxyError> {
+        self.fake.execute(action)
+    }
+
+    fn statistics(&mut self) -> Result<Statistics, ProxyError> {
+        self.fake.statistics()
+    }
+}
+
+/// What checks wait for.
+struct Checks {
+    asked: Mutex<Receiver<()>>,
+    go: Sender<bool>,
+}
+
+impl Checks {
+    /// Until one has begun.
+    fn begun(&self) {
+        self.asked.lock().expect("the checks").recv().expect("a check");
+    }
+}
+
+fn slow(dir: &tempfile::TempDir) -> (Rig, Checks) {
+    let (asks, asked) = channel();
+    let (go, goes) = channel();
+    let proxy = fake::Fake::default();
+    let checker = Slow { fake: proxy.clone(), asked: asks, go: goes };
+    let hands = (Box::new(proxy.clone()) as Hands, Box::new(checker) as Hands, lb_haproxy::Places::default());
+    let rig = Rig::with_hands(dir.path(), Fake::new(&["eth0", "eth1"]), proxy, hands, |_, _| {});
+    (rig, Checks { asked: Mutex::new(asked), go })
+}
+
+/// The shop, for whoever has seen this revision.
+fn shop_upon(base: Option<u64>) -> Command {
+    let request = ApplyRequest { config: Some(shop()), base, author: "test".into(), ..ApplyRequest::default() };
+    Command::Apply(Box::new(request))
+}
+
+#[test]
+fn while_haproxy_is_asked_everybody_else_is_served() {
+    let dir = dir();
+    let (rig, checks) = slow(&dir);
+    thread::scope(|scope| {
+        let shared = &rig;
+        let waits = |base| scope.spawn(move || shared.ask::<Applied>(shop_upon(base)));
+        let late = waits(Some(0));
+        checks.begun();
+        let whatever = waits(None);
+        // What has no layer 7 needs no check, and runs meanwhile.
+        let mut other = lb_model::factory();
+        other.node.hostname = "other".parse().expect("a name");
+        assert_eq!(rig.apply(&other).expect("applied").revision.number, 1);
+        assert_eq!(rig.running().config, other);
+        checks.go.send(true).expect("the checker");
+        let error = late.join().expect("no panic").expect_err("made from what ran before");
+        assert_eq!(error.code, ErrorCode::Conflict);
+        checks.begun();
+        checks.go.send(true).expect("the checker");
+        assert_eq!(whatever.join().expect("no panic").expect("applied").revision.number, 2);
+    });
+    assert_eq!(rig.running().config, shop());
+    settled(&rig);
+}
+
+#[test]
+fn a_check_that_ran_out_of_time_is_no_refusal() {
+    let dir = dir();
+    let (rig, checks) = slow(&dir);
+    checks.go.send(false).expect("the checker");
+    let error: ApiError = rig.apply(&shop()).expect_err("not checked");
+    assert_eq!((error.code, error.problems.len()), (ErrorCode::Busy, 0), "{error}");
+    assert!(error.message.contains("timed out"), "{error}");
+    assert_eq!(rig.running().revision.number, 0);
+    // The same again is asked again.
+    checks.go.send(true).expect("the checker");
+    rig.apply(&shop()).expect("applied");
     settled(&rig);
 }

@@ -75,8 +75,8 @@ impl Rig {
         let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
         let notice = dir.join("update.alarm");
         let changes = events.clone();
-        let changed = move || drop(changes.send(Event::Layer7));
-        let layer7 = Layer7::start(hands, checker, places, changed).expect("a thread");
+        let tell = move |news| drop(changes.send(Event::Layer7(news)));
+        let layer7 = Layer7::start(hands, checker, places, tell).expect("a thread");
         let engine = std::thread::spawn(move || {
             let clock = Clock::start();
             let probe = Box::new(move |probe| started.lock().expect("the probes").push(probe));
