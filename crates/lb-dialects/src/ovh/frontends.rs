@@ -103,8 +103,12 @@ fn read(call: &Call<'_>, frontend: &mut OvhFrontend, mut body: Body) -> Result<(
         Patch::Absent => {}
         Patch::Null => frontend.default_farm = None,
         Patch::Set(id) => {
-            let farm = call.ovh().objects.farm(id).filter(|farm| farm.kind == frontend.kind);
+            let farm = call.ovh().objects.farm(id);
             let farm = farm.ok_or_else(|| Fault::bad_request(format!("defaultFarmId: farm {id} does not exist")))?;
+            if farm.kind != frontend.kind {
+                let (is, wanted) = (farm.kind, frontend.kind);
+                return Err(Fault::bad_request(format!("defaultFarmId: farm {id} is for {is}, not for {wanted}")));
+            }
             frontend.default_farm = Some(farm.id);
         }
     }
@@ -148,7 +152,10 @@ fn read(call: &Call<'_>, frontend: &mut OvhFrontend, mut body: Body) -> Result<(
 fn ports(kind: OvhKind, text: &str) -> Result<Ports> {
     let ports: Ports = text.parse().map_err(|e| Fault::bad_request(format!("port: {e}")))?;
     let count: usize = ports.ranges().iter().map(|range| usize::from(range.last - range.first) + 1).sum();
-    if ports.is_any() || (kind != OvhKind::Udp && count > MOST_PORTS) {
+    if ports.is_any() {
+        return Err(Fault::bad_request("port must name its ports, such as \"53\", \"80,8080\" or \"1-10\""));
+    }
+    if kind != OvhKind::Udp && count > MOST_PORTS {
         return Err(Fault::bad_request(format!("port: at most {MOST_PORTS} ports are possible")));
     }
     Ok(ports)

@@ -12,6 +12,7 @@ mod load_balancers;
 mod login;
 mod metadata;
 mod nodes;
+mod rates;
 mod read;
 mod show;
 mod ssl;
@@ -27,6 +28,7 @@ use lb_model::{
     dialects::rackspace::{Rackspace, RackspaceLoadBalancer},
 };
 pub use login::login;
+pub use rates::Rates;
 use serde_json::{Value, json};
 
 /// Below this are the load balancers; the account number follows.

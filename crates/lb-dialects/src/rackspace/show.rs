@@ -1,7 +1,7 @@
 //! Objects as the vendor shows them. Nothing stands in nodes and virtual IPs that the vendor does not have there:
 //! clients take every field for an argument.
 
-use super::Call;
+use super::{Call, rates, ssl};
 use crate::{render, timestamp};
 use lb_model::dialects::rackspace::{
     MOST_ACCESS_ITEMS, MOST_LOAD_BALANCERS, MOST_METADATA, MOST_NODES, RackspaceAccess, RackspaceAlgorithm,
@@ -81,6 +81,7 @@ pub fn full_as(call: &Call<'_>, lb: &RackspaceLoadBalancer, status: &str) -> Val
     put(&mut shown, "accessList", list.map(|list| access_list(list)));
     let entries = Some(&lb.metadata).filter(|list| !list.is_empty());
     put(&mut shown, "metadata", entries.map(|list| metadata(list)));
+    put(&mut shown, "sslTermination", lb.ssl_termination.as_ref().map(ssl::shown));
     shown
 }
 
@@ -185,15 +186,15 @@ pub fn absolute_limits() -> Value {
     limits.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
 }
 
-/// The vendor's rates. Nobody is held to them here.
+/// The rates to which an account is held, as one that has not called for a minute finds them.
 pub fn limits() -> Value {
-    let rate = |verb: &str, second: u32, minute: u32| {
-        [("SECOND", second), ("MINUTE", minute)].map(|(unit, value)| {
+    let rate = |(verb, second): (&str, u32)| {
+        [("SECOND", second), ("MINUTE", 60 * second)].map(|(unit, value)| {
             json!({"verb": verb, "value": value, "remaining": value, "unit": unit,
                    "next-available": "1970-01-01T00:00:00Z"})
         })
     };
-    let all = [rate("GET", 10, 600), rate("PUT", 10, 600), rate("POST", 5, 300), rate("DELETE", 5, 300)].concat();
+    let all: Vec<Value> = rates::all().flat_map(rate).collect();
     json!({"limits": {"rate": [{"uri": "/v1.0/*", "regex": "/v1.0/.*", "limit": all}],
                       "absolute": {"values": absolute_limits()}}})
 }

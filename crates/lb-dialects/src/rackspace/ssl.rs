@@ -24,7 +24,8 @@ pub fn handle(call: &Call<'_>, lb: &RackspaceLoadBalancer, method: &str) -> Resu
     }
 }
 
-fn shown(ssl: &RackspaceSslTermination) -> Value {
+/// Without the key, which is on the shelf.
+pub fn shown(ssl: &RackspaceSslTermination) -> Value {
     let mut shown = json!({
         "enabled": ssl.enabled,
         "secureTrafficOnly": ssl.secure_traffic_only,

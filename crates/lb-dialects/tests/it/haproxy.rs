@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
@@ -40,6 +40,9 @@ fn places(run: &Path) -> Places {
     }
 }
 
+/// The certificate that clients are to trust, in the directory of [`rendered`].
+const TRUSTED: &str = "trusted.der";
+
 /// Something for every certificate that is named, in files where they are looked for.
 fn rendered(config: &Config, dir: &Path) -> Option<Rendered> {
     let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).expect("a certificate");
@@ -48,6 +51,7 @@ fn rendered(config: &Config, dir: &Path) -> Option<Rendered> {
     let all = config.layer7.certificates.iter().map(|named| (named.fingerprint.clone(), material.clone()));
     let rendered = render_in(config, &places(dir), &all.collect())?;
     fs::create_dir_all(dir.join("certs")).expect("a directory");
+    fs::write(dir.join(TRUSTED), made.cert.der()).expect("a file");
     for (name, file) in &rendered.files {
         fs::write(dir.join("certs").join(name), file.text.as_bytes()).expect("a file");
     }
@@ -279,6 +283,31 @@ impl Running {
 }
 
 impl Running {
+    /// The whole answer over TLS, to a client that trusts the one certificate; nothing where there is no TLS.
+    fn ask_over_tls(&self, port: u16, headers: &str) -> Option<String> {
+        let der = fs::read(self.dir.path().join(TRUSTED)).expect("a certificate");
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(der.into()).expect("a certificate");
+        let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "shop.example.com".try_into().expect("a name");
+        let connection = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+        stream.set_read_timeout(Some(LIMIT)).ok()?;
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        let request = format!("GET / HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        match stream.read_to_string(&mut answer) {
+            // Without a last word of TLS.
+            Err(e) if e.kind() != ErrorKind::UnexpectedEof => None,
+            _ => Some(answer),
+        }
+    }
+
     /// A change at run time; what HAProxy has against it.
     fn order(&self, command: &str) -> String {
         let mut socket = UnixStream::connect(self.dir.path().join("admin.sock")).expect("its socket");
@@ -399,4 +428,52 @@ fn clients_stay_where_the_clouds_words_put_them() {
         assert_eq!(ask(7, port, "/", ""), None);
     }
     assert!(ask(1, tcp, "/", "").is_some());
+}
+
+#[test]
+fn tls_ends_at_a_load_balancer_whose_cookie_serves_both() {
+    if !installed() {
+        return;
+    }
+    let world = World::new();
+    let servers = [server("Web1"), server("Web2"), server("Web3")];
+    let nodes: Vec<Value> =
+        servers.iter().map(|port| json!({"address": "192.168.2.50", "port": port, "condition": "ENABLED"})).collect();
+    let made = |secure_only: bool| {
+        let (plain, secure) = (free_port(), free_port());
+        let lb = json!({"name": "x", "protocol": "HTTP", "port": plain, "algorithm": "ROUND_ROBIN", "nodes": nodes,
+                        "virtualIps": [{"type": "PUBLIC"}], "sessionPersistence": {"persistenceType": "HTTP_COOKIE"}});
+        let made = world.rackspace("POST", "/loadbalancers", &lb.to_string()).is(202).body;
+        let id = made["loadBalancer"]["id"].clone();
+        let ssl = json!({"certificate": "a certificate", "privatekey": "a key", "securePort": secure, "enabled": true,
+                         "secureTrafficOnly": secure_only});
+        world.rackspace("PUT", &format!("/loadbalancers/{id}/ssltermination"), &ssl.to_string()).is(200);
+        (id, plain, secure)
+    };
+    let (id, plain, secure) = made(false);
+    let (_, closed, only) = made(true);
+    let running = Running::start(&world.config.borrow(), secure);
+
+    let mut homes = BTreeSet::new();
+    for client in 0..6 {
+        let first = running.ask_over_tls(secure, "").expect("an answer over TLS");
+        let set = first.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie");
+        let cookie = set.split(';').next().unwrap_or_default();
+        assert!(first.starts_with("HTTP/1.1 200 ") && cookie.starts_with(&format!("X-Mapping-{id}=")), "{first}");
+        let home = who(&first).to_owned();
+        let sent = format!("Cookie: {cookie}\r\n");
+        for _ in 0..3 {
+            let again = running.ask_over_tls(secure, &sent).expect("an answer over TLS");
+            assert_eq!(who(&again), home, "client {client} over TLS");
+            let again = ask(1, plain, "/", &sent).expect("an answer");
+            assert_eq!(who(&again), home, "client {client} without TLS");
+        }
+        homes.insert(home);
+    }
+    assert!(homes.len() > 1, "all clients are on one server: {homes:?}");
+    // On each port only what belongs there.
+    assert_eq!(ask(1, secure, "/", "").filter(|answer| answer.contains("Web")), None);
+    assert_eq!(running.ask_over_tls(plain, ""), None);
+    assert!(running.ask_over_tls(only, "").is_some_and(|answer| answer.starts_with("HTTP/1.1 200 ")));
+    assert_eq!(ask(1, closed, "/", ""), None, "secureTrafficOnly");
 }

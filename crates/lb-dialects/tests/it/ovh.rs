@@ -206,6 +206,9 @@ fn frontends_have_their_rules() {
     let tcp = r#"{"zone":"rbx","port":"9000-9002","allowedSource":["10.0.0.0/8"]}"#;
     let tcp = world.ovh("POST", "/tcp/frontend", tcp).is(200).body["frontendId"].clone();
     let farm = world.ovh("POST", "/udp/farm", r#"{"zone":"all","port":53}"#).is(200).body["farmId"].clone();
+    let tcp_to_udp = json!({"zone": "rbx", "port": "53", "defaultFarmId": farm}).to_string();
+    world.ovh("POST", "/tcp/frontend", &tcp_to_udp).is(400).says("is for udp, not for tcp");
+    world.ovh("POST", "/udp/frontend", r#"{"zone":"rbx","port":"any"}"#).is(400).says("must name its ports");
     let udp = json!({"zone": "rbx", "port": "53,5353", "defaultFarmId": farm}).to_string();
     let udp = world.ovh("POST", "/udp/frontend", &udp).is(200).body["frontendId"].clone();
     let server = r#"{"address":"192.168.2.50","status":"active"}"#;

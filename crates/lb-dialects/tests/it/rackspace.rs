@@ -328,6 +328,9 @@ fn tls_ends_at_a_port_of_its_own() {
     let expected = json!({"certificate": "-----BEGIN CERTIFICATE-----", "securePort": 443, "enabled": true,
                           "intermediateCertificate": "-----BEGIN CERTIFICATE-----i", "secureTrafficOnly": false});
     assert_eq!(shown, expected);
+    let whole = world.rackspace("GET", &lb, "").is(200);
+    assert_eq!(whole.body["loadBalancer"]["sslTermination"], expected);
+    assert!(!whole.text.contains("PRIVATE KEY"), "a key is shown to nobody");
     // The cookie serves both, and the servers know which it was.
     let (http, https) = (running(&plain).expect("http"), running(&secure).expect("https"));
     assert_eq!((https.ports.to_string(), &https.persistence), ("443".into(), &http.persistence));
@@ -361,6 +364,7 @@ fn tls_ends_at_a_port_of_its_own() {
     assert!(running(&plain).is_some() && running(&secure).is_none());
     assert_eq!(world.rackspace("GET", &at, "").body["sslTermination"]["securePort"], 8443);
     world.rackspace("DELETE", &at, "").is(202);
+    assert_eq!(world.rackspace("GET", &lb, "").is(200).body["loadBalancer"].get("sslTermination"), None);
     assert_eq!(world.config.borrow().layer7.certificates, []);
     for protocol in ["HTTPS", "IMAPS", "UDP"] {
         let id = made(&world, protocol, 8000);

@@ -218,6 +218,10 @@ async fn load_balancers(State(app): State<Shared>, request: Request) -> Response
     let Some(person) = person else {
         return said(rackspace::Fault::new(401, "Unauthorized").response());
     };
+    match app.keys.admit(&request.method) {
+        Ok(hold) => tokio::time::sleep(hold).await,
+        Err(response) => return said(response),
+    }
     let looks = matches!(request.method.as_str(), "GET" | "HEAD");
     let decide = |config: &Config, facts: &Facts| rackspace::handle(config, facts, &person, &request, caller.now);
     said(act(&app, Dialect::Rackspace, looks, &person.author, decide).await)

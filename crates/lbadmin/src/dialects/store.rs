@@ -7,7 +7,7 @@
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ipnet::IpNet;
-use lb_dialects::{AccessRule, ConsumerState, NewCredential};
+use lb_dialects::{AccessRule, ConsumerState, NewCredential, rackspace::Rates};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
@@ -18,6 +18,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -100,6 +101,9 @@ pub struct Keys {
     memory: Mutex<Memory>,
     /// Held by whoever changes something through a dialect.
     pub one: tokio::sync::Mutex<()>,
+    /// Of the one Rackspace account, and when they began.
+    rates: Mutex<Rates>,
+    began: Instant,
 }
 
 /// A grant as a call meets it.
@@ -232,7 +236,14 @@ impl Keys {
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
         };
         let memory = Mutex::new(Memory { document, ..Memory::default() });
-        Ok(Keys { path, memory, one: tokio::sync::Mutex::default() })
+        let (one, rates) = (tokio::sync::Mutex::default(), Mutex::default());
+        Ok(Keys { path, memory, one, rates, began: Instant::now() })
+    }
+
+    /// A Rackspace call of this method: how long it is to be held, or a refusal.
+    pub fn admit(&self, method: &str) -> Result<Duration, lb_dialects::Response> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.admit(method, self.began.elapsed())
     }
 
     fn lock(&self) -> MutexGuard<'_, Memory> {
