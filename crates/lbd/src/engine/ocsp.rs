@@ -95,19 +95,20 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// What is asked about the certificates that virtual servers show.
+    /// The certificates that virtual servers show and that do not say otherwise.
+    fn to_be_stapled(&self) -> BTreeSet<&CertificateFingerprint> {
+        let shown = layer7::named(&self.running.layer7);
+        let all = self.running.layer7.certificates.iter();
+        all.filter(|named| named.stapling && shown.contains(&named.label)).map(|named| &named.fingerprint).collect()
+    }
+
+    /// What is asked about them.
     fn with_responder(&self) -> Vec<Job> {
-        let all: BTreeSet<&CertificateFingerprint> = layer7::named(&self.running.layer7)
-            .into_iter()
-            .filter_map(|label| self.running.layer7.certificate(label.as_str()))
-            .filter(|named| named.stapling)
-            .map(|named| &named.fingerprint)
-            .collect();
         let job = |fingerprint: &CertificateFingerprint| {
             let question = self.chain(fingerprint)?.ocsp()?;
             Some(Job { fingerprint: fingerprint.clone(), responder: question.responder, question: question.der })
         };
-        all.into_iter().filter_map(job).collect()
+        self.to_be_stapled().into_iter().filter_map(job).collect()
     }
 
     fn next_question(&self, fingerprint: &CertificateFingerprint) -> u64 {
@@ -162,7 +163,7 @@ impl<K: Kernel> Engine<K> {
     pub(super) fn ocsp_view(&self, chain: &Chain) -> Option<OcspView> {
         let fingerprint = &chain.certificate().fingerprint;
         let responder = chain.ocsp()?.responder;
-        let asked = self.with_responder().iter().any(|job| job.fingerprint == *fingerprint);
+        let asked = self.to_be_stapled().contains(fingerprint);
         let answer = self.certificates.answer(fingerprint);
         let failures = self.stapling.failures.get(fingerprint);
         let state = match answer.map(|answer| answer.status) {
