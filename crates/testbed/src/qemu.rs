@@ -40,12 +40,26 @@ pub enum Firmware {
 
 const OVMF: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"];
 
+/// What a disk is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// virtio-blk, as virtual machines have it.
+    Virtio,
+    /// AHCI, the board's own ports.
+    Sata,
+    /// NVMe.
+    Nvme,
+    /// A stick on USB 3.
+    Usb,
+}
+
 /// A disk of a machine.
 #[derive(Debug, Clone)]
 pub struct Disk {
     source: String,
     snapshot: bool,
     readonly: bool,
+    bus: Bus,
 }
 
 impl Disk {
@@ -55,15 +69,13 @@ impl Disk {
             source: format!("driver=raw,file.driver=file,file.filename={}", file.display()),
             snapshot: false,
             readonly: false,
+            bus: Bus::Virtio,
         }
     }
 
     /// A raw file that the machine may write, but what it writes is forgotten.
     pub fn snapshot(file: &Path) -> Disk {
-        Disk {
-            snapshot: true,
-            ..Disk { source: format!("file={},format=raw", file.display()), snapshot: true, readonly: false }
-        }
+        Disk { source: format!("file={},format=raw", file.display()), snapshot: true, ..Disk::raw(file) }
     }
 
     /// A raw file that the machine may only read.
@@ -77,7 +89,13 @@ impl Disk {
             source: format!("driver=raw,file.driver=nbd,file.server.type=unix,file.server.path={}", socket.display()),
             snapshot: false,
             readonly: false,
+            bus: Bus::Virtio,
         }
+    }
+
+    /// The same on another bus.
+    pub fn on(self, bus: Bus) -> Disk {
+        Disk { bus, ..self }
     }
 
     fn arguments(&self, index: usize) -> Vec<String> {
@@ -88,7 +106,21 @@ impl Disk {
             flag(self.snapshot, ",snapshot=on"),
             flag(self.readonly, ",readonly=on")
         );
-        vec!["-drive".into(), drive, "-device".into(), format!("virtio-blk-pci,drive=d{index}")]
+        let mut arguments = vec!["-drive".into(), drive];
+        // Firmware tries them in the order they were added.
+        let drive = format!("drive=d{index},bootindex={index}");
+        let mut device = |text: String| arguments.extend(["-device".into(), text]);
+        match self.bus {
+            Bus::Virtio => device(format!("virtio-blk-pci,{drive}")),
+            // q35's own six ports: ide.0 to ide.5.
+            Bus::Sata => device(format!("ide-hd,bus=ide.{index},{drive}")),
+            Bus::Nvme => device(format!("nvme,serial=d{index},{drive}")),
+            Bus::Usb => {
+                device(format!("qemu-xhci,id=usb{index}"));
+                device(format!("usb-storage,bus=usb{index}.0,{drive}"));
+            }
+        }
+        arguments
     }
 }
 
@@ -97,6 +129,7 @@ impl Disk {
 pub struct Nic {
     netdev: String,
     mac: String,
+    model: &'static str,
 }
 
 impl Nic {
@@ -107,7 +140,17 @@ impl Nic {
         for (here, there) in ports {
             netdev.push_str(&format!(",hostfwd=tcp:127.0.0.1:{here}-10.0.2.15:{there}"));
         }
-        Nic { netdev, mac: mac.to_string() }
+        Nic { netdev, mac: mac.to_string(), model: "virtio-net-pci" }
+    }
+
+    /// A card on a hub with the others of its kind alone.
+    pub fn unplugged(mac: &str) -> Nic {
+        Nic { netdev: "hubport,hubid=0".to_string(), ..Nic::forwarded(&[], mac) }
+    }
+
+    /// The same as another model: QEMU's name for it.
+    pub fn model(self, model: &'static str) -> Nic {
+        Nic { model, ..self }
     }
 }
 
@@ -139,7 +182,7 @@ impl Wire {
         let socket = |side: &str| self.folder.join(format!("{}.{side}", self.name)).display().to_string();
         let netdev =
             format!("dgram,local.type=unix,local.path={},remote.type=unix,remote.path={}", socket(here), socket(there));
-        Nic { netdev, mac: mac.to_string() }
+        Nic { netdev, mac: mac.to_string(), model: "virtio-net-pci" }
     }
 }
 
@@ -342,7 +385,7 @@ impl Builder {
         }
         for (index, nic) in self.nics.iter().enumerate() {
             command.arg("-netdev").arg(format!("{},id=n{index}", nic.netdev));
-            command.arg("-device").arg(format!("virtio-net-pci,netdev=n{index},mac={},romfile=", nic.mac));
+            command.arg("-device").arg(format!("{},netdev=n{index},mac={},romfile=", nic.model, nic.mac));
         }
         for (index, serial) in self.serials.iter().enumerate() {
             let log = self.logs.join(format!("{}-{serial}.log", self.name));

@@ -44,7 +44,7 @@ fn the_same_with_the_virtual_clock() -> Result<()> {
 
 /// The appliance on a disk of its own, with two cables that go nowhere.
 fn appliance(name: &str, disk: &std::path::Path, cables: &std::path::Path) -> Result<(Machine, Console)> {
-    let built = image::build()?;
+    let built = image::build(image::Hardware::Virtual)?;
     if !disk.exists() {
         std::fs::copy(&built.disk, disk)?;
     }

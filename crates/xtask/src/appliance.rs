@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use testbed::console::Console;
 use testbed::host;
-use testbed::image::{self, Appliance, COMMAND_LINE};
+use testbed::image::{self, Appliance, COMMAND_LINE, Hardware};
 use testbed::limits::{self, wait_until};
 use testbed::qemu::{Builder, Disk, Machine, Nic, Wire};
 
@@ -98,7 +98,7 @@ impl Web {
 /// `cargo xtask run`: a person at the serial console. The cards are plugged into nothing.
 pub fn run(disk: Option<&Path>) -> Result<()> {
     host::require_tools()?;
-    let appliance = image::build()?;
+    let appliance = image::build(Hardware::Virtual)?;
     let disk = match disk {
         None => Disk::snapshot(&appliance.disk),
         Some(file) => {

@@ -29,7 +29,7 @@ const PASSWORD: &str = "a yard of steel in Leeds";
 
 pub fn clicks() -> Result<()> {
     browser::install()?;
-    let built = image::build()?;
+    let built = image::build(image::Hardware::Virtual)?;
     let guest = image::guest_base()?;
     let cables = appliance::tempfolder()?;
     let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));

@@ -32,7 +32,7 @@ pub fn demo(exit: bool) -> Result<()> {
     say("Steelyard demo: an appliance, a client and two real servers in two QEMU machines.");
     host::install_missing_tools()?;
     say("Building (the first time takes some minutes):");
-    let built = image::build()?;
+    let built = image::build(image::Hardware::Virtual)?;
     let guest = image::guest_base()?;
 
     let cables = appliance::tempfolder()?;

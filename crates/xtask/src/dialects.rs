@@ -58,7 +58,7 @@ pub fn dialects() -> Result<()> {
 /// `cargo xtask test clouds`: only this, on an appliance that the wizard has set up.
 pub fn clouds() -> Result<()> {
     install()?;
-    let built = image::build()?;
+    let built = image::build(image::Hardware::Virtual)?;
     let guest = image::guest_base()?;
     let cables = appliance::tempfolder()?;
     let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));

@@ -1,5 +1,7 @@
-//! `cargo xtask test disk`: the image on a larger, blank disk, started by BIOS and by UEFI as a server does: it boots,
-//! grows, is found good; factory settings come back; a slot that does not start is given up after three tries.
+//! `cargo xtask test disk`: the image on a larger, blank disk. The one for virtual machines, started by BIOS: it boots,
+//! grows, is found good; factory settings come back; a slot that does not start is given up after three tries. The one
+//! for servers: started by UEFI from a stick it installs itself on a SATA disk, which starts by BIOS, with ten network
+//! cards.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,36 +9,82 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use testbed::console::Console;
 use testbed::host::{self, step};
-use testbed::image::{self, Appliance};
+use testbed::image::{self, Appliance, Hardware};
 use testbed::limits::{self, scaled, wait_until};
-use testbed::qemu::{Builder, Disk, Firmware, Machine, Wire};
+use testbed::qemu::{Builder, Bus, Disk, Firmware, Machine, Nic, Wire};
 
 use crate::appliance::PASSWORD;
 
 /// Of the disk that the image is written to.
 const DISK: u64 = 2 << 30;
+/// Of a server, MB. With 256, GRUB finds no room for this kernel under OVMF.
+const MEMORY: u32 = 512;
 /// What its data partition has then, in MB: at least.
 const DATA: u64 = 1500;
 /// A start by firmware and boot loader takes longer than one of the kernel alone.
 pub const START: u32 = 3;
 
+/// QEMU's models of a server's cards, in the order of their slots.
+const CARDS: [&str; 10] =
+    ["e1000e", "vmxnet3", "e1000e", "rtl8139", "e1000", "virtio-net-pci", "e1000e", "pcnet", "vmxnet3", "e1000e"];
+
 pub fn disk() -> Result<()> {
     host::require_tools()?;
-    let appliance = image::build()?;
     let folder = tempfile::Builder::new().prefix("sy-disk-").tempdir().context("making a folder for the disks")?;
-    for (name, firmware) in [("bios", Firmware::Bios), ("uefi", Firmware::Uefi)] {
-        let disk = written(&appliance, &folder.path().join(name))?;
-        let mut unit = Unit::start(&format!("disk-{name}"), &disk, firmware, folder.path())?;
-        step(&format!("{name}: boots to a log-in prompt"), || unit.log_in())?;
-        step(&format!("{name}: the data partition has grown, the slot is good"), || unit.is_settled())?;
-        if firmware == Firmware::Bios {
-            step("factory settings come back, whatever was there", || restored(&mut unit))?;
-            step("a slot that does not start is given up after three tries", || given_up(&mut unit))?;
-        }
-        drop(unit);
-        fs::remove_file(&disk).context("removing a disk")?;
+    virtual_machine(folder.path())?;
+    server(folder.path())
+}
+
+fn virtual_machine(folder: &Path) -> Result<()> {
+    let disk = written(&image::build(Hardware::Virtual)?, &folder.join("virtual"))?;
+    let mut unit = Unit::with("disk-virtual", &disk, folder, None)?;
+    step("virtual machine: boots to a log-in prompt by BIOS", || unit.log_in())?;
+    step("virtual machine: the data partition has grown, the slot is good", || unit.is_settled())?;
+    step("factory settings come back, whatever was there", || restored(&mut unit))?;
+    step("a slot that does not start is given up after three tries", || given_up(&mut unit))?;
+    drop(unit);
+    fs::remove_file(&disk).context("removing a disk")
+}
+
+fn server(folder: &Path) -> Result<()> {
+    let stick = written(&image::build(Hardware::Any)?, &folder.join("stick"))?;
+    let disk = folder.join("server");
+    fs::File::create(&disk).and_then(|blank| blank.set_len(DISK)).context("making a blank disk")?;
+    let blank = Disk::raw(&disk).on(Bus::Sata);
+    let machine =
+        Builder::new("disk-stick").memory(MEMORY).firmware(Firmware::Uefi).disk(Disk::raw(&stick).on(Bus::Usb));
+    let mut unit = Unit::start(machine.disk(blank.clone()))?;
+    step("server: boots to a log-in prompt from a stick by UEFI", || unit.log_in())?;
+    step("server: installs itself from the stick on a blank disk", || installed(&mut unit))?;
+    drop(unit);
+
+    // By BIOS: OVMF's network stack polls each of the ten cards, and needs minutes.
+    let mut machine = Builder::new("disk-server").memory(MEMORY).firmware(Firmware::Bios).disk(blank);
+    for (number, model) in CARDS.into_iter().enumerate() {
+        machine = machine.nic(Nic::unplugged(&card(number)).model(model));
     }
+    let mut unit = Unit::start(machine)?;
+    step("server: boots to a log-in prompt by BIOS", || unit.log_in())?;
+    step("server: the data partition has grown, the slot is good", || unit.is_settled())?;
+    step("server: its ten network cards have their names", || named(&mut unit))?;
+    step("server: a hang would restart it", || watched(&mut unit))
+}
+
+/// Shown what there is, asked, then done; with the progress.
+fn installed(unit: &mut Unit) -> Result<()> {
+    unit.console.send_line("lbinstall")?;
+    unit.console.expect("2048 MB  ATA QEMU HARDDISK (no partitions)", limits::QUESTION)?;
+    unit.console.expect("Which one", limits::QUESTION)?;
+    unit.console.send_line("sda")?;
+    unit.console.expect("Type \"install\" to go on", limits::QUESTION)?;
+    unit.console.send_line("install")?;
+    unit.console.expect("Steelyard is on sda", limits::BOOT * START)?;
     Ok(())
+}
+
+/// The MAC address of a card.
+fn card(number: usize) -> String {
+    format!("52:54:00:30:00:{number:02x}")
 }
 
 /// The image on a disk that is larger than it.
@@ -56,22 +104,20 @@ pub struct Unit {
 }
 
 impl Unit {
-    fn start(name: &str, disk: &Path, firmware: Firmware, cables: &Path) -> Result<Unit> {
-        Unit::with(name, disk, firmware, cables, None)
-    }
-
-    /// With a second disk.
-    pub fn with(name: &str, disk: &Path, firmware: Firmware, cables: &Path, second: Option<Disk>) -> Result<Unit> {
+    /// The image for virtual machines in one, with a second disk.
+    pub fn with(name: &str, disk: &Path, cables: &Path, second: Option<Disk>) -> Result<Unit> {
         let wire = |side| Wire::new(cables, &format!("{name}-{side}"));
-        let mut machine = Builder::new(name).firmware(firmware).reboots().disk(Disk::raw(disk));
+        let mut machine = Builder::new(name).firmware(Firmware::Bios).disk(Disk::raw(disk));
         if let Some(second) = second {
             machine = machine.disk(second);
         }
-        let machine = machine
-            .serial("console")
-            .nic(wire("external").left("52:54:00:10:00:21"))
-            .nic(wire("internal").left("52:54:00:20:00:21"))
-            .start()?;
+        Unit::start(
+            machine.nic(wire("external").left("52:54:00:10:00:21")).nic(wire("internal").left("52:54:00:20:00:21")),
+        )
+    }
+
+    fn start(machine: Builder) -> Result<Unit> {
+        let machine = machine.reboots().serial("console").start()?;
         let console = machine.console("console")?;
         Ok(Unit { _machine: machine, console })
     }
@@ -138,4 +184,32 @@ fn given_up(unit: &mut Unit) -> Result<()> {
     unit.log_in()?;
     ensure!(unit.remembers("B_TRY")? == "3", "slot B is not given up");
     unit.is_settled()
+}
+
+/// In the order of their slots; and two that change their names.
+fn named(unit: &mut Unit) -> Result<()> {
+    let list = unit.says("lbcards")?;
+    for number in 0..CARDS.len() {
+        let line = format!("eth{number:<3} {}", card(number));
+        ensure!(list.contains(&line), "lbcards does not say {line:?}, but:\n{list}");
+    }
+    let told = unit.says("lbcards swap eth1 eth9")?;
+    ensure!(told.contains("at the next start"), "lbcards says {told:?}");
+    unit.console.send_line("reboot")?;
+    unit.console.expect("Starting Steelyard", scaled(limits::BOOT * START))?;
+    unit.log_in()?;
+    for (name, number) in [("eth1", 9), ("eth9", 1), ("eth2", 2)] {
+        let address = unit.says(&format!("cat /sys/class/net/{name}/address"))?;
+        ensure!(address == card(number), "{name} is {address}, not {}", card(number));
+    }
+    Ok(())
+}
+
+/// Somebody feeds the watchdog, and nobody can stop it.
+fn watched(unit: &mut Unit) -> Result<()> {
+    let state = unit.says("cat /sys/class/watchdog/watchdog0/state")?;
+    ensure!(state == "active", "the watchdog is {state}");
+    let stays = unit.says("cat /sys/class/watchdog/watchdog0/nowayout")?;
+    ensure!(stays == "1", "nowayout is {stays}");
+    Ok(())
 }

@@ -56,11 +56,14 @@ enum Task {
         #[arg(value_name = "NAME")]
         wanted: Vec<String>,
     },
-    /// Build the appliance image and print its place and size
+    /// Build the appliance image in all its forms, and print their places and sizes
     Image {
         /// Fetch Debian's packages again and build from nothing
         #[arg(long)]
         fresh: bool,
+        /// The smaller image that starts on virtual machines only
+        #[arg(long)]
+        virtual_machines: bool,
     },
     /// Check the release image's Buildroot tree: what needs no Buildroot, and the rest when one is given
     BuildrootCheck {
@@ -124,7 +127,7 @@ fn main() -> ExitCode {
         Task::Demo { pair: true, exit } => demo::pair::demo(exit),
         Task::Demo { pair: false, exit } => demo::demo(exit),
         Task::Test { fast, wanted } => suites::test(fast, &wanted),
-        Task::Image { fresh } => image::image(fresh),
+        Task::Image { fresh, virtual_machines } => image::image(fresh, virtual_machines),
         Task::BuildrootCheck { buildroot, kernel, kernel_config } => {
             buildroot::check(&buildroot::Against { buildroot, kernel, kernel_config })
         }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testbed::host::{self, run, step};
-use testbed::image;
+use testbed::image::{self, Hardware};
 use testbed::limits::{self, scaled, wait_until};
-use testbed::qemu::{Disk, Firmware};
+use testbed::qemu::Disk;
 
 use crate::disk::{START, Unit, written};
 
@@ -22,11 +22,11 @@ const SHORT: &str = "20";
 
 pub fn update() -> Result<()> {
     host::require_tools()?;
-    let appliance = image::build()?;
+    let appliance = image::build(Hardware::Virtual)?;
     let folder = tempfile::Builder::new().prefix("sy-update-").tempdir().context("making a folder for the disks")?;
     let shelf = step("bundles", || bundles(folder.path()))?;
     let disk = written(&appliance, &folder.path().join("unit"))?;
-    let mut unit = Unit::with("update", &disk, Firmware::Bios, folder.path(), Some(Disk::readonly(&shelf)))?;
+    let mut unit = Unit::with("update", &disk, folder.path(), Some(Disk::readonly(&shelf)))?;
     step("boots from slot A", || unit.log_in())?;
     unit.is_settled()?;
     unit.console.ok("mkdir -p /tmp/shelf && mount -t ext4 -o ro,noload /dev/vdb /tmp/shelf")?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::kernel::Kernel;
 use super::stage::Stage;
-use super::{Folders, PROGRAMS, pick, words};
+use super::{Folders, Hardware, PROGRAMS, pick, sbom};
 use crate::host::{self, run, run_text, say};
 
 /// Further names of programs: link, target in the same folder.
@@ -37,6 +37,9 @@ const FOLDERS: &[&str] =
 /// Files whose mode git cannot keep.
 const MODES: &[(&str, u32)] = &[("etc/shadow", 0o600), ("root", 0o700), ("tmp", 0o1777), ("var/tmp", 0o1777)];
 
+/// The public authorities in one file.
+const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
+
 /// Terminals that people have.
 const TERMINALS: &[&str] = &[
     "d/dumb",
@@ -55,6 +58,7 @@ pub(super) fn root(
     folders: &Folders,
     stage: &Stage,
     kernel: &Kernel,
+    modules: &[String],
     initrd: &Path,
     bins: &Path,
     root: &Path,
@@ -80,13 +84,15 @@ pub(super) fn root(
         )?;
     }
     completions(&mut Command::new(bins.join("lbctl")), root);
-    let mut modules = words(&folders.workspace.join("rootfs-overlay/etc/modules"))?;
-    modules.extend(folders.list("modules-rootfs")?);
-    report_unknown(&kernel.install(&modules, root)?);
+    report_unknown(&kernel.install(modules, stage, root)?);
     run(Command::new("cp").arg("-a").arg(folders.workspace.join("rootfs-overlay/.")).arg(root))?;
     guide(&folders.workspace, root)?;
     pick::copy(&kernel.vmlinuz, &root.join("boot/vmlinuz"))?;
     pick::copy(initrd, &root.join("boot/initrd"))?;
+    let overlay = folders.workspace.join("rootfs-overlay");
+    let made = [(AUTHORITIES, "ca-certificates")];
+    let list = sbom::list(root, &stage.origins, &kernel.package, &[&overlay], &made)?;
+    fs::write(root.join("usr/share/steelyard").join(sbom::NAME), list).context("writing the list of what ships")?;
     modes(root)
 }
 
@@ -119,7 +125,7 @@ fn authorities(stage: &Stage, root: &Path) -> Result<()> {
     for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "crt")) {
         all.push_str(&fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?);
     }
-    let place = root.join("etc/ssl/certs/ca-certificates.crt");
+    let place = root.join(AUTHORITIES);
     fs::create_dir_all(root.join("etc/ssl/certs")).context("making etc/ssl/certs")?;
     fs::write(&place, all).with_context(|| format!("writing {}", place.display()))
 }
@@ -129,7 +135,7 @@ pub(super) fn initramfs(stage: &Stage, kernel: &Kernel, modules: &[String], init
     mount_points(tree)?;
     pick::copy(&stage.find("/bin/busybox").context("no busybox-static")?, &tree.join("usr/bin/busybox"))?;
     busybox_names(stage, tree)?;
-    report_unknown(&kernel.install(modules, tree)?);
+    report_unknown(&kernel.install(modules, stage, tree)?);
     pick::copy(init, &tree.join("init"))
 }
 
@@ -145,7 +151,15 @@ pub(super) fn guest(folders: &Folders, stage: &Stage, kernel: &Kernel, scripts: 
         fs::remove_dir_all(tree)?;
     }
     run(Command::new("cp").arg("-a").arg(&stage.root).arg(tree))?;
-    for folder in ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/lib/apt", "var/cache"] {
+    for folder in [
+        "usr/share/doc",
+        "usr/share/man",
+        "usr/share/locale",
+        "usr/share/info",
+        "usr/lib/firmware",
+        "var/lib/apt",
+        "var/cache",
+    ] {
         let folder = tree.join(folder);
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -154,9 +168,8 @@ pub(super) fn guest(folders: &Folders, stage: &Stage, kernel: &Kernel, scripts: 
     fs::create_dir_all(tree.join("job"))?;
     fs::create_dir_all(tree.join("out"))?;
     busybox_names(stage, tree)?;
-    let mut modules = words(&folders.workspace.join("rootfs-overlay/etc/modules"))?;
-    modules.extend(folders.list("modules-rootfs")?);
-    report_unknown(&kernel.install(&modules, tree)?);
+    let modules = Hardware::Virtual.modules_root(folders)?;
+    report_unknown(&kernel.install(&modules, stage, tree)?);
     fs::write(tree.join("etc/modules"), modules.join("\n"))?;
     for (name, text) in [
         (

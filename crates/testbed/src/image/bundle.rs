@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use lb_update::manifest::{ARCHITECTURE, PRODUCT};
 use lb_update::{Formats, Manifest, SigningKey, Version, write_bundle};
 
-use super::{Appliance, Folders, SLOT, squash};
+use super::{Appliance, Folders, Hardware, SLOT, squash};
 use crate::host::{self, run};
 
 /// Names the file of the builder's key.
@@ -67,13 +67,13 @@ pub fn bundle(appliance: &Appliance) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// For tests: a bundle of the image with another version, in which `change` has changed the root file system.
+/// For tests: a bundle of the image for virtual machines with another version, in which `change` has changed the root file system.
 pub fn bundle_of(version: &str, file: &Path, change: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let folders = Folders::new()?;
     let _lock = folders.lock()?;
     let scratch = tempfile::tempdir_in(&folders.out).context("making a folder for a root file system")?;
     let root = scratch.path().join("root");
-    run(std::process::Command::new("cp").arg("-a").arg(folders.out.join("root")).arg(&root))?;
+    run(std::process::Command::new("cp").arg("-a").arg(folders.of(Hardware::Virtual)?.join("root")).arg(&root))?;
     let release = root.join("etc/os-release");
     let text = fs::read_to_string(&release).context("reading os-release")?;
     fs::write(&release, text.replace(env!("CARGO_PKG_VERSION"), version)).context("writing os-release")?;

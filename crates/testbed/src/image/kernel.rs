@@ -10,11 +10,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Folders, pick};
+use super::sbom::Package;
+use super::stage::Stage;
+use super::{Folders, Hardware, pick};
 use crate::host::{self, run, run_text, step};
 
-/// Stands for "the current 6.1 kernel for virtual machines".
-const META: &str = "linux-image-cloud-amd64";
+/// In the tree: name and version of the package.
+const PACKAGE: &str = "package";
 
 pub(super) struct Kernel {
     /// ELF image.
@@ -23,30 +25,40 @@ pub(super) struct Kernel {
     pub vmlinuz: PathBuf,
     /// `lib/modules/VERSION` of the unpacked package.
     pub modules: PathBuf,
+    /// Debian's package.
+    pub package: Package,
     /// `uname -r`.
     pub version: String,
     /// Changes when the kernel does.
     pub key: String,
 }
 
-pub(super) fn fetch(folders: &Folders) -> Result<Kernel> {
-    let tree = folders.out.join("kernel");
-    let vmlinux = folders.out.join("vmlinux");
-    folders.stamp("kernel").unless_done(&[META.to_string()], &[&tree, &vmlinux], || {
-        step("Debian kernel", || {
-            if tree.exists() {
-                fs::remove_dir_all(&tree).context("removing the old kernel")?;
-            }
-            download(&tree)?;
-            let packed = fs::read(only(&tree.join("boot"), "vmlinuz-")?).context("reading vmlinuz")?;
-            fs::write(&vmlinux, unpack(&packed)?).context("writing vmlinux")
-        })
-    })?;
+pub(super) fn fetch(folders: &Folders, hardware: Hardware) -> Result<Kernel> {
+    let meta = hardware.kernel();
+    let tree = folders.of(hardware)?.join("kernel");
+    let vmlinux = tree.with_file_name("vmlinux");
+    folders.stamp(&format!("kernel-{}", hardware.name())).unless_done(
+        &[meta.to_string()],
+        &[&tree, &vmlinux],
+        || {
+            step(&format!("Debian kernel ({meta})"), || {
+                if tree.exists() {
+                    fs::remove_dir_all(&tree).context("removing the old kernel")?;
+                }
+                download(meta, &tree)?;
+                let packed = fs::read(only(&tree.join("boot"), "vmlinuz-")?).context("reading vmlinuz")?;
+                fs::write(&vmlinux, unpack(&packed)?).context("writing vmlinux")
+            })
+        },
+    )?;
     let modules = only(&tree.join("lib/modules"), "")?;
     let version = modules.file_name().context("the modules have no version")?.to_string_lossy().into_owned();
     let age = fs::metadata(&vmlinux).and_then(|about| about.modified()).context("looking at vmlinux")?;
+    let package = fs::read_to_string(tree.join(PACKAGE)).context("reading the kernel's package")?;
+    let (name, number) = package.split_once(' ').context("the kernel's package has no version")?;
     Ok(Kernel {
         vmlinux,
+        package: Package { name: name.to_owned(), version: number.to_owned() },
         vmlinuz: only(&tree.join("boot"), "vmlinuz-")?,
         key: format!("{version} {age:?}"),
         modules,
@@ -54,19 +66,20 @@ pub(super) fn fetch(folders: &Folders) -> Result<Kernel> {
     })
 }
 
-fn download(tree: &Path) -> Result<()> {
-    let depends = run_text(Command::new("apt-cache").args(["depends", META]))?;
+fn download(meta: &str, tree: &Path) -> Result<()> {
+    let depends = run_text(Command::new("apt-cache").args(["depends", meta]))?;
     let package = depends
         .lines()
         .find_map(|line| line.trim().strip_prefix("Depends: "))
         .filter(|name| name.starts_with("linux-image-"));
-    let package = package.with_context(|| format!("apt knows no {META}\nhint: apt-get update"))?;
+    let package = package.with_context(|| format!("apt knows no {meta}\nhint: apt-get update"))?;
     let parent = tree.parent().context("the kernel's folder has no parent")?;
     let scratch = tempfile::tempdir_in(parent).context("making a folder for the download")?;
     run(Command::new("apt-get").args(["-q", "download", package]).current_dir(scratch.path()))?;
     let archive = only(scratch.path(), "linux-image-")?;
-    run(Command::new("dpkg").arg("-x").arg(archive).arg(tree))?;
-    Ok(())
+    run(Command::new("dpkg").arg("-x").arg(&archive).arg(tree))?;
+    let Package { name, version } = Package::of(&archive)?;
+    fs::write(tree.join(PACKAGE), format!("{name} {version}")).context("writing the kernel's package")
 }
 
 /// The one entry of `folder` whose name starts with `prefix`.
@@ -114,9 +127,10 @@ fn unpack(image: &[u8]) -> Result<Vec<u8>> {
 }
 
 impl Kernel {
-    /// Copies `wanted` modules and all they need to `root/usr/lib/modules/VERSION` and indexes them.
+    /// Copies `wanted` modules and all they need to `root/usr/lib/modules/VERSION` and indexes them; the firmware that
+    /// they load comes along where `stage` has it.
     /// Names built into this kernel or unknown to it come back.
-    pub(super) fn install(&self, wanted: &[String], root: &Path) -> Result<Vec<String>> {
+    pub(super) fn install(&self, wanted: &[String], stage: &Stage, root: &Path) -> Result<Vec<String>> {
         let index = self.modules.join("modules.dep");
         if !index.exists() {
             let tree = self.modules.ancestors().nth(3).context("the modules lie too high")?;
@@ -142,8 +156,16 @@ impl Kernel {
             files.extend(depends.get(file).into_iter().flatten());
         }
         let target = root.join("usr/lib/modules").join(&self.version);
-        for file in files {
+        for file in &files {
             pick::copy(&self.modules.join(file), &target.join(file))?;
+        }
+        let mut ask = host::tool("modinfo");
+        ask.args(["-F", "firmware"]).args(files.iter().map(|file| self.modules.join(file)));
+        for name in run_text(&mut ask)?.lines() {
+            let place = format!("usr/lib/firmware/{name}");
+            if let Some(file) = stage.find(&place) {
+                pick::copy(&file, &root.join(place))?;
+            }
         }
         for name in ["modules.order", "modules.builtin", "modules.builtin.modinfo"] {
             pick::copy(&self.modules.join(name), &target.join(name))?;

@@ -6,10 +6,12 @@
 
 mod assemble;
 mod bundle;
+mod hardware;
 mod kernel;
 mod loader;
 mod pick;
 mod release;
+mod sbom;
 mod stage;
 mod stamp;
 
@@ -22,6 +24,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::host::{self, run, step};
 pub use bundle::{bundle, bundle_of};
+pub use hardware::Hardware;
 pub use release::{partition, release_disk, release_root};
 use stamp::{Stamp, digest};
 
@@ -56,6 +59,8 @@ pub struct Appliance {
     pub disk: PathBuf,
     /// The slot: root file system, kernel and initramfs in one file.
     pub slot: PathBuf,
+    /// The list of what ships, CycloneDX.
+    pub sbom: PathBuf,
 }
 
 /// The test guest, ready to boot: see [`crate::guest`] and [`crate::lab`].
@@ -104,6 +109,13 @@ impl Folders {
         Stamp::new(&self.out.join("stamps"), name)
     }
 
+    /// Where the parts of an image for `hardware` go.
+    fn of(&self, hardware: Hardware) -> Result<PathBuf> {
+        let folder = self.out.join(hardware.name());
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(folder)
+    }
+
     /// The words of a list in `image/quick/`: one a line, `#` starts a comment.
     fn list(&self, name: &str) -> Result<Vec<String>> {
         words(&self.workspace.join("image/quick").join(name))
@@ -136,17 +148,20 @@ pub fn programs() -> Result<PathBuf> {
     Ok(host::target().join("release"))
 }
 
-/// Builds the appliance image.
-pub fn build() -> Result<Appliance> {
+/// Builds the appliance image for `hardware`.
+pub fn build(hardware: Hardware) -> Result<Appliance> {
     host::require_tools()?;
     let folders = Folders::new()?;
     let bins = programs()?;
     let _lock = folders.lock()?;
-    let (stage, kernel) = fetch(&folders)?;
-    let initrd = initramfs(&folders, &stage, &kernel, "initrd", &folders.workspace.join("image/initramfs/init"))?;
+    let folder = folders.of(hardware)?;
+    let (stage, kernel) = fetch(&folders, hardware)?;
+    let drivers = hardware.modules_initramfs(&folders)?;
+    let init = folders.workspace.join("image/initramfs/init");
+    let initrd = initramfs(&folders, &stage, &kernel, &drivers, &folder.join("initrd"), &init)?;
 
-    let root = folders.out.join("root");
-    let slot = folders.out.join("rootfs.squashfs");
+    let root = folder.join("root");
+    let slot = folder.join("rootfs.squashfs");
     let mut inputs = vec![stage.key.clone(), kernel.key.clone(), digest(&[&initrd])?];
     for folder in ["rootfs-overlay", "image/quick", "docs/guide"] {
         inputs.push(digest(&[&folders.workspace.join(folder)])?);
@@ -155,24 +170,28 @@ pub fn build() -> Result<Appliance> {
     let key = bundle::signing_key(&folders)?;
     inputs.push(key.public_text());
     inputs.push(digest(&[Path::new(&std::env::current_exe()?)])?);
-    folders.stamp("slot").unless_done(&inputs, &[&slot], || {
+    folders.stamp(&format!("slot-{}", hardware.name())).unless_done(&inputs, &[&slot], || {
         step("root file system", || {
-            assemble::root(&folders, &stage, &kernel, &initrd, &bins, &root)?;
+            let modules = hardware.modules_root(&folders)?;
+            assemble::root(&folders, &stage, &kernel, &modules, &initrd, &bins, &root)?;
             bundle::trust(&key, &root)
         })?;
         step("slot (squashfs)", || squash(&root, &slot, SLOT))
     })?;
 
-    let disk = folders.out.join("steelyard.img");
+    let disk = folders.out.join(hardware.disk());
     let table = folders.workspace.join("image/genimage.cfg");
     let grub = folders.workspace.join("image/grub/grub.cfg");
-    folders.stamp("disk").unless_done(&[digest(&[&slot, &table, &grub])?], &[&disk], || {
+    let inputs = [digest(&[&slot, &table, &grub])?];
+    folders.stamp(&format!("disk-{}", hardware.name())).unless_done(&inputs, &[&disk], || {
         step("disk image", || {
-            loader::make(&loader::Grub::debian(), &grub, &folders.out)?;
-            genimage(&folders.out, &table)
+            loader::make(&loader::Grub::debian(), &grub, &folder)?;
+            genimage(&table, &folder, &disk)
         })
     })?;
-    Ok(Appliance { vmlinux: kernel.vmlinux, vmlinuz: kernel.vmlinuz, initrd, disk, slot })
+    let sbom = disk.with_extension("cdx.json");
+    fs::copy(root.join("usr/share/steelyard").join(sbom::NAME), &sbom).context("copying the list of what ships")?;
+    Ok(Appliance { vmlinux: kernel.vmlinux, vmlinuz: kernel.vmlinuz, initrd, disk, slot, sbom })
 }
 
 /// Builds the test guest. Our programs are not in it: they come with the job, so that it changes rarely.
@@ -180,9 +199,10 @@ pub fn guest_base() -> Result<GuestBase> {
     host::require_tools()?;
     let folders = Folders::new()?;
     let _lock = folders.lock()?;
-    let (stage, kernel) = fetch(&folders)?;
+    let (stage, kernel) = fetch(&folders, Hardware::Virtual)?;
     let scripts = folders.workspace.join("crates/testbed/guest");
-    let initrd = initramfs(&folders, &stage, &kernel, "guest-initrd", &scripts.join("initramfs-init"))?;
+    let (drivers, init) = (Hardware::Virtual.modules_initramfs(&folders)?, scripts.join("initramfs-init"));
+    let initrd = initramfs(&folders, &stage, &kernel, &drivers, &folders.out.join("guest-initrd"), &init)?;
     let root = folders.out.join("guest.squashfs");
     let lists = [folders.workspace.join("image/quick"), folders.workspace.join("rootfs-overlay/etc/modules")];
     let inputs = [stage.key.clone(), kernel.key.clone(), digest(&[&scripts])?, digest(&lists)?];
@@ -202,45 +222,80 @@ pub fn parts() -> Result<Parts> {
     host::require_tools()?;
     let folders = Folders::new()?;
     let _lock = folders.lock()?;
-    let (stage, kernel) = fetch(&folders)?;
+    let (stage, kernel) = fetch(&folders, Hardware::Virtual)?;
     let busybox = stage.find("/usr/bin/busybox").context("Debian's packages came without busybox")?;
     Ok(Parts { vmlinux: kernel.vmlinux, modules: kernel.modules, busybox })
 }
 
-/// Size in bytes of the disk image compressed as it would be shipped, and the file.
-pub fn compress(appliance: &Appliance) -> Result<(u64, PathBuf)> {
-    let file = appliance.disk.with_extension("img.xz");
+/// A form in which the disk is handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// To be written to a disk or a stick: `.img.xz`.
+    Xz,
+    /// For KVM, Proxmox, OpenStack: `.qcow2`, compressed.
+    Qcow2,
+    /// For VMware: `.vmdk`, stream-optimized, as its importers take it.
+    Vmdk,
+}
+
+/// The disk in that form, made again when the disk is newer.
+pub fn export(disk: &Path, form: Form) -> Result<PathBuf> {
+    let (ending, mut make) = match form {
+        Form::Xz => ("img.xz", host::tool("xz")),
+        Form::Qcow2 => ("qcow2", host::tool("qemu-img")),
+        Form::Vmdk => ("vmdk", host::tool("qemu-img")),
+    };
+    let file = disk.with_extension(ending);
     let newer =
         |a: &Path, b: &Path| Ok::<_, std::io::Error>(fs::metadata(a)?.modified()? >= fs::metadata(b)?.modified()?);
-    if !newer(&file, &appliance.disk).unwrap_or(false) {
-        step("compressed image (xz)", || run(host::tool("xz").args(["-T0", "-3", "-k", "-f"]).arg(&appliance.disk)))?;
+    if newer(&file, disk).unwrap_or(false) {
+        return Ok(file);
     }
-    Ok((fs::metadata(&file).context("reading the compressed image's size")?.len(), file))
+    match form {
+        Form::Xz => make.args(["-T0", "-3", "-k", "-f"]).arg(disk),
+        Form::Qcow2 => make.args(["convert", "-f", "raw", "-O", "qcow2", "-c"]).arg(disk).arg(&file),
+        Form::Vmdk => {
+            make.args(["convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"]).arg(disk).arg(&file)
+        }
+    };
+    step(&format!("the disk as .{ending}"), || run(&mut make))?;
+    Ok(file)
 }
 
-fn fetch(folders: &Folders) -> Result<(stage::Stage, kernel::Kernel)> {
-    Ok((stage::fetch(folders)?, kernel::fetch(folders)?))
+/// Writes `.sha256` beside the disk, as `sha256sum --check` reads it.
+pub fn checksums(disk: &Path, files: &[PathBuf]) -> Result<PathBuf> {
+    let folder = disk.parent().context("the disk is in no folder")?;
+    let mut sum = host::tool("sha256sum");
+    sum.current_dir(folder).args(files.iter().filter_map(|file| file.file_name()));
+    let place = disk.with_extension("sha256");
+    fs::write(&place, run(&mut sum)?).with_context(|| format!("writing {}", place.display()))?;
+    Ok(place)
 }
 
+fn fetch(folders: &Folders, hardware: Hardware) -> Result<(stage::Stage, kernel::Kernel)> {
+    Ok((stage::fetch(folders)?, kernel::fetch(folders, hardware)?))
+}
+
+/// `file`: `init` with the modules named.
 fn initramfs(
     folders: &Folders,
     stage: &stage::Stage,
     kernel: &kernel::Kernel,
-    name: &str,
+    modules: &[String],
+    file: &Path,
     init: &Path,
 ) -> Result<PathBuf> {
-    let file = folders.out.join(name);
-    let list = folders.list("modules-initramfs")?;
-    let inputs = [stage.key.clone(), kernel.key.clone(), digest(&[init])?, list.join(" ")];
-    folders.stamp(name).unless_done(&inputs, &[&file], || {
-        step(&format!("initramfs {name}"), || {
-            let tree = folders.out.join(format!("{name}-tree"));
-            assemble::initramfs(stage, kernel, &list, init, &tree)?;
-            pack_initramfs(&tree, &file)?;
+    let name = format!("initramfs {}", file.strip_prefix(&folders.out).unwrap_or(file).display());
+    let inputs = [stage.key.clone(), kernel.key.clone(), digest(&[init])?, modules.join(" ")];
+    folders.stamp(&name.replace(['/', ' '], "-")).unless_done(&inputs, &[file], || {
+        step(&name, || {
+            let tree = file.with_extension("tree");
+            assemble::initramfs(stage, kernel, modules, init, &tree)?;
+            pack_initramfs(&tree, file)?;
             fs::remove_dir_all(&tree).context("removing the initramfs's tree")
         })
     })?;
-    Ok(file)
+    Ok(file.to_path_buf())
 }
 
 /// Packs `tree` for the kernel: same files, same bytes.
@@ -270,8 +325,8 @@ pub(crate) fn squash(folder: &Path, file: &Path, options: &[&str]) -> Result<()>
     run(pack.args(options).env_remove("SOURCE_DATE_EPOCH")).map(drop)
 }
 
-/// Makes `steelyard.img` in `folder` of the files that lie there.
-fn genimage(folder: &Path, table: &Path) -> Result<()> {
+/// `disk`: the partitions of `table` with what lies in `folder`.
+fn genimage(table: &Path, folder: &Path, disk: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(folder).context("making a folder for genimage")?;
     let empty = scratch.path().join("empty");
     fs::create_dir(&empty)?;
@@ -279,7 +334,7 @@ fn genimage(folder: &Path, table: &Path) -> Result<()> {
     make.arg("--config").arg(table).arg("--rootpath").arg(&empty).arg("--tmppath").arg(scratch.path().join("tmp"));
     make.arg("--inputpath").arg(folder).arg("--outputpath").arg(scratch.path());
     run(&mut make)?;
-    fs::rename(scratch.path().join("steelyard.img"), folder.join("steelyard.img")).context("keeping the disk image")
+    fs::rename(scratch.path().join("steelyard.img"), disk).context("keeping the disk image")
 }
 
 fn words(file: &Path) -> Result<Vec<String>> {

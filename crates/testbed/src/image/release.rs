@@ -76,7 +76,7 @@ pub fn release_disk(images: &Path, grub: &Path) -> Result<()> {
 
 /// Makes `steelyard.img` in `folder` of the files that `image/genimage.cfg` names, which lie there.
 pub fn partition(folder: &Path) -> Result<()> {
-    genimage(folder, &host::workspace().join("image/genimage.cfg"))
+    genimage(&host::workspace().join("image/genimage.cfg"), folder, &folder.join("steelyard.img"))
 }
 
 /// Takes the bits away that make a program run as another user: nobody but root logs in, and no service needs them.
@@ -99,7 +99,7 @@ fn no_setuid(folder: &Path) -> Result<()> {
 fn initramfs(root: &Path, init: &Path, tree: &Path) -> Result<()> {
     assemble::fresh(tree)?;
     assemble::mount_points(tree)?;
-    let stage = Stage { root: root.to_path_buf(), key: String::new() };
+    let stage = Stage { root: root.to_path_buf(), ..Stage::default() };
     pick::pick(&stage, &["/usr/bin/busybox".into()], &[], tree)?;
     for folder in ["usr/bin", "usr/sbin"] {
         for entry in fs::read_dir(root.join(folder)).with_context(|| format!("reading {folder}"))? {

@@ -2,17 +2,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::Folders;
+use super::sbom::Origins;
 use crate::host::{self, run, step};
 
 /// The unpacked packages.
+#[derive(Default)]
 pub(super) struct Stage {
     /// Root of the tree, merged-usr.
     pub root: PathBuf,
+    /// Which package brought what.
+    pub origins: Origins,
     /// Changes when the tree does.
     pub key: String,
 }
@@ -31,17 +34,18 @@ pub(super) fn fetch(folders: &Folders) -> Result<Stage> {
             }
             let mut get = host::tool("mmdebstrap");
             get.args(["--variant=extract", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", "--quiet"]);
+            // The second for network cards' firmware, which may be passed on though it has no source.
+            get.arg("--skip=cleanup/apt");
+            get.arg("--components=main,non-free-firmware");
             get.arg(format!("--include={packages}")).arg(SUITE).arg(&root);
             run(&mut get)?;
-            let mut list = Command::new("dpkg-query");
-            list.arg(format!("--admindir={}/var/lib/dpkg", root.display())).args(["-W"]);
-            // Nothing is configured in this variant, so the package database may be empty: the archive names will do.
-            let names = run(&mut list).unwrap_or_default();
-            fs::write(&marker, names).context("writing the list of packages")
+            let archives = root.join("var/cache/apt/archives");
+            Origins::of_archives(&archives)?.write(&marker)?;
+            fs::remove_dir_all(&archives).context("removing the packages' archives")
         })
     })?;
     let age = fs::metadata(&marker).and_then(|about| about.modified()).context("looking at the list of packages")?;
-    Ok(Stage { key: format!("{packages} {age:?}"), root })
+    Ok(Stage { key: format!("{packages} {age:?}"), origins: Origins::read(&marker)?, root })
 }
 
 impl Stage {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 const SHELL: &[&str] = &[
     "if", "then", "else", "elif", "fi", "for", "in", "do", "done", "while", "until", "case", "esac", "exec", "exit",
     "set", "unset", "export", "umask", "ulimit", "trap", "read", "echo", "printf", "shift", "true", "false", "test",
-    "return", "cd", ".", "eval", "local", "command", "complete", "wait",
+    "return", "break", "continue", "cd", ".", "eval", "local", "command", "complete", "wait",
 ];
 /// Words behind which a command follows.
 const BEFORE: &[&str] = &["if", "then", "else", "elif", "do", "while", "until", "exec", "command"];

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testbed::host::{self, say};
-use testbed::image::{self, Appliance};
+use testbed::image::{self, Appliance, Hardware};
 use testbed::lab::Lab;
 use testbed::limits::{self, wait_until};
 
@@ -34,7 +34,7 @@ pub fn demo(exit: bool) -> Result<()> {
     say("Steelyard demo: two appliances as a pair, a client and two real servers, in three QEMU machines.");
     host::install_missing_tools()?;
     say("Building (the first time takes some minutes):");
-    let built = image::build()?;
+    let built = image::build(Hardware::Virtual)?;
     let guest = image::guest_base()?;
     let folder = appliance::tempfolder()?;
     say("Booting:");
