@@ -235,7 +235,7 @@ impl Checker {
         let spec = Arc::new(spec);
         self.by_spec.insert(spec.clone(), key);
         let entry = Entry {
-            phase: phase(&spec),
+            phase: phase(&spec, spec.interval),
             expected: expected(&spec.kind),
             spec,
             users: Vec::new(),
@@ -319,15 +319,15 @@ impl User {
     }
 }
 
-fn phase(spec: &CheckSpec) -> Duration {
+pub(crate) fn phase(spec: &impl Hash, interval: Duration) -> Duration {
     // `new()` has fixed keys: the same spec gets the same phase in every run of the same build.
     let mut hasher = DefaultHasher::new();
     spec.hash(&mut hasher);
-    nanos(u128::from(hasher.finish()) % grid(spec.interval))
+    nanos(u128::from(hasher.finish()) % grid(interval))
 }
 
 /// The first point of `phase + n * interval` after `now`.
-fn next_on_grid(phase: Duration, interval: Duration, now: Duration) -> Duration {
+pub(crate) fn next_on_grid(phase: Duration, interval: Duration, now: Duration) -> Duration {
     match now.as_nanos().checked_sub(phase.as_nanos()) {
         None => phase,
         Some(since) => phase + nanos((since / grid(interval) + 1) * grid(interval)),

@@ -12,6 +12,8 @@
 //! - [`specs`]: what the configuration asks of each real server; equal questions are asked once.
 //! - [`Checker`]: when to ask next, and what the answers add up to.
 //! - [`reply`]: what an HTTP answer means.
+//! - [`Agents`]: the agents on real servers that say how much of the load they want, asked beside the checks in the
+//!   same way; [`AgentReply`]: what they answer.
 //! - [`Known`]: the verdicts as they are kept over a restart.
 //!
 //! # The place for further check types
@@ -23,12 +25,16 @@
 //! moments must be found within [`CheckSpec::detection_bound`].
 #![forbid(unsafe_code)]
 
+mod agent;
+mod agents;
 mod checker;
 mod known;
 pub mod reply;
 mod spec;
 mod verdict;
 
+pub use agent::{ANSWER_LIMIT, AgentMode, AgentReply, AgentState, Heard, agent_text};
+pub use agents::{AgentKey, AgentQuestion, AgentSpec, AgentTurn, Agents, agents};
 pub use checker::{Checker, Probe, ProbeKey, Standing, Transition};
 pub use known::{Known, LastState};
 pub use spec::{CheckSpec, Kind, Target, specs};

@@ -75,6 +75,7 @@ fn layer4(label: Label, address: IpAddr, ports: Ports, scheduler: Scheduler) -> 
         one_packet: false,
         persistence: None,
         check: lb_model::Check { method: lb_model::CheckMethod::On, ..lb_model::Check::default() },
+        agent: None,
         quiescent: None,
         fallback: None,
         real_servers: Vec::new(),

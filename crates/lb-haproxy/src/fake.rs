@@ -1,8 +1,9 @@
 //! A HAProxy in memory, for tests of what drives one.
 
+use crate::haproxy::text::TextServer;
 use crate::{
-    Action, Entry, Forgotten, Memory, Observed, ObservedServer, Proxy, ProxyError, Rendered, ServerKey, Statistics,
-    Table,
+    Action, Entry, Forgotten, Memory, Observed, ObservedAgent, ObservedServer, Proxy, ProxyError, Rendered, ServerKey,
+    Statistics, Table,
 };
 use lb_model::{Problem, RequestedState};
 use std::{
@@ -54,7 +55,9 @@ impl State {
         self.observed.servers = crate::haproxy::text::servers(&text)
             .map(|server| {
                 let state = if server.disabled { RequestedState::Offline } else { RequestedState::Online };
-                (server.key, ObservedServer { weight: server.weight, state, number: server.number })
+                let agent = if server.agent { ObservedAgent::On } else { ObservedAgent::None };
+                let TextServer { key, weight, number, .. } = server;
+                (key, ObservedServer { weight, state, number, agent, initial_weight: weight })
             })
             .collect();
         self.observed.certificates = self.certificates.clone();
@@ -63,6 +66,14 @@ impl State {
             self.tables.entry(name).or_insert_with(|| servers.into_iter().enumerate().map(client).collect());
         }
         Ok(())
+    }
+}
+
+fn asked(agent: bool, state: RequestedState) -> ObservedAgent {
+    match (agent, state) {
+        (false, _) => ObservedAgent::None,
+        (true, RequestedState::Online) => ObservedAgent::On,
+        (true, RequestedState::Drain | RequestedState::Offline) => ObservedAgent::Off,
     }
 }
 
@@ -106,9 +117,19 @@ impl Proxy for Fake {
             }
             Action::Reload => state.take_up()?,
             Action::SetWeight { server, weight } => state.server(server, "set weight")?.weight = *weight,
-            Action::SetState { server, state: wanted } => state.server(server, "set server")?.state = *wanted,
+            Action::SetState { server, state: wanted } => {
+                let server = state.server(server, "set server")?;
+                server.state = *wanted;
+                server.agent = asked(server.agent != ObservedAgent::None, *wanted);
+            }
             Action::AddServer { server, definition, weight, state: wanted } => {
-                let made = ObservedServer { weight: *weight, state: *wanted, number: definition.number };
+                let made = ObservedServer {
+                    weight: *weight,
+                    state: *wanted,
+                    number: definition.number,
+                    agent: asked(definition.agent, *wanted),
+                    initial_weight: *weight,
+                };
                 state.observed.servers.insert(server.clone(), made);
             }
             Action::RemoveServer { server } => {

@@ -302,9 +302,16 @@ impl Haproxy {
     fn set_state(&self, server: &ServerKey, state: RequestedState) -> Result<(), ProxyError> {
         let name = format!("{}/{}", server.virtual_server, server.real_server);
         match state {
-            RequestedState::Online => self.order(&format!("set server {name} state ready")),
-            RequestedState::Drain => self.order(&format!("set server {name} state drain")),
+            RequestedState::Online => {
+                self.order(&format!("set server {name} state ready"))?;
+                self.ask_agent(server)
+            }
+            RequestedState::Drain => {
+                self.ignore_agent(server)?;
+                self.order(&format!("set server {name} state drain"))
+            }
             RequestedState::Offline => {
+                self.ignore_agent(server)?;
                 // First those that may fail: what is found in maintenance is taken for done.
                 self.order(&format!("shutdown sessions server {name}"))?;
                 self.order(&format!("set server {name} state maint"))?;

@@ -21,9 +21,9 @@ mod statistics;
 pub use files::{Certificates, File, Material, Missing};
 pub use haproxy::{Haproxy, Paths};
 pub use memory::{Entry, Forgotten, Known, Memory, Table, tables};
-pub use plan::{Action, Observed, ObservedServer, plan};
+pub use plan::{Action, Observed, ObservedAgent, ObservedServer, plan};
 pub use render::{Definition, Places, Rendered, ServerKey, ServerSetting, answered, render, render_in};
-pub use statistics::{ActualServer, Detail, Statistics, Totals, VirtualServerStatistics};
+pub use statistics::{ActualAgent, ActualServer, AgentAnswer, Detail, Statistics, Totals, VirtualServerStatistics};
 
 use lb_model::Problem;
 

@@ -11,12 +11,16 @@
 //! 4. the end, where no layer 7 virtual server is left: new clients are refused at once, those who are connected are
 //!    served to their end.
 //!
+//! Where an agent is asked, weights and states are the agent's: it is neither overruled nor taken for a difference. An
+//! administrator's DRAIN and OFFLINE end the questions first. The weight that an agent's percentage is of, HAProxy reads
+//! from the file only, so that a change of it is a reload.
+//!
 //! Level-triggered: it compares with what was observed, not with what was done, so that a server that somebody changed
 //! by hand over the socket is put right as well. Tested beside the code.
 
 #[cfg(doc)]
 use crate::Statistics;
-use crate::{Definition, File, Rendered, ServerKey, files};
+use crate::{Definition, File, Rendered, ServerKey, ServerSetting, files};
 use lb_model::RequestedState;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -54,6 +58,22 @@ pub struct ObservedServer {
     pub state: RequestedState,
     /// HAProxy's `id`; of one that the runtime API can make, its [`Definition`]'s.
     pub number: u32,
+    /// Of one whose agent is asked, `weight` is the one that the agent's percentage is of, and `state` online: what the
+    /// agent has made of them is its own affair.
+    pub agent: ObservedAgent,
+    /// The weight of the text that it was made from: what an agent's percentage is of.
+    pub initial_weight: u16,
+}
+
+/// Whether HAProxy asks a server's agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ObservedAgent {
+    /// It knows of none.
+    #[default]
+    None,
+    /// It could.
+    Off,
+    On,
 }
 
 /// One step. Each is safe to repeat.
@@ -235,14 +255,14 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
             actions.extend(definition.map(add));
             continue;
         };
-        if share(want.weight, want.state) == share(is.weight, is.state) {
+        if share(want.weight, want.state) == share(is.weight, is.state) && !silent(want, is) {
             continue;
         }
         // The weight first: a server never comes back with another's share of the load.
         if want.state == RequestedState::Online && want.weight != is.weight {
             actions.push(Action::SetWeight { server: server.clone(), weight: want.weight });
         }
-        if want.state != is.state {
+        if want.state != is.state || silent(want, is) {
             actions.push(Action::SetState { server: server.clone(), state: want.state });
         }
     }
@@ -250,10 +270,24 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
     actions
 }
 
+/// An agent that should be asked and is not.
+fn silent(want: &ServerSetting, is: &ObservedServer) -> bool {
+    want.agent && want.state == RequestedState::Online && is.agent != ObservedAgent::On
+}
+
+/// What of an agent only the file can say: that there is one, and the weight that its percentage is of.
+fn other_agent(want: &ServerSetting, is: &ObservedServer) -> bool {
+    let asked = want.agent && want.state == RequestedState::Online;
+    asked && (is.agent == ObservedAgent::None || is.initial_weight != want.weight)
+}
+
 fn needs_reload(wanted: &Rendered, observed: &Observed) -> bool {
     // HAProxy does not run what we believe it runs, or runs a server that was another one.
-    let other = |(server, _): (&ServerKey, _)| {
+    let other = |(server, want): (&ServerKey, &ServerSetting)| {
         let (wanted, is) = (wanted.definition(server), observed.servers.get(server));
+        if is.is_some_and(|is| other_agent(want, is)) {
+            return true;
+        }
         match (wanted, is) {
             (Some(wanted), Some(is)) => wanted.number != is.number,
             (wanted, is) => wanted.is_none() && is.is_none(),

@@ -42,6 +42,8 @@ pub struct ServerSetting {
     /// 0..=256
     pub weight: u16,
     pub state: RequestedState,
+    /// Its agent says how much of the weight it gets, and whether any, as long as it is requested online.
+    pub agent: bool,
 }
 
 /// A real server that the runtime API can make.
@@ -53,6 +55,8 @@ pub struct Definition {
     pub words: String,
     /// HAProxy asks it whether it is fit.
     pub checked: bool,
+    /// HAProxy can ask its agent.
+    pub agent: bool,
 }
 
 /// What HAProxy shall be told.
@@ -145,9 +149,10 @@ pub fn render_in(config: &Config, places: &Places, certificates: &Certificates) 
         }
         let definitions = backend::write(virtual_server, &config.globals.health, places, &files, &at, &mut lines);
         runtime.extend(definitions.map(|definitions| (virtual_server.label.clone(), definitions)));
+        let (scale, agent) = (server::scale(virtual_server), virtual_server.agent.is_some());
         servers.extend(virtual_server.real_servers.iter().map(|rs| {
             let key = ServerKey { virtual_server: virtual_server.label.clone(), real_server: rs.label.clone() };
-            (key, ServerSetting { weight: rs.weight, state: rs.state })
+            (key, ServerSetting { weight: rs.weight * scale, state: rs.state, agent })
         }));
     }
     acme::write(config, places, &mut lines);

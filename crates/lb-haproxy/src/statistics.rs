@@ -5,7 +5,7 @@ mod detail;
 pub use detail::Detail;
 
 use crate::ServerKey;
-use lb_model::Label;
+use lb_model::{Label, RequestedState};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +46,31 @@ pub struct ActualServer {
     /// Seconds since it last changed between fit and unfit.
     pub since: u64,
     pub totals: Totals,
+    /// What its agent has made of it; `None` where none is asked.
+    pub agent: Option<ActualAgent>,
+}
+
+/// A server whose agent HAProxy asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActualAgent {
+    /// Of what [`crate::ObservedServer::initial_weight`] is the whole.
+    pub weight: u16,
+    /// `ready`, `drain` or `maint`.
+    pub state: RequestedState,
+    pub down: bool,
+    pub last: AgentAnswer,
+}
+
+/// What the last question to an agent brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentAnswer {
+    /// It was not asked yet.
+    None,
+    /// With its words for people.
+    Reply(String),
+    NotUnderstood(String),
+    /// Why, in words.
+    Unreachable(String),
 }
 
 impl Statistics {
@@ -88,8 +113,9 @@ impl Statistics {
             SERVER => {
                 if let (Ok(virtual_server), Ok(real_server)) = (row.text("pxname").parse(), row.text("svname").parse())
                 {
-                    let (fit, check) = (row.fit(), row.check());
-                    let actual = ActualServer { fit, check, since: row.number("lastchg"), totals: row.totals() };
+                    let (fit, check, agent) = (row.fit(), row.check(), row.agent());
+                    let (since, totals) = (row.number("lastchg"), row.totals());
+                    let actual = ActualServer { fit, check, since, totals, agent };
                     let key = ServerKey { virtual_server, real_server };
                     self.server_details.insert(key.clone(), Detail::of_server(row));
                     self.servers.insert(key, actual);
@@ -160,6 +186,34 @@ impl Row<'_> {
             "DOWN" => Some(false),
             _ => None,
         }
+    }
+
+    /// An agent that is not asked any more has no status.
+    fn agent(&self) -> Option<ActualAgent> {
+        let status = self.text("agent_status").trim_start_matches("* ");
+        let said = self.text("last_agt");
+        let last = match status {
+            "" => return None,
+            "INI" | "UNK" => AgentAnswer::None,
+            "CHECKED" | "L7OK" | "L7STS" => match said.strip_prefix("agent reports an error : ") {
+                Some(text) => AgentAnswer::NotUnderstood(text.to_owned()),
+                // `via agent : down (too hot)`
+                None => {
+                    let note = said.split_once(" (").and_then(|(_, note)| note.strip_suffix(')'));
+                    AgentAnswer::Reply(note.unwrap_or_default().to_owned())
+                }
+            },
+            "L4TOUT" | "L7TOUT" => AgentAnswer::Unreachable("timeout".to_owned()),
+            _ if said.is_empty() => AgentAnswer::Unreachable("no answer".to_owned()),
+            _ => AgentAnswer::Unreachable(lower(said)),
+        };
+        let state = match self.text("status").split(' ').next() {
+            Some("MAINT") => RequestedState::Offline,
+            Some("DRAIN") => RequestedState::Drain,
+            _ => RequestedState::Online,
+        };
+        let weight = u16::try_from(self.number("uweight")).unwrap_or(u16::MAX);
+        Some(ActualAgent { weight, state, down: self.text("agent_health") == "0", last })
     }
 
     fn check(&self) -> Option<String> {

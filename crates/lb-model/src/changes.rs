@@ -257,6 +257,7 @@ fn virtual_server(old: &VirtualServer, new: &VirtualServer, list: &mut List) {
             false => format!("Change the health check of {label} from {} to {}", old.check.method, new.check.method),
         });
     }
+    list.set(&format!("agent of {label}"), shown(old.agent.as_ref()), shown(new.agent.as_ref()));
     list.set(&format!("quiescent of {label}"), old.quiescent.map_or("global", on), new.quiescent.map_or("global", on));
     let fallback = |v: &VirtualServer| {
         shown(

@@ -1,6 +1,6 @@
 //! How a real server's fitness is asked for.
 //!
-//! The check types still to come (external, feedback agent, smtp, dns, …) are further variants of
+//! The check types still to come (external, smtp, dns, …) are further variants of
 //! [`CheckMethod`] and [`NegotiateService`].
 
 use crate::NameError;

@@ -20,7 +20,7 @@ pub use tls::{
     TlsProfile,
 };
 
-use crate::{FALLBACK_PAGE_PORT, Label, NameError, PortRange, Ports, RequestedState, StatusCodes, words};
+use crate::{Agent, FALLBACK_PAGE_PORT, Label, NameError, PortRange, Ports, RequestedState, StatusCodes, words};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -85,6 +85,9 @@ pub struct Layer7VirtualServer {
     pub persistence: Option<Layer7Persistence>,
     #[serde(default)]
     pub check: Layer7Check,
+    /// Asked beside the check, on each real server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Agent>,
     #[serde(default, skip_serializing_if = "OwnTimeouts::none")]
     pub timeouts: OwnTimeouts,
     /// Clients' connections; 0 = unrestricted. Further ones wait in the kernel's queue.
@@ -155,6 +158,7 @@ impl Layer7VirtualServer {
             balance: Balance::default(),
             persistence: None,
             check: Layer7Check::default(),
+            agent: None,
             timeouts: OwnTimeouts::default(),
             max_connections: 0,
             forwarded_for: yes(),

@@ -6,6 +6,7 @@
 //!
 //! Pure: no I/O, no clock, no threads. Tested beside the code and by `tests/`.
 
+mod agent;
 mod changes;
 mod check;
 mod config;
@@ -26,6 +27,7 @@ mod service;
 
 pub(crate) use service::words;
 
+pub use agent::Agent;
 pub use changes::{Change, changes};
 pub use check::{Check, CheckMethod, Negotiate, NegotiateService, Pattern, StatusCodes};
 pub use config::{Config, DOCUMENT_VERSION, Globals, HealthDefaults, Interface, Node, Route, Timeouts};

@@ -3,7 +3,7 @@
 //! One pass a subject; each problem names the field (a JSON pointer), the value, the reason and a hint.
 //! What a single value can be wrong in is refused earlier, when it is parsed.
 
-use crate::{Config, FallbackPage, Family, ForwardingMethod, HealthDefaults, Timeouts};
+use crate::{Agent, Config, FallbackPage, Family, ForwardingMethod, HealthDefaults, Timeouts};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
@@ -80,6 +80,13 @@ impl Found {
         }
         if port == Some(0) {
             self.add(format!("{at}/port"), 0, "0 is not a port", "use 1 to 65535");
+        }
+    }
+
+    /// Of a virtual server at the path `at`.
+    fn agent(&mut self, at: &str, agent: Option<&Agent>) {
+        if let Some(agent) = agent {
+            self.check_numbers(&format!("{at}/agent"), [agent.interval, None, None, None], Some(agent.port));
         }
     }
 

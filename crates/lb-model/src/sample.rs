@@ -6,7 +6,7 @@ mod dialects;
 mod layer7;
 
 use crate::{
-    Check, CheckMethod, Config, FallbackPage, FallbackServer, Family, FirewallMark, ForwardingMethod, Interface,
+    Agent, Check, CheckMethod, Config, FallbackPage, FallbackServer, Family, FirewallMark, ForwardingMethod, Interface,
     Negotiate, NegotiateService, Persistence, Ports, Protocol, RealServer, RequestedState, Route, Scheduler, Service,
     Tunnel, VirtualServer, factory,
 };
@@ -146,6 +146,7 @@ fn virtual_server(r: &mut Random, i: u64, wild: bool) -> Option<VirtualServer> {
         one_packet,
         persistence,
         check: check(r, by_mark),
+        agent: agent(i, wild),
         quiescent: (!r.one_in(3)).then(|| r.one_in(2)),
         fallback: if r.one_in(3) { None } else { FallbackServer::page() },
         real_servers: Vec::new(),
@@ -155,6 +156,12 @@ fn virtual_server(r: &mut Random, i: u64, wild: bool) -> Option<VirtualServer> {
         vs.real_servers.push(real_server(r, &vs, i * 10 + j, j, wild)?);
     }
     Some(vs)
+}
+
+/// By the number alone, so that the other draws of a seed stay as they are.
+fn agent(i: u64, wild: bool) -> Option<Agent> {
+    let port = if wild && i % 7 == 4 { 0 } else { 3333 };
+    (i % 3 == 1).then(|| Agent { interval: i.is_multiple_of(2).then_some(2), ..Agent::new(port) })
 }
 
 fn check(r: &mut Random, any_port: bool) -> Check {

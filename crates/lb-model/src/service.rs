@@ -1,6 +1,6 @@
 //! Virtual servers (VIP) and their real servers (RIP).
 
-use crate::{Check, FALLBACK_PAGE_PORT, FirewallMark, Label, NameError, Ports};
+use crate::{Agent, Check, FALLBACK_PAGE_PORT, FirewallMark, Label, NameError, Ports};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -27,6 +27,9 @@ pub struct VirtualServer {
     pub persistence: Option<Persistence>,
     #[serde(default)]
     pub check: Check,
+    /// Asked beside the check, on each real server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Agent>,
     /// Overrides the global setting: a failed server keeps its place with weight 0, or is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiescent: Option<bool>,

@@ -28,33 +28,93 @@ pub enum Fitness {
     Unfit,
 }
 
-/// The fitness of real servers by label of virtual and of real server; unlisted ones are unknown.
+/// What a real server's agent leaves of its weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentShare {
+    /// Of the configured weight.
+    pub percent: u32,
+    /// No new clients.
+    pub drains: bool,
+    /// As an unfit server.
+    pub out: bool,
+}
+
+impl Default for AgentShare {
+    /// As without an agent.
+    fn default() -> Self {
+        AgentShare { percent: 100, drains: false, out: false }
+    }
+}
+
+impl AgentShare {
+    /// The weight in the kernel of a fit server, 0..=65535. A share that is not nothing never becomes so by rounding.
+    pub fn of(self, weight: u32) -> u32 {
+        if self.drains || self.percent == 0 || weight == 0 {
+            return 0;
+        }
+        let share = u64::from(weight) * u64::from(self.percent) / 100;
+        u32::try_from(share).unwrap_or(u32::MAX).clamp(1, MOST_WEIGHT)
+    }
+
+    /// The share by which a weight became the one that is seen in the kernel.
+    fn seen(weight: u32, is: u32) -> AgentShare {
+        let percent = (u64::from(is) * 100).div_ceil(u64::from(weight.max(1)));
+        AgentShare { percent: u32::try_from(percent).unwrap_or(100), ..AgentShare::default() }
+    }
+}
+
+/// As lb-model allows.
+const MOST_WEIGHT: u32 = 65_535;
+
+/// The fitness of real servers by label of virtual and of real server, and what their agents say; unlisted ones are
+/// unknown, and have said nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Health(HashMap<Label, HashMap<Label, Fitness>>);
+pub struct Health {
+    fitness: HashMap<Label, HashMap<Label, Fitness>>,
+    agents: HashMap<(Label, Label), AgentShare>,
+}
 
 impl Health {
+    pub fn agent(&self, vs: &Label, rs: &Label) -> AgentShare {
+        if self.agents.is_empty() {
+            return AgentShare::default();
+        }
+        self.agents.get(&(vs.clone(), rs.clone())).copied().unwrap_or_default()
+    }
+
+    /// Returns what was known before.
+    pub fn set_agent(&mut self, vs: &Label, rs: &Label, share: AgentShare) -> AgentShare {
+        let server = (vs.clone(), rs.clone());
+        let before = match share == AgentShare::default() {
+            true => self.agents.remove(&server),
+            false => self.agents.insert(server, share),
+        };
+        before.unwrap_or_default()
+    }
+
     pub fn get(&self, vs: &Label, rs: &Label) -> Fitness {
-        self.0.get(vs).and_then(|m| m.get(rs)).copied().unwrap_or_default()
+        self.fitness.get(vs).and_then(|m| m.get(rs)).copied().unwrap_or_default()
     }
 
     /// Returns what was known before.
     pub fn set(&mut self, vs: &Label, rs: &Label, fitness: Fitness) -> Fitness {
-        if let Some(m) = self.0.get_mut(vs) {
+        if let Some(m) = self.fitness.get_mut(vs) {
             return m.insert(rs.clone(), fitness).unwrap_or_default();
         }
-        self.0.entry(vs.clone()).or_default().insert(rs.clone(), fitness).unwrap_or_default()
+        self.fitness.entry(vs.clone()).or_default().insert(rs.clone(), fitness).unwrap_or_default()
     }
 
     /// Forgets what is no longer configured.
     pub fn retain(&mut self, mut keep: impl FnMut(&Label, &Label) -> bool) {
-        self.0.retain(|vs, m| {
+        self.agents.retain(|(vs, rs), _| keep(vs, rs));
+        self.fitness.retain(|vs, m| {
             m.retain(|rs, _| keep(vs, rs));
             !m.is_empty()
         });
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Label, &Label, Fitness)> {
-        self.0.iter().flat_map(|(vs, m)| m.iter().map(move |(rs, f)| (vs, rs, *f)))
+        self.fitness.iter().flat_map(|(vs, m)| m.iter().map(move |(rs, f)| (vs, rs, *f)))
     }
 }
 
@@ -303,8 +363,11 @@ pub fn health_seen(config: &Config, observed: &Observed) -> Health {
     for vs in &config.virtual_servers {
         let Some(service) = service_key(vs).and_then(|key| observed.services.get(&key)) else { continue };
         for rs in vs.real_servers.iter().filter(|rs| rs.state == RequestedState::Online && rs.weight > 0) {
-            let serving = service.dests.get(&dest_key(vs, rs)).is_some_and(|d| d.weight > 0);
-            health.set(&vs.label, &rs.label, if serving { Fitness::Fit } else { Fitness::Unfit });
+            let weight = service.dests.get(&dest_key(vs, rs)).map_or(0, |d| d.weight);
+            health.set(&vs.label, &rs.label, if weight > 0 { Fitness::Fit } else { Fitness::Unfit });
+            if vs.agent.is_some() && weight > 0 {
+                health.set_agent(&vs.label, &rs.label, AgentShare::seen(rs.weight, weight));
+            }
         }
     }
     health
@@ -356,11 +419,12 @@ fn real_server(config: &Config, vs: &VirtualServer, rs: &RealServer, health: &He
         CheckMethod::Off => false,
         _ => health.get(&vs.label, &rs.label) == Fitness::Fit,
     };
+    let agent = if vs.agent.is_some() { health.agent(&vs.label, &rs.label) } else { AgentShare::default() };
     let quiescent = vs.quiescent.unwrap_or(config.globals.health.quiescent);
-    let weight = match (rs.state, fit) {
+    let weight = match (rs.state, fit && !agent.out) {
         (RequestedState::Offline, _) => return None,
         (RequestedState::Drain, _) => 0,
-        (RequestedState::Online, true) => rs.weight,
+        (RequestedState::Online, true) => agent.of(rs.weight),
         (RequestedState::Online, false) if quiescent => 0,
         (RequestedState::Online, false) => return None,
     };

@@ -14,7 +14,7 @@ mod ruleset;
 mod state;
 
 pub use action::Action;
-pub use desired::{Fitness, Health, desired, dest_key, floating, health_seen, service_key};
+pub use desired::{AgentShare, Fitness, Health, desired, dest_key, floating, health_seen, service_key};
 pub use plan::{Drift, Plan, plan};
 pub use ruleset::{HeldBack, MarkRule, Masquerade, PeersDoor, Ruleset};
 pub use state::{

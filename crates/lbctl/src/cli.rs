@@ -328,11 +328,34 @@ pub struct VipAdd {
     /// http, https: status codes that are well [default: 200-299]
     #[arg(long, value_name = "CODES")]
     pub check_status: Option<lb_model::StatusCodes>,
+    #[command(flatten)]
+    pub agent: AgentArgs,
     /// Serves when no real server is left, or none [default: 127.0.0.1:9081]
     #[arg(long, value_name = "ADDRESS[:PORT]")]
     pub fallback: Option<crate::parse::Fallback>,
     #[command(flatten)]
     pub options: EditOptions,
+}
+
+/// Of a virtual server of either layer.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// Ask an agent on each real server, at this port, how much of the load it wants
+    #[arg(long = "agent", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Seconds between two questions to the agents [default: the global check interval]
+    #[arg(long = "agent-interval", value_name = "SECONDS", requires = "port")]
+    interval: Option<u32>,
+    /// Send the agents this text
+    #[arg(long = "agent-send", value_name = "TEXT", requires = "port")]
+    send: Option<lb_model::layer7::HttpText>,
+}
+
+impl AgentArgs {
+    pub fn agent(&self) -> Option<lb_model::Agent> {
+        let port = self.port?;
+        Some(lb_model::Agent { port, interval: self.interval, send: self.send.clone() })
+    }
 }
 
 #[derive(Debug, Subcommand)]

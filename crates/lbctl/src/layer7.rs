@@ -1,7 +1,7 @@
 //! `lbctl vip add-layer7`: a virtual server that HAProxy proxies, and its real servers.
 
 use crate::{
-    cli::{EditOptions, RipAdd},
+    cli::{AgentArgs, EditOptions, RipAdd},
     error::Error,
     parse::{AddressPort, AddressPorts, Fallback},
 };
@@ -71,6 +71,8 @@ pub struct VipAdd {
     /// http, https: status codes that are well [default: 200-399]
     #[arg(long, value_name = "CODES")]
     pub check_status: Option<StatusCodes>,
+    #[command(flatten)]
+    pub agent: AgentArgs,
     /// Serves when no real server is left, or none [default: 127.0.0.1:9081]
     #[arg(long, value_name = "ADDRESS[:PORT]")]
     pub fallback: Option<Fallback>,
@@ -106,6 +108,7 @@ pub fn add_vip(config: &Config, args: &VipAdd) -> Result<Config, Error> {
             port: args.check_port,
             ..Layer7Check::default()
         },
+        agent: args.agent.agent(),
         fallback: match args.fallback {
             None => Layer7Fallback::page(),
             Some(Fallback::None) => None,

@@ -36,6 +36,7 @@ pub fn add_vip(config: &Config, args: &VipAdd) -> Result<Config, Error> {
         one_packet: args.one_packet,
         persistence: args.persistent.map(|timeout| Persistence { timeout, granularity: args.granularity }),
         check: check(args)?,
+        agent: args.agent.agent(),
         quiescent: None,
         fallback: args.fallback.map_or_else(FallbackServer::page, Fallback::server),
         real_servers: Vec::new(),

@@ -39,7 +39,7 @@ use lb_api::{
     ApiError, ApplyRequest, ConfirmRequest, DiscardRequest, OrderCertificate, Pending, PlanRequest, PutCandidate,
     RequestCertificate, RevisionView, RollbackRequest, SelfSigned, StateRequest,
 };
-use lb_check::{Checker, Outcome, Probe, ProbeKey};
+use lb_check::{AgentKey, AgentQuestion, Agents, Checker, Outcome, Probe, ProbeKey};
 use lb_kernel::Kernel;
 use lb_model::{Config, layer7::CertificateFingerprint};
 use lb_plan::{Health, Observed};
@@ -77,6 +77,11 @@ pub enum Event {
     Probed {
         key: ProbeKey,
         outcome: Outcome,
+    },
+    /// What an agent answered, or why it did not.
+    AgentAnswered {
+        key: AgentKey,
+        answer: Result<Vec<u8>, String>,
     },
     /// An order of a certificate has ended.
     Obtained(Box<Obtained>),
@@ -152,6 +157,7 @@ impl Clock {
 /// Who does what takes its time; what came of it comes back as an [`Event`].
 pub struct Starts {
     pub probe: Box<dyn Fn(Probe) + Send>,
+    pub agent: Box<dyn Fn(AgentQuestion) + Send>,
     /// Orders a certificate.
     pub order: Box<dyn Fn(Job) + Send>,
     /// Asks a responder about a certificate.
@@ -178,6 +184,7 @@ pub struct Engine<K> {
     stapling: ocsp::Stapling,
     kernel: K,
     start_probe: Box<dyn Fn(Probe) + Send>,
+    ask_agent: Box<dyn Fn(AgentQuestion) + Send>,
     /// Shared with whoever is being answered.
     running: Arc<Config>,
     revision: RevisionView,
@@ -192,6 +199,7 @@ pub struct Engine<K> {
     pending: Vec<Pending>,
     drift: Vec<String>,
     checker: Checker,
+    agents: Agents,
     health: Health,
     since: status::Since,
     /// Health changed, and the kernel does not know yet.
@@ -239,6 +247,7 @@ impl<K: Kernel> Engine<K> {
             stapling: ocsp::Stapling::new(starts.ask),
             kernel,
             start_probe: starts.probe,
+            ask_agent: starts.agent,
             running: Arc::new(running),
             revision,
             alarms,
@@ -250,6 +259,7 @@ impl<K: Kernel> Engine<K> {
             pending: Vec::new(),
             drift: Vec::new(),
             checker: Checker::default(),
+            agents: Agents::default(),
             health: Health::default(),
             since: status::Since::default(),
             dirty: false,
@@ -314,6 +324,7 @@ impl<K: Kernel> Engine<K> {
                     Event::Obtained(obtained) => self.order_ended(*obtained, clock.now()),
                     Event::Answered(answered) => self.answered(*answered, clock.now()),
                     Event::Probed { key, outcome } => self.probed(key, outcome, clock.now()),
+                    Event::AgentAnswered { key, answer } => self.agent_answered(key, answer, clock.now()),
                 }
             }
         }
@@ -338,13 +349,16 @@ impl<K: Kernel> Engine<K> {
         for probe in self.checker.due(now.since_start) {
             (self.start_probe)(probe);
         }
+        for question in self.agents.due(now.since_start) {
+            (self.ask_agent)(question);
+        }
     }
 
     fn deadline(&self) -> Duration {
-        let probes = self.checker.deadline();
+        let (probes, agents) = (self.checker.deadline(), self.agents.deadline());
         let orders = Some(self.orders.deadline());
         let stapling = Some(self.stapling.deadline());
-        let times = [Some(self.next_reconcile), probes, self.revert_at, self.holds_until(), orders, stapling];
+        let times = [Some(self.next_reconcile), probes, agents, self.revert_at, self.holds_until(), orders, stapling];
         times.into_iter().flatten().min().unwrap_or(self.next_reconcile)
     }
 

@@ -81,8 +81,10 @@ pub fn serve<K: Kernel + 'static>(
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (events, inbox) = mpsc::channel();
     let clock = Clock::start();
+    let slots = Arc::new(Semaphore::new(PROBES_AT_ONCE));
     let starts = Starts {
-        probe: prober(&runtime, events.clone()),
+        probe: prober(&runtime, &slots, events.clone()),
+        agent: agent_asker(&runtime, &slots, events.clone()),
         order: orderer(&runtime, events.clone()),
         ask: asker(&runtime, events.clone()),
     };
@@ -229,9 +231,12 @@ fn listen(socket: &Path) -> anyhow::Result<UnixListener> {
 }
 
 /// Starts a probe on the runtime; its outcome comes back as an event.
-fn prober(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Box<dyn Fn(lb_check::Probe) + Send> {
-    let handle = runtime.handle().clone();
-    let slots = Arc::new(Semaphore::new(PROBES_AT_ONCE));
+fn prober(
+    runtime: &tokio::runtime::Runtime,
+    slots: &Arc<Semaphore>,
+    events: mpsc::Sender<Event>,
+) -> Box<dyn Fn(lb_check::Probe) + Send> {
+    let (handle, slots) = (runtime.handle().clone(), slots.clone());
     Box::new(move |probe| {
         let (slots, events) = (slots.clone(), events.clone());
         handle.spawn(async move {
@@ -243,6 +248,26 @@ fn prober(runtime: &tokio::runtime::Runtime, events: mpsc::Sender<Event>) -> Box
                 asked.await.unwrap_or_else(|e| lb_check::Outcome::Unfit(format!("the check itself failed: {e}")));
             // The engine is gone only when lbd stops.
             let _ = events.send(Event::Probed { key, outcome });
+        });
+    })
+}
+
+/// Asks an agent on the runtime; its answer comes back as an event.
+fn agent_asker(
+    runtime: &tokio::runtime::Runtime,
+    slots: &Arc<Semaphore>,
+    events: mpsc::Sender<Event>,
+) -> Box<dyn Fn(lb_check::AgentQuestion) + Send> {
+    let (handle, slots) = (runtime.handle().clone(), slots.clone());
+    Box::new(move |question| {
+        let (slots, events) = (slots.clone(), events.clone());
+        handle.spawn(async move {
+            let _slot = slots.acquire_owned().await;
+            let key = question.key;
+            let asked = tokio::spawn(async move { probes::ask_agent(&question.spec).await });
+            let answer = asked.await.unwrap_or_else(|e| Err(format!("asking it failed: {e}")));
+            // The engine is gone only when lbd stops.
+            let _ = events.send(Event::AgentAnswered { key, answer });
         });
     })
 }

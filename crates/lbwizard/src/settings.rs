@@ -173,6 +173,7 @@ impl Settings {
             one_packet: false,
             persistence: None,
             check: Check::default(),
+            agent: None,
             quiescent: None,
             fallback: FallbackServer::page(),
             real_servers: vec![real_server],

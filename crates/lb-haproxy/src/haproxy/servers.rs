@@ -32,13 +32,15 @@ impl Haproxy {
         match state {
             RequestedState::Offline => Ok(()),
             RequestedState::Online | RequestedState::Drain => {
-                self.order(&format!("set server {}/{} state ready", server.virtual_server, server.real_server))
+                self.order(&format!("set server {}/{} state ready", server.virtual_server, server.real_server))?;
+                if definition.agent && state == RequestedState::Online { self.ask_agent(server) } else { Ok(()) }
             }
         }
     }
 
     pub(super) fn remove_server(&self, server: &ServerKey) -> Result<(), ProxyError> {
         let name = format!("{}/{}", server.virtual_server, server.real_server);
+        self.worker(&format!("disable agent {name}"))?;
         match self.worker(&format!("set server {name} state maint"))?.trim() {
             "" => {}
             // A reload in place of the action before has taken it away.
@@ -59,6 +61,20 @@ impl Haproxy {
             "Server deleted." => Ok(()),
             answer => self.instead(&command, answer),
         }
+    }
+
+    /// From now on its agent decides, where it has one.
+    pub(super) fn ask_agent(&self, server: &ServerKey) -> Result<(), ProxyError> {
+        let command = format!("enable agent {}/{}", server.virtual_server, server.real_server);
+        match self.worker(&command)?.trim() {
+            "" | "Agent was not configured on this server, cannot enable." => Ok(()),
+            answer => Err(ProxyError::Refused { command, answer: answer.to_owned() }),
+        }
+    }
+
+    /// From now on its agent says nothing any more.
+    pub(super) fn ignore_agent(&self, server: &ServerKey) -> Result<(), ProxyError> {
+        self.order(&format!("disable agent {}/{}", server.virtual_server, server.real_server))
     }
 
     fn has_connections(&self, server: &ServerKey) -> Result<bool, ProxyError> {

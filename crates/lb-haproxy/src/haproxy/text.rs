@@ -11,6 +11,8 @@ pub(crate) struct TextServer<'a> {
     pub number: u32,
     pub disabled: bool,
     pub checked: bool,
+    /// Its agent is asked.
+    pub agent: bool,
 }
 
 /// The real servers of a text of ours, without those of names that no label has.
@@ -35,6 +37,7 @@ pub(crate) fn servers(text: &str) -> impl Iterator<Item = TextServer<'_>> {
             number: after("id").and_then(|number| number.parse().ok()).unwrap_or(0),
             disabled: rest.contains(&"disabled"),
             checked: rest.contains(&"check"),
+            agent: rest.contains(&"agent-check"),
         })
     })
 }

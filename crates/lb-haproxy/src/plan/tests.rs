@@ -84,7 +84,7 @@ fn every_setting_is_reached_from_every_other() {
     use RequestedState::{Drain, Offline, Online};
     let all: Vec<ServerSetting> = [Online, Drain, Offline]
         .into_iter()
-        .flat_map(|state| [0, 1, 256].map(|weight| ServerSetting { weight, state }))
+        .flat_map(|state| [0, 1, 256].map(|weight| ServerSetting { weight, state, agent: false }))
         .collect();
     for from in &all {
         for to in &all {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::File;
 use lb_model::{
-    HealthDefaults, Label, Layer7VirtualServer,
+    Agent, HealthDefaults, Label, Layer7VirtualServer,
     layer7::{Balance, Layer7Check, Layer7CheckMethod, Layer7Persistence, ProxyMode, SourceTable},
 };
 use std::{collections::BTreeMap, net::IpAddr};
@@ -48,7 +48,10 @@ pub(super) fn write(
     if let Some(persistence) = &vs.persistence {
         stick(vs, persistence, &format!("{at}/persistence"), lines);
     }
-    let defaults = check(vs, health, &format!("{at}/check"), lines);
+    let mut defaults = check(vs, health, &format!("{at}/check"), lines);
+    if let Some(agent) = &vs.agent {
+        agent_check(vs, agent, health, &format!("{at}/agent"), &mut defaults, lines);
+    }
     // Without the authority's certificate nobody could tell a server from somebody else.
     let verify = tls::verify(vs, places, files);
     let definitions = verify.and_then(|verify| server::write(vs, &verify, &defaults, at, lines));
@@ -103,6 +106,27 @@ fn check(vs: &Layer7VirtualServer, health: &HealthDefaults, at: &str, lines: &mu
         Layer7CheckMethod::Ldap => lines.put(at, "option ldap-check"),
     }
     defaults
+}
+
+/// Whom to ask beside the check; who is asked stands at the servers.
+fn agent_check(
+    vs: &Layer7VirtualServer,
+    agent: &Agent,
+    health: &HealthDefaults,
+    at: &str,
+    defaults: &mut String,
+    lines: &mut Lines,
+) {
+    if vs.check.method == Layer7CheckMethod::On {
+        // The agents' too.
+        lines.put(at, format_args!("timeout check {}s", health.timeout));
+    }
+    let mut words = format!("agent-port {} agent-inter {}s", agent.port, agent.interval.unwrap_or(health.interval));
+    if let Some(text) = &agent.send {
+        words.push_str(&format!(" agent-send {}\\n", quote::word(text.as_str())));
+    }
+    lines.put(at, format_args!("default-server {words}"));
+    *defaults = format!("{defaults} {words}").trim_start().to_owned();
 }
 
 fn http_check(check: &Layer7Check, at: &str, lines: &mut Lines) {

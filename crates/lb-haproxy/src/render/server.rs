@@ -51,10 +51,11 @@ pub(super) fn write(
             None => words.clone(),
         };
         let line = format!("server {} {words}", server.label);
-        lines.server(&format!("{at}/real_servers/{i}"), &line, &setting(server), change);
+        lines.server(&format!("{at}/real_servers/{i}"), &line, &setting(vs, server), change);
         if let Some(number) = number {
-            let words = format!("{words} {defaults}").trim_end().to_owned();
-            definitions.insert(server.label.clone(), Definition { number, words, checked });
+            let agent = vs.agent.is_some();
+            let words = format!("{words} {defaults}{}", if agent { AGENT } else { "" }).trim_end().to_owned();
+            definitions.insert(server.label.clone(), Definition { number, words, checked, agent });
         }
     }
     (change == Change::Runtime).then_some(definitions)
@@ -147,11 +148,26 @@ fn words(vs: &Layer7VirtualServer, server: &Layer7RealServer, verify: &str) -> S
     line
 }
 
-fn setting(server: &Layer7RealServer) -> String {
+/// Of a server that an administrator has drained or taken out no agent is asked: its `ready` would bring it back.
+const AGENT: &str = " agent-check";
+
+/// What a weight is multiplied by in HAProxy. Whole numbers up to 256 are all that an agent's percentage of it can
+/// become, and one of a weight of 1 would be none.
+pub(super) fn scale(vs: &Layer7VirtualServer) -> u16 {
+    let most = vs.real_servers.iter().map(|server| server.weight).max().unwrap_or(0).max(1);
+    if vs.agent.is_some() { (MOST_WEIGHT / most).clamp(1, 100) } else { 1 }
+}
+
+/// HAProxy's own (`SRV_UWGHT_MAX`).
+const MOST_WEIGHT: u16 = 256;
+
+fn setting(vs: &Layer7VirtualServer, server: &Layer7RealServer) -> String {
+    let weight = server.weight * scale(vs);
+    let agent = if vs.agent.is_some() { AGENT } else { "" };
     match server.state {
-        RequestedState::Online => format!(" weight {}", server.weight),
+        RequestedState::Online => format!(" weight {weight}{agent}"),
         RequestedState::Drain => " weight 0".into(),
-        RequestedState::Offline => format!(" weight {} disabled", server.weight),
+        RequestedState::Offline => format!(" weight {weight} disabled"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each test starts its own, on loopback and on ports that were free. Where HAProxy is not installed, they are skipped
 //! with a word.
 
+mod agents;
 mod figures;
 mod harness;
 mod many;

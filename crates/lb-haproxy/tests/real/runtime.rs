@@ -267,3 +267,18 @@ fn the_end_waits_for_those_connected_and_a_new_beginning_does_not() {
     live.haproxy.execute(&Action::Stop).unwrap();
     live.ended();
 }
+
+/// HAProxy would go on asking the port that its file of states says.
+#[test]
+fn a_check_asks_another_port_after_a_reload() {
+    if !installed() {
+        return;
+    }
+    let (port, servers) = (free_port(), servers(1));
+    let check = json!({"check": {"interval": 1, "timeout": 1, "port": free_port()}});
+    let mut live = Live::start(json!({"virtual_servers": [shop(port, &servers, check)]}));
+    eventually("it is unfit", || (get(port, "/", "").status == 503).then_some(()));
+    live.edit("/virtual_servers/0/check/port", json!(servers[0].port));
+    assert!(live.apply().iter().any(|action| action.contains("reload")));
+    eventually("it is fit", || (get(port, "/", "").status == 200).then_some(()));
+}

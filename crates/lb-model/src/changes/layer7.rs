@@ -137,6 +137,7 @@ fn virtual_server(old: &Layer7VirtualServer, new: &Layer7VirtualServer, list: &m
             false => format!("Change the health check of {label} from {} to {}", old.check.method, new.check.method),
         });
     }
+    list.set(&format!("agent of {label}"), shown(old.agent.as_ref()), shown(new.agent.as_ref()));
     for ((name, _, was), (_, _, is)) in old.timeouts.words().into_iter().zip(new.timeouts.words()) {
         let seconds = |s: Option<u32>| s.map_or_else(|| "global".to_owned(), |s| format!("{s} s"));
         list.set(&format!("{} time-out of {label}", name.replace('_', " ")), seconds(was), seconds(is));

@@ -44,6 +44,7 @@ pub(super) fn check(config: &Config, found: &mut Found) {
         tls::check(layer7, vs, &at, found);
         persistence(vs, &at, found);
         health(&vs.check, &at, found);
+        found.agent(&at, vs.agent.as_ref());
         rules(config, vs, &at, found);
         fallback(config, vs, &at, found);
         tls::servers(layer7, vs, &at, found);

@@ -64,6 +64,7 @@ pub(super) fn check(config: &Config, found: &mut Found) {
         }
         options(vs, &at, found);
         health(&vs.check, vs, &at, found);
+        found.agent(&at, vs.agent.as_ref());
         if let Some(fallback) = &vs.fallback {
             fallback_server(config, vs, fallback, &at, found);
         }

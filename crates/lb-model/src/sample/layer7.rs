@@ -47,6 +47,7 @@ pub(super) fn virtual_server(r: &mut Random, i: u64, wild: bool) -> Option<Layer
         vs.slow_start = 30;
     }
     vs.transparent = i % 3 == 2;
+    vs.agent = super::agent(i, wild);
     for j in 0..r.below(5) {
         vs.real_servers.push(real_server(r, i * 10 + j, j, wild)?);
     }

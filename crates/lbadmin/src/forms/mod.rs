@@ -12,6 +12,7 @@
 //! Refuses: fields it did not ask for, and problems that were not there before. Tested by golden texts,
 //! by reading back the forms of random configurations, and by garbage.
 
+mod agent;
 mod edit;
 mod fallback_page;
 mod floating_ip;

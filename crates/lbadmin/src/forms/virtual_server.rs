@@ -1,6 +1,7 @@
 //! The Virtual Server form: the service's own settings and its health check. Its real servers have forms of their own.
 
 use super::{
+    agent,
     edit::{Object, Removal, Remove, Standing, Typed, Values, fingerprint_of, removal},
     form::{Field, Section},
     health_check, parse,
@@ -81,6 +82,7 @@ pub(super) fn blank(label: Label, address: IpAddr, port: u16) -> VirtualServer {
         one_packet: false,
         persistence: None,
         check: Check::default(),
+        agent: None,
         quiescent: None,
         fallback: FallbackServer::page(),
         real_servers: Vec::new(),
@@ -111,6 +113,7 @@ fn values(vs: &VirtualServer, config: &Config) -> Values {
         ("quiescent", vs.quiescent.map_or("", |q| if q { "on" } else { "off" }).to_owned()),
     ]);
     health_check::values(&vs.check, &mut values);
+    agent::values(vs.agent.as_ref(), &mut values);
     values
 }
 
@@ -219,6 +222,7 @@ impl Object for VirtualServerForm {
                 ],
             ),
             health_check::section(config),
+            agent::section(config, &values(&blank(some_label(), Ipv4Addr::UNSPECIFIED.into(), 80), config)),
             Section::new(
                 "When servers fail",
                 vec![
@@ -266,6 +270,7 @@ impl Object for VirtualServerForm {
             vs.persistence = Some(persistence);
         }
         health_check::write(&mut vs.check, typed);
+        agent::write(&mut vs.agent, typed);
         write_fallback(&mut vs, config, typed);
         typed.put("quiescent", &mut vs.quiescent, |text| match text {
             "" => Ok(None),
@@ -296,12 +301,13 @@ impl Object for VirtualServerForm {
             "/fallback/forwarding" => "fallback_forwarding",
             _ if tail.starts_with("/service") => "service",
             _ if tail.starts_with("/fallback") => "fallback",
+            _ if tail.starts_with("/agent") => agent::field_at(tail.strip_prefix("/agent")?),
             _ => return health_check::field_at(tail.strip_prefix("/check")?).filter(|_| tail.starts_with("/check")),
         })
     }
 
     fn verbatim(&self) -> &'static [&'static str] {
-        &["check_response"]
+        &["check_response", "agent_send"]
     }
 }
 

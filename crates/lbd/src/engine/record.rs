@@ -1,7 +1,7 @@
 //! What the log says of everything that somebody does, and of every turn of a server's health: one line each.
 
 use crate::logs::CHECK;
-use lb_check::{Transition, Verdict};
+use lb_check::{AgentTurn, Transition, Verdict};
 use lb_model::Change;
 
 /// So many sentences of one change are logged; the history has them all.
@@ -30,6 +30,12 @@ pub fn turned(turn: &Transition) -> String {
     let Transition { vs, rs, from, to, text } = turn;
     let why = if text.is_empty() { "" } else { ": " };
     format!("{CHECK}{rs} in {vs} went from {} to {}{why}{text}", word(*from), word(*to))
+}
+
+/// `check: B in A: agent: drain, 20% (sunday)`
+pub fn agent_turned(turn: &AgentTurn) -> String {
+    let AgentTurn { vs, rs, text, .. } = turn;
+    format!("{CHECK}{rs} in {vs}: {text}")
 }
 
 fn who(author: &str) -> &str {

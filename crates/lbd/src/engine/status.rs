@@ -10,7 +10,7 @@ use lb_api::{
 };
 use lb_kernel::{DestCounters, Kernel, ServiceCounters, Totals};
 use lb_model::{CheckMethod, Config, Label, RealServer, RequestedState, VirtualServer};
-use lb_plan::{Fitness, dest_key, service_key};
+use lb_plan::{AgentShare, Fitness, dest_key, service_key};
 use lb_store::Store;
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -32,8 +32,9 @@ pub struct Snapshot {
 /// What the checks say of a real server.
 struct Standing {
     fitness: Fitness,
-    /// What the last probe found; none before the first.
+    /// What the last probe found and the agent says; none before the first.
     check: Option<CheckStatus>,
+    agent: AgentShare,
 }
 
 impl<K: Kernel> Engine<K> {
@@ -74,16 +75,15 @@ impl<K: Kernel> Engine<K> {
 
     fn standing(&self, vs: &VirtualServer, rs: &RealServer) -> Standing {
         let fitness = match vs.check.method {
-            CheckMethod::On => return Standing { fitness: Fitness::Fit, check: None },
-            CheckMethod::Off => return Standing { fitness: Fitness::Unfit, check: None },
+            CheckMethod::On => Fitness::Fit,
+            CheckMethod::Off => Fitness::Unfit,
             _ => self.health.get(&vs.label, &rs.label),
         };
-        let standing = self.checker.standing(&vs.label, &rs.label).filter(|s| !s.text.is_empty());
-        let check = standing.map(|s| CheckStatus {
-            text: s.text.to_owned(),
-            since: self.since.get(&(vs.label.clone(), rs.label.clone())).copied().unwrap_or_default(),
-        });
-        Standing { fitness, check }
+        let found = self.checker.standing(&vs.label, &rs.label).map(|s| s.text.to_owned()).filter(|s| !s.is_empty());
+        let agent = self.agents.standing(&vs.label, &rs.label).map(|(_, text)| text);
+        let since = || self.since.get(&(vs.label.clone(), rs.label.clone())).copied().unwrap_or_default();
+        let check = layer7::with_agent(found, agent).map(|text| CheckStatus { text, since: since() });
+        Standing { fitness, check, agent: self.health.agent(&vs.label, &rs.label) }
     }
 }
 
@@ -144,12 +144,14 @@ fn virtual_server(
 fn real_server(
     vs: &VirtualServer,
     rs: &RealServer,
-    Standing { fitness, check }: Standing,
+    Standing { fitness, check, agent }: Standing,
     counters: Option<&DestCounters>,
 ) -> RealServerStatus {
     let connected = counters.is_some_and(|c| c.active > 0);
+    let weight = agent.of(rs.weight);
+    let fitness = if agent.out && fitness == Fitness::Fit { Fitness::Unfit } else { fitness };
     let actual = match (rs.state, fitness) {
-        (RequestedState::Online, Fitness::Fit) if rs.weight > 0 => ActualState::Active,
+        (RequestedState::Online, Fitness::Fit) if weight > 0 => ActualState::Active,
         (RequestedState::Online, Fitness::Unknown) => ActualState::Checking,
         (RequestedState::Drain | RequestedState::Online, Fitness::Fit) if connected => ActualState::Draining,
         _ => ActualState::NonActive,

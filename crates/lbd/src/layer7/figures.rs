@@ -21,7 +21,7 @@ fn virtual_server(vs: &Layer7VirtualServer, view: &View) -> Layer7VirtualServerF
         Layer7RealServerFigures {
             label: rs.label.to_string(),
             figures: figures(server.map(|server| server.totals).unwrap_or_default(), detail),
-            check: server.and_then(|server| look::check(server, view.since.get(&key))),
+            check: server.and_then(|server| look::check(server, view, &key)),
             check_ms: detail.check_ms,
         }
     });

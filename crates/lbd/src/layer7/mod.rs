@@ -11,7 +11,7 @@ mod keeper;
 mod look;
 
 pub use figures::statistics;
-pub use look::virtual_server;
+pub use look::{virtual_server, with_agent};
 
 use crate::engine::chain;
 use keeper::Keeper;

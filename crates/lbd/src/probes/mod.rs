@@ -17,9 +17,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+mod agent;
 mod http;
 mod ping;
 mod tls;
+
+pub use agent::ask as ask_agent;
 
 /// Carries out one probe.
 pub async fn run(probe: &Probe) -> Outcome {

@@ -306,3 +306,59 @@ async fn pings_do_not_mistake_each_other() {
         assert!(found == "fit" || found.starts_with("not permitted"), "{found}");
     }
 }
+
+async fn ask_an_agent(answer: &'static [u8], send: &str, timeout: Duration) -> String {
+    let (listener, address) = listener("127.0.0.1").await;
+    let said = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut heard = Vec::new();
+        // A question, if there is one, ends with its line.
+        let read = async {
+            while !heard.ends_with(b"\n") {
+                heard.push(stream.read_u8().await?);
+            }
+            std::io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(SHORT, read).await;
+        if answer == b"nothing" {
+            tokio::time::sleep(PLENTY).await;
+        }
+        let answer = if answer == b"echo" { &heard[..] } else { answer };
+        stream.write_all(answer).await.unwrap();
+        // Open: a line is an answer.
+        tokio::time::sleep(if answer.ends_with(b"\n") { PLENTY } else { Duration::ZERO }).await;
+    });
+    let spec = lb_check::AgentSpec {
+        target: Target { address: address.ip(), port: address.port() },
+        send: send.to_owned(),
+        interval: Duration::from_secs(10),
+        timeout,
+    };
+    let answer = ask_agent(&spec).await.map(|answer| String::from_utf8(answer).unwrap());
+    said.abort();
+    answer.unwrap_or_else(|why| format!("failed: {why}"))
+}
+
+#[tokio::test]
+async fn agents_answer_with_a_line_or_until_they_close() {
+    let asked = async |answer, send| ask_an_agent(answer, send, PLENTY).await;
+    assert_eq!(asked(b"75%\nmore", "").await, "75%\nmore", "what came with the line; only the line is read");
+    assert_eq!(asked(b"up 20%\n", "idle\n").await, "up 20%\n");
+    assert_eq!(asked(b"echo", "idle?\n").await, "idle?\n", "it is sent the text");
+    assert_eq!(asked(b"drain", "idle\n").await, "drain");
+    assert_eq!(asked(b"", "idle\n").await, "failed: closed without an answer");
+    let silent = ask_an_agent(b"nothing", "", SHORT).await;
+    assert_eq!(silent, "failed: no answer within 300 ms");
+    let long = ask_an_agent(&[b'x'; 5000], "", PLENTY).await;
+    assert_eq!(long.len(), lb_check::ANSWER_LIMIT, "no agent fills the memory");
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_listen_is_unreachable() {
+    let (gone, address) = listener("127.0.0.1").await;
+    drop(gone);
+    let target = Target { address: address.ip(), port: address.port() };
+    let second = Duration::from_secs(1);
+    let spec = lb_check::AgentSpec { target, send: String::new(), interval: second, timeout: second };
+    assert_eq!(ask_agent(&spec).await, Err("connection refused".to_owned()));
+}

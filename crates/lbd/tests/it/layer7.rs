@@ -265,6 +265,7 @@ fn both_layers_stand_in_the_status_in_the_same_words() {
         check: Some(check.into()),
         since: 60,
         totals: Totals { current, sessions: 7, bytes_in: 700, ..Totals::default() },
+        agent: None,
     };
     {
         let mut haproxy = rig.proxy.0.lock().expect("HAProxy");

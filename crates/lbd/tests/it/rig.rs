@@ -30,6 +30,8 @@ pub struct Rig {
     events: Sender<Event>,
     /// Probes that the engine started; the test says what came of them.
     pub probes: Arc<Mutex<Vec<lb_check::Probe>>>,
+    /// Questions to agents that the engine put; the test answers them.
+    pub questions: Arc<Mutex<Vec<lb_check::AgentQuestion>>>,
     /// Certificates that the engine ordered; the test says what came of them.
     pub orders: Arc<Mutex<Vec<lbd::acme::Job>>>,
     engine: Option<JoinHandle<()>>,
@@ -71,6 +73,8 @@ impl Rig {
         let (says, sync) = tokio::sync::watch::channel(None);
         let pairing = Pairing { file: Some(lbd::HaFile::below(dir)), sync: says, ..Pairing::default() };
         let orders = Arc::default();
+        let questions = Arc::new(Mutex::new(Vec::new()));
+        let put = questions.clone();
         let (ended, asked) = (events.clone(), events.clone());
         let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
         let notice = dir.join("update.alarm");
@@ -89,13 +93,14 @@ impl Rig {
                     drop(events.send(Event::Answered(Box::new(answered))));
                 });
             });
-            let start = Starts { probe, order, ask };
+            let agent = Box::new(move |question| put.lock().expect("the questions").push(question));
+            let start = Starts { probe, agent, order, ask };
             // Reconciles come from the tests' own changes alone.
             let every = Duration::from_secs(3600);
             let opening = Opening::open(&state, clock.now()).with_notice(notice);
             Engine::new(opening, fake, pairing, layer7, every, start, clock.now()).run(&inbox, &clock);
         });
-        Rig { kernel, proxy, events, probes, orders, engine: Some(engine), sync }
+        Rig { kernel, proxy, events, probes, questions, orders, engine: Some(engine), sync }
     }
 
     pub fn ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, ApiError> {
@@ -171,6 +176,15 @@ impl Rig {
         for probe in self.probes.lock().expect("the probes").drain(..) {
             let outcome = outcome(&probe);
             assert!(self.events.send(Event::Probed { key: probe.key, outcome }).is_ok(), "the engine is gone");
+        }
+    }
+
+    /// What the agents say that were asked since the last call; waits for one.
+    pub fn answer_agents(&self, answer: impl Fn(&lb_check::AgentQuestion) -> Result<Vec<u8>, String>) {
+        self.wait("questions to agents", |_| !self.questions.lock().expect("the questions").is_empty());
+        for question in self.questions.lock().expect("the questions").drain(..) {
+            let (key, answer) = (question.key, answer(&question));
+            assert!(self.events.send(Event::AgentAnswered { key, answer }).is_ok(), "the engine is gone");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::forms::{
     tests::{changes, refused, sent, shown, typed},
 };
 use lb_model::{
-    Config, Layer7VirtualServer,
+    Agent, Config, Layer7VirtualServer,
     layer7::{
         ApplicationCookie, Cookie, HeaderOperation, HeaderRule, HttpText, Layer7CheckMethod, Layer7Fallback,
         Layer7Persistence, Limits, Outcome, OwnTimeouts, ProxyMode, Rule, SourceTable, Test,
@@ -84,6 +84,7 @@ fn all_errors_come_at_once_each_at_its_field() {
             ("check_type", "http"),
             ("check_status", "20x"),
             ("check_interval", "0"),
+            ("agent_interval", "5"),
             ("fallback", "somewhere"),
             ("slow_start", "-1"),
             ("rules", "path /a -> use Images\n\npaht /b -> refuse\nhost www.example.com\nsource 10.0.0.0/33 -> refuse"),
@@ -357,6 +358,11 @@ fn any_virtual_server(random: &mut Random) -> Layer7VirtualServer {
     }
     vs.check.fall = random.one_in(2).then_some(3);
     vs.check.port = random.one_in(2).then_some(8081);
+    vs.agent = random.one_in(2).then(|| Agent {
+        interval: random.one_in(2).then_some(5),
+        send: random.one_in(2).then(|| text(random)),
+        ..Agent::new(3333)
+    });
     vs.timeouts = OwnTimeouts { client: random.one_in(2).then_some(5), tunnel: Some(7), ..OwnTimeouts::default() };
     (vs.max_connections, vs.slow_start) = (random.pick(&[0, 10]), random.pick(&[0, 30]));
     (vs.forwarded_for, vs.accept_proxy) = (random.one_in(2), random.one_in(2));

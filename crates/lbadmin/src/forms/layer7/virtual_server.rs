@@ -2,6 +2,7 @@
 
 use super::{check, persistence, rules, timeouts, tls};
 use crate::forms::{
+    agent,
     edit::{Object, Removal, Remove, Standing, Typed, Values, fingerprint_of, removal},
     form::{Field, Section},
     parse,
@@ -88,6 +89,7 @@ fn values(vs: &Layer7VirtualServer) -> Values {
     ]);
     persistence::values(vs.persistence.as_ref(), Family::of(vs.address), &mut values);
     check::values(&vs.check, &mut values);
+    agent::values(vs.agent.as_ref(), &mut values);
     values.extend(timeouts::values(&vs.timeouts));
     tls::values(vs, &mut values);
     values
@@ -126,6 +128,7 @@ impl Object for Layer7VirtualServerForm {
             persistence,
             by_source,
             check::section(config),
+            agent::section(config, &usual),
             Section::new(
                 "When servers fail",
                 vec![
@@ -172,6 +175,7 @@ impl Object for Layer7VirtualServerForm {
         typed.put("balance", &mut vs.balance, str::parse::<Balance>);
         persistence::write(&mut vs.persistence, Family::of(vs.address), typed);
         check::write(&mut vs.check, typed);
+        agent::write(&mut vs.agent, typed);
         typed.put("fallback", &mut vs.fallback, fallback);
         typed.put_number("slow_start", &mut vs.slow_start);
         typed.put_number("max_connections", &mut vs.max_connections);
@@ -222,6 +226,7 @@ impl Object for Layer7VirtualServerForm {
             "/balance" => "balance",
             "/persistence" => persistence::field_at(rest),
             "/check" => check::field_at(rest),
+            "/agent" => agent::field_at(rest),
             "/timeouts" => timeouts::field_at(rest.strip_prefix('/')?)?,
             "/max_connections" => "max_connections",
             "/forwarded_for" => "forwarded_for",
@@ -254,7 +259,7 @@ impl Object for Layer7VirtualServerForm {
     }
 
     fn verbatim(&self) -> &'static [&'static str] {
-        &["check_request", "check_response", "check_host", "manual"]
+        &["check_request", "check_response", "check_host", "agent_send", "manual"]
     }
 }
 

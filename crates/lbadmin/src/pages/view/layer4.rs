@@ -134,6 +134,7 @@ fn facts(v: &VirtualServer, globals: &Globals) -> Vec<Fact> {
         },
     ));
     facts.extend(check(v, &globals.health));
+    facts.extend(v.agent.as_ref().map(|agent| ("Agent on the real servers", agent.to_string())));
     facts
 }
 

@@ -103,6 +103,7 @@ fn facts(v: &Layer7VirtualServer, config: &Config) -> Vec<Fact> {
     let mut facts = vec![("Balance", format!("{}: {}", v.balance, balance_phrase(v.balance)))];
     facts.extend(persistence(v));
     facts.extend(check(&v.check, &config.globals.health));
+    facts.extend(v.agent.as_ref().map(|agent| ("Agent on the real servers", agent.to_string())));
     facts.push((
         "Fallback server",
         match &v.fallback {
