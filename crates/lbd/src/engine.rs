@@ -189,7 +189,7 @@ pub struct Engine<K> {
     running: Arc<Config>,
     revision: RevisionView,
     alarms: Vec<String>,
-    notice: notice::Notice,
+    notices: notice::Notices,
     /// The stored candidate, read and judged once.
     candidate: Option<Arc<candidate::Judged>>,
     /// See [`lb_api::Summary::generation`].
@@ -235,7 +235,7 @@ impl<K: Kernel> Engine<K> {
         starts: Starts,
         now: Now,
     ) -> Self {
-        let Opening { store, certificates, account, running, revision, alarms, notice } = opening;
+        let Opening { store, certificates, account, running, revision, alarms, notices } = opening;
         for alarm in &alarms {
             tracing::error!("alarm: {alarm}");
         }
@@ -251,7 +251,7 @@ impl<K: Kernel> Engine<K> {
             running: Arc::new(running),
             revision,
             alarms,
-            notice: notice::Notice { file: notice, text: None },
+            notices: notice::Notices { files: notices, texts: Vec::new() },
             candidate: None,
             // Far above what the lbd before us can have counted to, and still a whole number in every JSON reader.
             generation: now.unix.saturating_mul(1000),

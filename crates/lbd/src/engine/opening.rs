@@ -1,5 +1,6 @@
 //! From the disk to a configuration that can run; or to the failsafe, with the reason. Writes nothing of its own.
 
+use super::notice::NOTICES;
 use crate::{acme::account::Account, certificates::Certificates, engine::Now};
 use lb_api::RevisionView;
 use lb_model::{Config, factory, failsafe, migrate, problems};
@@ -14,7 +15,7 @@ pub struct Opening {
     pub(super) running: Config,
     pub(super) revision: RevisionView,
     pub(super) alarms: Vec<String>,
-    pub(super) notice: Option<PathBuf>,
+    pub(super) notices: Vec<PathBuf>,
 }
 
 /// What lies beside the store.
@@ -33,9 +34,9 @@ impl Opening {
         opening
     }
 
-    /// The file in which another program says what people must know.
-    pub fn with_notice(self, file: PathBuf) -> Opening {
-        Opening { notice: Some(file), ..self }
+    /// With the folder in which other programs say what people must know.
+    pub fn with_notices(self, folder: &Path) -> Opening {
+        Opening { notices: NOTICES.iter().map(|name| folder.join(name)).collect(), ..self }
     }
 
     fn opened(store: Store, opened: &Opened, shelves: Shelves) -> Opening {
@@ -59,7 +60,7 @@ impl Opening {
         match config {
             Ok(running) => {
                 let (certificates, account) = shelves;
-                Opening { store: Some(store), certificates, account, running, revision, alarms, notice: None }
+                Opening { store: Some(store), certificates, account, running, revision, alarms, notices: Vec::new() }
             }
             Err(reason) => {
                 let reason = format!("revision {} cannot run: {reason}", revision.number);
@@ -76,7 +77,15 @@ impl Opening {
             lb_model::FACTORY_ADDRESS
         );
         let (certificates, account) = shelves;
-        Opening { store, certificates, account, running: failsafe(), revision, alarms: vec![alarm], notice: None }
+        Opening {
+            store,
+            certificates,
+            account,
+            running: failsafe(),
+            revision,
+            alarms: vec![alarm],
+            notices: Vec::new(),
+        }
     }
 }
 

@@ -374,11 +374,10 @@ impl<K: Kernel> Engine<K> {
         };
         let pair = self.pair.alarms.iter().cloned();
         let layer7 = self.layer7.view().alarm.clone().into_iter().chain(self.certificate_alarms.iter().cloned());
-        let notice = self.notice.text.clone();
         self.alarms
             .iter()
             .cloned()
-            .chain(notice)
+            .chain(self.notices.texts.iter().cloned())
             .chain(lost)
             .chain(self.ha_alarm.clone())
             .chain(layer7)

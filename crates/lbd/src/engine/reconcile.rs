@@ -40,7 +40,7 @@ impl<K: Kernel> Engine<K> {
         self.observe();
         let done = self.converge(now);
         self.look_at_certificates(now);
-        self.look_at_notice();
+        self.look_at_notices();
         ReconcileView {
             plan: shown(&done),
             drift: self.drift.clone(),

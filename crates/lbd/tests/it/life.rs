@@ -330,6 +330,10 @@ fn what_another_program_says_is_an_alarm_while_it_says_it() {
     let rig = Rig::start(dir.path());
     let before = rig.summary();
     assert_eq!(before.alarms, ["the update to 0.2.0 did not stay: lbd does not answer"]);
+    std::fs::write(dir.path().join("disk.alarm"), "The data partition can only be read.\n").expect("written");
+    let _: lb_api::ReconcileView = rig.ask(Command::Reconcile).expect("reconciled");
+    assert_eq!(rig.summary().alarms.len(), 2, "the disk's, too");
+    std::fs::remove_file(dir.path().join("disk.alarm")).expect("removed");
     std::fs::remove_file(&file).expect("removed");
     let _: lb_api::ReconcileView = rig.ask(Command::Reconcile).expect("reconciled");
     let after = rig.summary();

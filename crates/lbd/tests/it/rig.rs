@@ -77,7 +77,7 @@ impl Rig {
         let put = questions.clone();
         let (ended, asked) = (events.clone(), events.clone());
         let (started, fake, state) = (probes.clone(), kernel.clone(), dir.join("lb"));
-        let notice = dir.join("update.alarm");
+        let notices = dir.to_path_buf();
         let changes = events.clone();
         let tell = move |news| drop(changes.send(Event::Layer7(news)));
         let layer7 = Layer7::start(hands, checker, places, tell).expect("a thread");
@@ -97,7 +97,7 @@ impl Rig {
             let start = Starts { probe, agent, order, ask };
             // Reconciles come from the tests' own changes alone.
             let every = Duration::from_secs(3600);
-            let opening = Opening::open(&state, clock.now()).with_notice(notice);
+            let opening = Opening::open(&state, clock.now()).with_notices(&notices);
             Engine::new(opening, fake, pairing, layer7, every, start, clock.now()).run(&inbox, &clock);
         });
         Rig { kernel, proxy, events, probes, questions, orders, engine: Some(engine), sync }
