@@ -80,3 +80,40 @@ fn certificates_are_obtained_by_the_unit() {
     admin.post(&format!("{acme}/order"), &[("label", "shop")]);
     admin.get(&acme).has("No certificate shop is obtained here");
 }
+
+/// Its responder is nobody: what comes of that is shown, and it can be turned off.
+#[test]
+fn what_a_responder_says_is_shown_and_turned_off() {
+    let (_rig, mut admin) = Rig::with(&guide());
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Root");
+    let root = rcgen::Issuer::new(params, key);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Authority");
+    let authority = params.signed_by(&key, &root).expect("an authority").pem();
+    let issuer = rcgen::Issuer::new(params, key);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(vec!["shop.example.com".to_owned()]).expect("parameters");
+    // AuthorityInfoAccess: OCSP, http://127.0.0.1:9/
+    let mut access = b"\x30\x21\x30\x1f\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x01\x86\x13".to_vec();
+    access.extend(b"http://127.0.0.1:9/");
+    params.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access)];
+    let leaf = params.signed_by(&key, &issuer).expect("a certificate").pem();
+    let file = format!("{}{leaf}{authority}", key.serialize_pem());
+    admin.get(HERE);
+    let page = upload(&mut admin, &[("label", "shop"), ("file", &file)]);
+    assert_eq!(page.header("location"), HERE, "{}", page.text);
+    let list = admin.get(HERE);
+    list.has("OCSP: off").has("OCSP stapling off");
+    let at = list.text.find("?certificate=").expect("a link") + "?certificate=".len();
+    let fingerprint = list.text[at..at + 64].to_owned();
+    let page = admin.post(&format!("{HERE}/stapling"), &[("certificate", &fingerprint), ("stapling", "off")]);
+    assert_eq!(page.header("location"), HERE, "{}", page.text);
+    admin.get(HERE).has("OCSP stapling off is a pending change").has("OCSP stapling on");
+    let page = admin.post(&format!("{HERE}/stapling"), &[("certificate", "nothing"), ("stapling", "off")]);
+    page.has("There is no such certificate");
+}

@@ -50,6 +50,7 @@ const FORMS: &[(&str, Does)] = &[
     ("edit/layer-7/ssl/upload", Calls(&["post certificates", "put config/candidate"])),
     ("edit/layer-7/ssl/self-signed", Calls(&["post certificates/self-signed", "put config/candidate"])),
     ("edit/layer-7/ssl/request", Calls(&["post certificates/request"])),
+    ("edit/layer-7/ssl/stapling", Calls(&["put config/candidate"])),
     ("edit/layer-7/ssl/acme/server", Calls(&["put config/candidate"])),
     ("edit/layer-7/ssl/acme/obtain", Calls(&["put config/candidate"])),
     ("edit/layer-7/ssl/acme/order", Calls(&["post certificates/acme/order"])),

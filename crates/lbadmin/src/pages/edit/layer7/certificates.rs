@@ -24,10 +24,13 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lb_access::Permission;
 use lb_api::{
-    AddCertificate, ApiError, ByRequest, CertificateKind, CertificateView, ClientError, RequestCertificate, Secret,
-    SelfSigned,
+    AddCertificate, ApiError, ByRequest, CertificateKind, CertificateView, ClientError, OcspState, OcspView,
+    RequestCertificate, Secret, SelfSigned,
 };
-use lb_model::{Config, Label, layer7::CertificateFingerprint};
+use lb_model::{
+    Config, Label,
+    layer7::{Certificate, CertificateFingerprint},
+};
 use serde::Deserialize;
 use std::convert::Infallible;
 
@@ -37,6 +40,7 @@ const LIST: &str = "/lbadmin/edit/layer-7/ssl";
 const UPLOAD: &str = "/lbadmin/edit/layer-7/ssl/upload";
 const SELF_SIGNED: &str = "/lbadmin/edit/layer-7/ssl/self-signed";
 const REQUEST: &str = "/lbadmin/edit/layer-7/ssl/request";
+const STAPLING: &str = "/lbadmin/edit/layer-7/ssl/stapling";
 const REMOVE: &str = "/lbadmin/edit/layer-7/ssl/remove";
 /// What is read at all; a file of more than [`LARGEST`] is refused with its size.
 const MOST_READ: usize = 16 << 20;
@@ -50,6 +54,7 @@ pub fn routes() -> Router<Shared> {
         .route(UPLOAD, post(upload).layer(DefaultBodyLimit::max(MOST_READ)))
         .route(SELF_SIGNED, post(self_signed))
         .route(REQUEST, post(request))
+        .route(STAPLING, post(stapling))
         .route(REMOVE, get(ask).post(remove))
 }
 
@@ -61,9 +66,14 @@ struct Row {
     expires: String,
     expired: bool,
     soon: bool,
+    /// What its responder says.
+    ocsp: Option<String>,
+    /// As pending changes have it; `None`: no responder, or no label.
+    stapling: Option<bool>,
 }
 
-fn row(view: CertificateView) -> Row {
+fn row(view: CertificateView, candidate: &Config) -> Row {
+    let named = candidate.layer7.certificates.iter().find(|named| named.fingerprint.as_str() == view.fingerprint);
     let dated = view.kind != CertificateKind::Request;
     Row {
         labels: view.labels.join(", "),
@@ -76,7 +86,28 @@ fn row(view: CertificateView) -> Row {
         expires: if dated { time(view.not_after).chars().take(10).collect() } else { String::new() },
         expired: dated && view.not_after < now(),
         soon: dated && view.not_after < now() + SOON,
+        ocsp: view.ocsp.as_ref().map(ocsp),
+        stapling: view.ocsp.as_ref().and(named).map(|named| named.stapling),
         view,
+    }
+}
+
+fn ocsp(ocsp: &OcspView) -> String {
+    let text = match ocsp.state {
+        OcspState::Stapled => {
+            let (produced, end) = (time(ocsp.produced), time(ocsp.next_update));
+            format!(
+                "● OCSP: clients are shown that it was not revoked, by an answer of {produced} that counts until {end}"
+            )
+        }
+        OcspState::Waiting => "○ OCSP: its responder is asked".to_owned(),
+        OcspState::Failed => "▲ OCSP: clients are shown no answer".to_owned(),
+        OcspState::Revoked => "✕ OCSP: it was revoked".to_owned(),
+        OcspState::Off => "○ OCSP: off".to_owned(),
+    };
+    match &ocsp.error {
+        Some(error) => format!("{text}. {error}. The responder is asked again {}", time(ocsp.next)),
+        None => text,
     }
 }
 
@@ -114,6 +145,7 @@ struct Page {
     upload: Upload,
     upload_to: &'static str,
     remove_at: &'static str,
+    stapling_at: &'static str,
     self_signed: String,
     request: String,
 }
@@ -127,7 +159,8 @@ struct Returned {
 
 async fn page(app: &Shared, seat: &Seat, returned: Returned) -> Result<Page, Refusal> {
     let frame = Frame::load(app, seat, HERE, &[EDIT, TITLE]).await?;
-    let rows = app.lbd.client.certificates().await?.into_iter().map(row).collect();
+    let candidate = app.lbd.candidate().await?;
+    let rows = app.lbd.client.certificates().await?.into_iter().map(|view| row(view, &candidate.config)).collect();
     let html = |form: Form, action| FormView { form: &form, action, csrf: &seat.session.csrf }.render();
     Ok(Page {
         frame,
@@ -135,6 +168,7 @@ async fn page(app: &Shared, seat: &Seat, returned: Returned) -> Result<Page, Ref
         upload: returned.upload,
         upload_to: UPLOAD,
         remove_at: REMOVE,
+        stapling_at: STAPLING,
         self_signed: html(returned.self_signed.unwrap_or_else(self_signed_form), SELF_SIGNED)?,
         request: html(returned.request.unwrap_or_else(request_form), REQUEST)?,
     })
@@ -227,7 +261,7 @@ fn named(config: &Config, label: &Label, view: &CertificateView) -> Config {
     let mut config = config.clone();
     if let Some(certificate) = view.named(label.clone()) {
         match config.layer7.certificates.iter_mut().find(|is| is.label == *label) {
-            Some(is) => *is = certificate,
+            Some(is) => *is = Certificate { stapling: is.stapling, ..certificate },
             None => config.layer7.certificates.push(certificate),
         }
     }
@@ -368,6 +402,24 @@ async fn request(State(app): State<Shared>, sent: Sent) -> Result<Response, Refu
     }
 }
 
+/// Whether clients are shown what the responder says.
+async fn stapling(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal> {
+    let seat = &sent.seat;
+    seat.must(&app, Permission::Configure, "change OCSP stapling")?;
+    let view = found(&app, sent.get("certificate")).await?;
+    let on = sent.get("stapling") == "on";
+    let change = |config: &Config| {
+        let mut config = config.clone();
+        let all = config.layer7.certificates.iter_mut();
+        all.filter(|named| named.fingerprint.as_str() == view.fingerprint).for_each(|named| named.stapling = on);
+        Ok(config)
+    };
+    let _: Edit<Infallible> = app.lbd.edit(&seat.session.who.user, change).await?;
+    let word = if on { "on" } else { "off" };
+    seat.audit(&app, "certificate", &format!("OCSP stapling {word}: {} ({})", view.subject, view.fingerprint));
+    Ok(go(&app, seat, LIST, Flash::good(format!("OCSP stapling {word} is a pending change."))))
+}
+
 #[derive(Template)]
 #[template(path = "access_ask.html")]
 struct Ask {
@@ -395,7 +447,7 @@ async fn found(app: &Shared, fingerprint: &str) -> Result<CertificateView, Refus
 async fn ask(State(app): State<Shared>, seat: Seat, Query(of): Query<Of>) -> Result<Response, Refusal> {
     seat.must(&app, Permission::Configure, "remove a certificate")?;
     let view = found(&app, &of.certificate).await?;
-    let what = row(view.clone());
+    let what = row(view.clone(), &app.lbd.candidate().await?.config);
     let lines = match what.labels.as_str() {
         "" => vec![
             format!("{} ({}) is removed from this unit at once, with its key.", what.names, what.kind),
