@@ -26,7 +26,7 @@ pub struct Snapshot {
     drift: Vec<String>,
     /// One for each real server, in the configuration's order.
     standings: Vec<Standing>,
-    layer7: View,
+    layer7: Arc<View>,
 }
 
 /// What the checks say of a real server.
@@ -69,7 +69,7 @@ impl<K: Kernel> Engine<K> {
             pending: self.all_pending(),
             drift: self.drift.clone(),
             standings,
-            layer7: self.layer7.view().clone(),
+            layer7: self.layer7.view(),
         }
     }
 

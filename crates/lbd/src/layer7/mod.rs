@@ -97,7 +97,9 @@ pub struct Layer7 {
     asked: u64,
     places: Places,
     orders: Sender<Order>,
-    view: watch::Receiver<View>,
+    /// Whole, so that nobody looks at it under its lock: a second look while the first lasts and the thread waits to
+    /// write would never end.
+    view: watch::Receiver<Arc<View>>,
     /// Of the last order.
     number: u64,
     /// HAProxy shall run.
@@ -118,7 +120,7 @@ impl Layer7 {
     ) -> std::io::Result<Layer7> {
         let (orders, inbox) = channel();
         let (questions, asked) = channel();
-        let (show, view) = watch::channel(View::default());
+        let (show, view) = watch::channel(Arc::new(View::default()));
         let news = tell.clone();
         thread::Builder::new()
             .name("layer7".into())
@@ -175,17 +177,18 @@ impl Layer7 {
 
     /// What did not work of the last order and is tried again; nothing is known of one that was just given.
     pub fn pending(&self) -> Vec<Pending> {
-        let view = self.view.borrow();
+        let view = self.view();
         if view.order == self.number { view.pending.clone() } else { Vec::new() }
     }
 
-    pub fn view(&self) -> watch::Ref<'_, View> {
-        self.view.borrow()
+    /// As it was last seen.
+    pub fn view(&self) -> Arc<View> {
+        self.view.borrow().clone()
     }
 
     /// HAProxy does what it was told last; where it shall not run and does not, that needs no look.
     pub fn is_settled(&self) -> bool {
-        let view = self.view.borrow();
+        let view = self.view();
         view.settled == self.number || (!self.used && view.observed.shape.is_none())
     }
 
@@ -257,7 +260,7 @@ fn unchecked(error: &ProxyError) -> Said {
 }
 
 /// The thread: until the engine is gone.
-fn keep(mut hands: Box<dyn Proxy>, inbox: &Receiver<Order>, show: &watch::Sender<View>, changed: &dyn Fn()) {
+fn keep(mut hands: Box<dyn Proxy>, inbox: &Receiver<Order>, show: &watch::Sender<Arc<View>>, changed: &dyn Fn()) {
     let started = Instant::now();
     let mut keeper = Keeper::default();
     loop {
@@ -276,7 +279,7 @@ fn keep(mut hands: Box<dyn Proxy>, inbox: &Receiver<Order>, show: &watch::Sender
         view.since = look::since(&show.borrow(), &view.statistics, unix);
         let seen = look::differ(&show.borrow(), &view);
         look::log_turns(&show.borrow().statistics, &view.statistics);
-        show.send_replace(view);
+        show.send_replace(Arc::new(view));
         if seen {
             changed();
         }

@@ -418,3 +418,19 @@ fn a_check_that_ran_out_of_time_is_no_refusal() {
     rig.apply(&shop()).expect("applied");
     settled(&rig);
 }
+
+/// A look that lasts holds up neither HAProxy's thread nor the next look: the engine once stood still for ever, when
+/// that thread had something to say between two looks.
+#[test]
+fn looking_holds_nobody_up() {
+    let proxy = || Box::new(fake::Fake::default());
+    let mut layer7 =
+        lbd::layer7::Layer7::start(proxy(), proxy(), lb_haproxy::Places::default(), |_| ()).expect("threads");
+    let look = layer7.view();
+    layer7.want(None);
+    let late = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while layer7.view().order == look.order {
+        assert!(std::time::Instant::now() < late, "the thread waits for who looks");
+        thread::yield_now();
+    }
+}
