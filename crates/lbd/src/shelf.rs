@@ -65,7 +65,7 @@ impl EngineShelf {
             let (editor, alarms) = {
                 let status = status.borrow_and_update();
                 let alarms = status.alarm.iter().cloned().chain(diverged(&status)).chain(cold);
-                (editor(&status, peer.peer_edits()), alarms.collect())
+                (editor(&status), alarms.collect())
             };
             self.tell(|facts| {
                 facts.serves = serves;
@@ -89,8 +89,8 @@ fn serves(report: Option<&Report>) -> Option<bool> {
     report.map(|report| report.status.state == State::Active)
 }
 
-fn editor(status: &Status, peer_edits: bool) -> Option<pair::Editor> {
-    let seen = status.seen.as_ref().filter(|_| peer_edits)?;
+fn editor(status: &Status) -> Option<pair::Editor> {
+    let seen = status.seen.as_ref().filter(|_| status.peer_edits())?;
     Some(pair::Editor { hostname: seen.hostname.clone(), web: seen.web.clone() })
 }
 

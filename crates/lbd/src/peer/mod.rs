@@ -100,6 +100,13 @@ pub struct Status {
     pub alarm: Option<String>,
 }
 
+impl Status {
+    /// The peer holds the floating addresses and can be reached: there is where the shared part is edited.
+    pub fn peer_edits(&self) -> bool {
+        self.connected && self.seen.as_ref().is_some_and(|seen| seen.active)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     pub hostname: String,
@@ -184,12 +191,6 @@ impl Handle {
     /// To be told of changes.
     pub fn watch(&self) -> watch::Receiver<Status> {
         self.status.clone()
-    }
-
-    /// The peer holds the floating addresses and can be reached: there is where the shared part is edited.
-    pub fn peer_edits(&self) -> bool {
-        let status = self.status.borrow();
-        status.connected && status.seen.as_ref().is_some_and(|seen| seen.active)
     }
 
     async fn ask(&self, request: impl FnOnce(oneshot::Sender<Result<(), Refusal>>) -> Request) -> Result<(), Refusal> {

@@ -27,7 +27,7 @@ fn what_is_applied_on_one_runs_on_both() {
         // The roles move, and the other way is as good.
         a.shelf.change(|state| state.current.active = false);
         b.shelf.change(|state| state.current.active = true);
-        until("the change of roles is known", || a.handle().peer_edits().then_some(())).await;
+        until("the change of roles is known", || a.handle().status().peer_edits().then_some(())).await;
         b.shelf.apply("{\"n\":3}");
         in_sync(&a, &b, "{\"n\":3}").await;
         assert!(a.status().replication.unwrap().last.is_some());
