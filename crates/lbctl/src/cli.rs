@@ -97,6 +97,9 @@ pub enum Command {
     /// Upload, make, show and remove certificates for TLS on layer 7
     #[command(subcommand)]
     Certificate(crate::certificate::CertificateCommand),
+    /// Show what layer 7 remembers of clients, and make it forget them
+    #[command(subcommand)]
+    Persistence(crate::persistence::PersistenceCommand),
     /// Take a real server online, at once
     Online(Server),
     /// Take a real server offline, at once: its clients go to the others

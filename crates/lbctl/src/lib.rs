@@ -17,6 +17,7 @@ mod manual;
 mod pair;
 mod parse;
 mod path;
+mod persistence;
 mod remote;
 mod servers;
 mod session;
@@ -91,6 +92,7 @@ fn run(cli: Cli) -> Result<Answer, Error> {
         Command::Rip(RipCommand::Add(args)) => s.edit(&args.options, |c| servers::add_rip(c, &args)),
         Command::Rip(RipCommand::Remove { server, options }) => s.edit(&options, |c| servers::remove_rip(c, &server)),
         Command::Certificate(command) => s.certificate(command),
+        Command::Persistence(command) => s.persistence(command),
         Command::Online(server) => s.set_state(&server, RequestedState::Online),
         Command::Offline(server) => s.set_state(&server, RequestedState::Offline),
         Command::Drain(server) => s.set_state(&server, RequestedState::Drain),

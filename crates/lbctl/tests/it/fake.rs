@@ -33,6 +33,8 @@ pub struct Fake {
     pub refuse: Option<ApiError>,
     /// The shelf.
     pub certificates: Vec<CertificateView>,
+    /// What layer 7 remembers of clients.
+    pub entries: Vec<PersistenceEntry>,
     /// What was asked of the pair.
     pub asked: Vec<String>,
     /// Done just before the next change arrives: somebody else was faster.
@@ -259,6 +261,17 @@ impl Fake {
             ("POST", route::RECONCILE) => {
                 to_json(&ReconcileView { plan: vec![], drift: self.drift.clone(), pending: vec![], microseconds: 1234 })
             }
+            ("GET", route::PERSISTENCE) => to_json(&self.remembered(query)),
+            ("POST", route::FORGET_ENTRY) => {
+                let ForgetEntryRequest { virtual_server, kind, key, .. } = read(body)?;
+                self.entries.retain(|e| (&e.virtual_server, e.kind, &e.key) != (&virtual_server, kind, &key));
+                to_json(&Done { message: "The entry is removed.".into() })
+            }
+            ("POST", route::CLEAR_ENTRIES) => {
+                let ClearEntriesRequest { virtual_server, .. } = read(body)?;
+                self.entries.retain(|e| e.virtual_server != virtual_server);
+                to_json(&Done { message: "All entries are removed.".into() })
+            }
             ("GET", route::HA) => to_json(&self.ha),
             ("GET", route::PAIRING) => to_json(&self.pairing()),
             ("POST", route::PAIRING) => {
@@ -292,6 +305,37 @@ impl Fake {
             }
             _ => return Err(ApiError::new(ErrorCode::NotFound, format!("no route {method} {path}"))),
         })
+    }
+
+    /// As lbd filters, by labels alone. Shop remembers clients in any case, as lbd knows from its configuration.
+    fn remembered(&self, query: &str) -> PersistenceView {
+        let asked = |name: &str| {
+            let pair = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(is, _)| *is == name);
+            pair.map(|(_, value)| value.to_owned())
+        };
+        let number = |name: &str| asked(name).and_then(|n| n.parse().ok()).unwrap_or(0);
+        let is = |name: &str, value: Option<&str>| asked(name).is_none_or(|asked| Some(asked.as_str()) == value);
+        let fits = |e: &&PersistenceEntry| {
+            is("virtual_server", Some(&e.virtual_server))
+                && is("real_server", e.real_server.as_deref())
+                && is("client", Some(&e.key))
+        };
+        let entries: Vec<_> = self.entries.iter().filter(fits).cloned().collect();
+        let of_shop = is("virtual_server", Some("Shop"));
+        PersistenceView {
+            matching: entries.len(),
+            total: if of_shop { self.entries.len() } else { 0 },
+            truncated: false,
+            tables: of_shop
+                .then(|| PersistenceTable {
+                    virtual_server: "Shop".into(),
+                    kind: PersistenceKind::Source,
+                    entries: self.entries.len(),
+                })
+                .into_iter()
+                .collect(),
+            entries: entries.into_iter().skip(number("offset")).take(number("limit")).collect(),
+        }
     }
 
     fn pairing(&mut self) -> PairingView {

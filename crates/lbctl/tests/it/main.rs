@@ -95,6 +95,18 @@ fn happen(event: &str, fake: &mut Fake) {
         "the slave answers" => fake.pairing = pair::answers(),
         "nobody pairs" => fake.pairing.clear(),
         "the pair refuses orders" => fake.refuse = Some(pair::refusal()),
+        "clients come to Shop" => {
+            fake.entries =
+                [("198.51.100.1", Some("Web1"), 1790), ("198.51.100.2", Some("Web2"), 60), ("198.51.100.3", None, 5)]
+                    .map(|(key, real_server, expires)| lb_api::PersistenceEntry {
+                        virtual_server: "Shop".into(),
+                        kind: lb_api::PersistenceKind::Source,
+                        key: key.into(),
+                        real_server: real_server.map(str::to_owned),
+                        expires,
+                    })
+                    .into();
+        }
         "an alarm and drift" => {
             fake.alarms.push("the store was damaged and rebuilt from its copy".into());
             fake.drift.push("service tcp 10.0.0.99:80 was added by hand".into());
