@@ -107,8 +107,8 @@ impl Disk {
             flag(self.readonly, ",readonly=on")
         );
         let mut arguments = vec!["-drive".into(), drive];
-        // Firmware tries them in the order they were added.
-        let drive = format!("drive=d{index},bootindex={index}");
+        // Firmware tries them in the order they were added. 0 is a kernel's that QEMU itself loads.
+        let drive = format!("drive=d{index},bootindex={}", index + 1);
         let mut device = |text: String| arguments.extend(["-device".into(), text]);
         match self.bus {
             Bus::Virtio => device(format!("virtio-blk-pci,{drive}")),
