@@ -1,6 +1,5 @@
 //! `cargo xtask test clicks`: the guide's story on the booted appliance. Chromium on this machine sets the unit up by
 //! the web interface, adds a server, takes one offline and sees one break; `links` on the serial console does it again.
-//! Then the clouds' own clients go through their documents' flows on the same unit.
 //!
 //! The lab is client and real servers as in the demo. Chromium reaches the appliance by a third card, which the
 //! configuration does not know.
@@ -20,7 +19,6 @@ use testbed::qemu::Wire;
 
 use crate::appliance::{self, Web};
 use crate::browser;
-use crate::unit::Client;
 
 /// All that Chromium does.
 const STORY: Duration = Duration::from_secs(240);
@@ -53,12 +51,9 @@ pub fn clicks() -> Result<()> {
     })?;
     host::step("Chromium: the guide's story", || chromium(&web, &mut lab))?;
     host::step("links on the console: a server offline", || text_browser(&mut shell))?;
-    let mut person = Client::new(web.http());
-    person.log_in(PASSWORD)?;
-    let done = crate::dialects::booted(&web, person, &mut lab, &mut shell);
     drop(machine);
     let _ = std::fs::remove_dir_all(&cables);
-    done
+    Ok(())
 }
 
 /// Runs `image.mjs`, which asks for servers to be stopped and started: a line for each, answered by `done`.

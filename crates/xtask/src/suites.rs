@@ -123,7 +123,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     if asked("clicks") {
         suite("the whole image: clicks", crate::clicks::clicks)?;
     }
-    // By name only: the clicks have it too.
+    // By name only: on a busy machine it takes minutes.
     if !wanted.is_empty() && asked("clouds") {
         suite("the clouds' clients on the whole image", crate::dialects::clouds)?;
     }
