@@ -158,8 +158,8 @@ fn the_web_interface_is_up_with_the_login_prompt_and_has_no_rights() -> Result<(
     let status = shell.ok("cat /proc/$(pidof lbadmin)/status")?;
     for line in [
         "Uid:\t101\t101\t101\t101",
-        "Gid:\t101\t101\t101\t101",
-        "Groups:\t100 101",
+        "Gid:\t100\t100\t100\t100",
+        "Groups:\t100",
         "CapInh:\t0000000000000000",
         "CapPrm:\t0000000000000000",
         "CapEff:\t0000000000000000",
