@@ -43,7 +43,7 @@ pub struct Layer7 {
     pub acme: Option<Acme>,
     /// Where a virtual server says nothing of its own.
     pub timeouts: ProxyTimeouts,
-    /// Clients' connections of all layer 7 virtual servers together; 0 = as many as memory and file descriptors allow.
+    /// Clients' connections of all layer 7 virtual servers together; 0 = one for each 64 KB of the unit's memory.
     #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 500000, default = 0))]
     pub max_connections: u32,
 }

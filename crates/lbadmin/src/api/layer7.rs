@@ -55,7 +55,7 @@ pub struct Layer7RealServerPage {
 pub struct Layer7Settings {
     /// Where a virtual server says nothing of its own.
     timeouts: ProxyTimeouts,
-    /// Clients' connections of all of them together; 0 = as many as memory and file descriptors allow.
+    /// Clients' connections of all of them together; 0 = one for each 64 KB of the unit's memory.
     #[schema(minimum = 0, maximum = 500000)]
     max_connections: u32,
 }
