@@ -1,6 +1,7 @@
 //! Servers that fail and return, and what clients notice.
 
 use super::{
+    net::Netns,
     topology::{Appliance, Lab, guide_nat},
     wait,
     web::{Load, Server, fetch},
@@ -8,7 +9,13 @@ use super::{
 use anyhow::{Result, ensure};
 use lb_api::StateRequest;
 use lb_model::{Check, CheckMethod, Config, Negotiate, NegotiateService, RequestedState};
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::TcpListener,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 fn lab() -> Result<(Lab, Server, Server, Appliance)> {
     with(&guide_nat())
@@ -110,5 +117,58 @@ pub fn offline() -> Result<()> {
     set(RequestedState::Offline)?;
     ensure!(!appliance.table()?.contains("192.168.2.50"), "{}", appliance.table()?);
     ensure!(fetch(&lab.client, "10.0.0.21:80", 4)? == only("rs2", 4));
+    Ok(())
+}
+
+/// A program on a real server that says how much of the load it wants.
+struct Voice(Arc<Mutex<&'static str>>);
+
+impl Voice {
+    fn start(ns: &Netns, port: u16) -> Result<Voice> {
+        let listener = ns.inside(move || Ok(TcpListener::bind(("0.0.0.0", port))?))?;
+        let word = Arc::new(Mutex::new("ready 100%"));
+        let said = word.clone();
+        // For the rest of the case: it ends with the guest.
+        ns.thread(move || {
+            for stream in listener.incoming() {
+                let word = *said.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = stream.and_then(|mut stream| writeln!(stream, "{word}"));
+            }
+        })?;
+        Ok(Voice(word))
+    }
+
+    fn say(&self, word: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = word;
+    }
+}
+
+pub fn agent() -> Result<()> {
+    let mut config = guide_nat();
+    let server = &mut config.virtual_servers[0];
+    server.agent = Some(serde_json::from_str(r#"{"port":7001,"interval":1}"#)?);
+    for real_server in &mut server.real_servers {
+        real_server.weight = 40;
+    }
+    let lab = Lab::two_arm()?;
+    let _servers = [Server::start(&lab.rs1, "0.0.0.0:80", "rs1")?, Server::start(&lab.rs2, "0.0.0.0:80", "rs2")?];
+    let (first, _second) = (Voice::start(&lab.rs1, 7001)?, Voice::start(&lab.rs2, 7001)?);
+    let appliance = Appliance::start(&lab.lb)?;
+    appliance.apply(&config)?;
+    appliance.wait_for(&["active", "active"])?;
+    let weighs = |weight: u32| {
+        let line = format!("-r 192.168.2.50:80 -m -w {weight}");
+        wait(&format!("the kernel has {line}"), || appliance.table(), move |table| table.contains(&line))
+    };
+    weighs(40)?;
+    first.say("25%");
+    weighs(10)?;
+    first.say("drain");
+    weighs(0)?;
+    ensure!(fetch(&lab.client, "10.0.0.21:80", 4)? == only("rs2", 4), "a drained server got a new client");
+    first.say("ready 100%");
+    weighs(40)?;
+    let answers = fetch(&lab.client, "10.0.0.21:80", 10)?;
+    ensure!(answers.get("rs1") == Some(&5), "{answers:?}");
     Ok(())
 }

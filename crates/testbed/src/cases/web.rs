@@ -30,19 +30,28 @@ impl Server {
         Server::with_status(ns, address, name, 200)
     }
 
+    /// Answers with the address that the client has here.
+    pub fn that_sees(ns: &Netns, address: &str) -> Result<Server> {
+        Server::answering(ns, address, None, 200)
+    }
+
     pub fn with_status(ns: &Netns, address: &str, name: &str, status: u16) -> Result<Server> {
+        Server::answering(ns, address, Some(name.to_owned()), status)
+    }
+
+    fn answering(ns: &Netns, address: &str, name: Option<String>, status: u16) -> Result<Server> {
         let address: SocketAddr = address.parse().with_context(|| format!("{address} is no address"))?;
         let listener =
             ns.inside(move || TcpListener::bind(address).with_context(|| format!("listening on {address}")))?;
         let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (stopped, count, name) = (stop.clone(), served.clone(), name.to_owned());
+        let (stopped, count) = (stop.clone(), served.clone());
         let thread = ns.thread(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 // A client that leaves early is its own affair.
-                let _ = stream.and_then(|s| serve(s, &name, status, &count));
+                let _ = stream.and_then(|s| serve(s, name.as_deref(), status, &count));
             }
         })?;
         Ok(Server { address, ns: ns.clone(), stop, served, thread: Some(thread) })
@@ -53,8 +62,10 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, name: &str, status: u16, count: &AtomicU64) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, name: Option<&str>, status: u16, count: &AtomicU64) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
+    let name =
+        name.map_or_else(|| Ok(stream.peer_addr()?.ip().to_string()), |name| std::io::Result::Ok(name.into()))?;
     let mut request = [0; 2048];
     let n = stream.read(&mut request)?;
     if n == 0 {
