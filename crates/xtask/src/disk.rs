@@ -37,7 +37,7 @@ pub fn disk() -> Result<()> {
 
 fn virtual_machine(folder: &Path) -> Result<()> {
     let disk = written(&image::build(Hardware::Virtual)?, &folder.join("virtual"))?;
-    let mut unit = Unit::with("disk-virtual", &disk, folder, None)?;
+    let mut unit = Unit::with("disk-virtual", Disk::raw(&disk), folder, None)?;
     step("virtual machine: boots to a log-in prompt by BIOS", || unit.log_in())?;
     step("virtual machine: the data partition has grown, the slot is good", || unit.is_settled())?;
     step("factory settings come back, whatever was there", || restored(&mut unit))?;
@@ -99,15 +99,15 @@ pub fn written(appliance: &Appliance, file: &Path) -> Result<PathBuf> {
 }
 
 pub struct Unit {
-    _machine: Machine,
+    machine: Machine,
     pub console: Console,
 }
 
 impl Unit {
     /// The image for virtual machines in one, with a second disk.
-    pub fn with(name: &str, disk: &Path, cables: &Path, second: Option<Disk>) -> Result<Unit> {
+    pub fn with(name: &str, disk: Disk, cables: &Path, second: Option<Disk>) -> Result<Unit> {
         let wire = |side| Wire::new(cables, &format!("{name}-{side}"));
-        let mut machine = Builder::new(name).firmware(Firmware::Bios).disk(Disk::raw(disk));
+        let mut machine = Builder::new(name).firmware(Firmware::Bios).disk(disk);
         if let Some(second) = second {
             machine = machine.disk(second);
         }
@@ -119,7 +119,15 @@ impl Unit {
     fn start(machine: Builder) -> Result<Unit> {
         let machine = machine.reboots().serial("console").start()?;
         let console = machine.console("console")?;
-        Ok(Unit { _machine: machine, console })
+        Ok(Unit { machine, console })
+    }
+
+    /// Takes the power away; everything that its console showed.
+    pub fn cut(mut self) -> String {
+        self.machine.kill();
+        // To the end of the line, which is what it waits for.
+        let _ = self.console.expect("\0", limits::COMMAND);
+        self.console.transcript()
     }
 
     pub fn log_in(&mut self) -> Result<()> {

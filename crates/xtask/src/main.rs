@@ -10,6 +10,7 @@ mod browser;
 mod buildroot;
 mod clicks;
 mod console;
+mod cuts;
 mod demo;
 mod dialects;
 mod disk;

@@ -79,6 +79,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
                 "machines",
                 "disk",
                 "update",
+                "cuts",
                 "powercut",
                 "demo",
                 "pair",
@@ -120,11 +121,14 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     if !wanted.is_empty() && asked("update") {
         suite("updates of the image", crate::update::update)?;
     }
+    // By name only: a life of the whole image for each cut.
+    if !wanted.is_empty() && asked("cuts") {
+        suite("power cuts of the whole image", crate::cuts::cuts)?;
+    }
     if asked("clicks") {
         suite("the whole image: clicks", crate::clicks::clicks)?;
     }
-    // By name only: on a busy machine it takes minutes.
-    if !wanted.is_empty() && asked("clouds") {
+    if asked("clouds") {
         suite("the clouds' clients on the whole image", crate::dialects::clouds)?;
     }
     if asked("demo") {

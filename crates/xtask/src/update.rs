@@ -16,7 +16,7 @@ use testbed::qemu::Disk;
 use crate::disk::{START, Unit, written};
 
 /// Checking, writing and reading back a slot on an emulated disk.
-const INSTALL: Duration = Duration::from_secs(240);
+pub const INSTALL: Duration = Duration::from_secs(240);
 /// What the update that never gets ready is given, seconds; the shipped limit is three minutes.
 const SHORT: &str = "20";
 
@@ -26,10 +26,10 @@ pub fn update() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sy-update-").tempdir().context("making a folder for the disks")?;
     let shelf = step("bundles", || bundles(folder.path()))?;
     let disk = written(&appliance, &folder.path().join("unit"))?;
-    let mut unit = Unit::with("update", &disk, folder.path(), Some(Disk::readonly(&shelf)))?;
+    let mut unit = Unit::with("update", Disk::raw(&disk), folder.path(), Some(Disk::readonly(&shelf)))?;
     step("boots from slot A", || unit.log_in())?;
     unit.is_settled()?;
-    unit.console.ok("mkdir -p /tmp/shelf && mount -t ext4 -o ro,noload /dev/vdb /tmp/shelf")?;
+    mounted(&mut unit)?;
     step("what is wrong is refused, and nothing is changed", || refused(&mut unit))?;
     step("a good one runs after a restart, with the configuration", || good(&mut unit))?;
     step("one that panics is left after three tries", || panics(&mut unit))?;
@@ -38,20 +38,27 @@ pub fn update() -> Result<()> {
 
 /// A disk with a good bundle, one whose kernel finds nothing to start, one whose lbd never runs.
 fn bundles(folder: &Path) -> Result<PathBuf> {
+    shelf(folder, |tree| {
+        image::bundle_of("0.1.1", &tree.join("good.lbu"), |_| Ok(()))?;
+        image::bundle_of("0.1.2", &tree.join("panics.lbu"), |root| {
+            // Nothing the kernel could start: it panics, and panic=10 restarts it.
+            fs::write(root.join("boot/initrd"), "no initramfs\n").context("spoiling the initramfs")?;
+            fs::remove_dir_all(root.join("usr/share")).context("making it small")
+        })?;
+        image::bundle_of("0.1.3", &tree.join("never.lbu"), |root| {
+            fs::write(root.join("etc/sv/lbd/run"), "#!/bin/sh\nexec sleep 1000000\n").context("replacing lbd")?;
+            let gate = root.join("etc/sv/slot/run");
+            let text = fs::read_to_string(&gate).context("reading the service")?;
+            fs::write(&gate, text.replace("--within 180", &format!("--within {SHORT}"))).context("shortening the limit")
+        })
+    })
+}
+
+/// A disk with what `fill` puts in a folder.
+pub fn shelf(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let tree = folder.join("shelf");
     fs::create_dir(&tree).context("making a folder for the bundles")?;
-    image::bundle_of("0.1.1", &tree.join("good.lbu"), |_| Ok(()))?;
-    image::bundle_of("0.1.2", &tree.join("panics.lbu"), |root| {
-        // Nothing the kernel could start: it panics, and panic=10 restarts it.
-        fs::write(root.join("boot/initrd"), "no initramfs\n").context("spoiling the initramfs")?;
-        fs::remove_dir_all(root.join("usr/share")).context("making it small")
-    })?;
-    image::bundle_of("0.1.3", &tree.join("never.lbu"), |root| {
-        fs::write(root.join("etc/sv/lbd/run"), "#!/bin/sh\nexec sleep 1000000\n").context("replacing lbd")?;
-        let gate = root.join("etc/sv/slot/run");
-        let text = fs::read_to_string(&gate).context("reading the service")?;
-        fs::write(&gate, text.replace("--within 180", &format!("--within {SHORT}"))).context("shortening the limit")
-    })?;
+    fill(&tree)?;
     let disk = folder.join("shelf.ext4");
     fs::File::create(&disk).and_then(|file| file.set_len(256 << 20)).context("making a disk for the bundles")?;
     run(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-d"]).arg(&tree).arg(&disk))?;
@@ -107,7 +114,7 @@ fn good(unit: &mut Unit) -> Result<()> {
 }
 
 fn panics(unit: &mut Unit) -> Result<()> {
-    shelf(unit)?;
+    mounted(unit)?;
     install(unit, "panics")?;
     restart(unit)?;
     for _ in 0..3 {
@@ -118,7 +125,7 @@ fn panics(unit: &mut Unit) -> Result<()> {
 }
 
 fn never(unit: &mut Unit) -> Result<()> {
-    shelf(unit)?;
+    mounted(unit)?;
     install(unit, "never")?;
     restart(unit)?;
     unit.console.expect("Starting Steelyard from slot A", scaled(limits::BOOT * START))?;
@@ -144,7 +151,7 @@ fn returned(unit: &mut Unit, version: &str, reason: &str) -> Result<()> {
     })
 }
 
-fn shelf(unit: &mut Unit) -> Result<()> {
+pub fn mounted(unit: &mut Unit) -> Result<()> {
     unit.console.ok("mkdir -p /tmp/shelf && mount -t ext4 -o ro,noload /dev/vdb /tmp/shelf").map(drop)
 }
 
