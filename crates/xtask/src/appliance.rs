@@ -8,7 +8,7 @@ use testbed::console::Console;
 use testbed::host;
 use testbed::image::{self, Appliance, COMMAND_LINE, Hardware};
 use testbed::limits::{self, wait_until};
-use testbed::qemu::{Builder, Disk, Machine, Nic, Wire};
+use testbed::qemu::{Builder, Disk, Firmware, Machine, Nic, Wire};
 
 /// Memory of the appliance in MB.
 const MEMORY: u32 = 256;
@@ -42,8 +42,18 @@ pub fn start_on(appliance: &Appliance, disk: Disk, external: &Wire, internal: &W
     boot(cabled(appliance, disk, external, internal))
 }
 
+/// The same by firmware and boot loader, as on a machine of its own.
+pub fn start_by(firmware: Firmware, disk: Disk, external: &Wire, internal: &Wire) -> Result<(Machine, Console)> {
+    let machine = Builder::new("appliance").memory(MEMORY).firmware(firmware).disk(disk).serial("console");
+    boot(plugged(machine, external, internal))
+}
+
 fn cabled(appliance: &Appliance, disk: Disk, external: &Wire, internal: &Wire) -> Builder {
-    machine(appliance, disk).nic(external.left("52:54:00:10:00:21")).nic(internal.left("52:54:00:20:00:21"))
+    plugged(machine(appliance, disk), external, internal)
+}
+
+fn plugged(machine: Builder, external: &Wire, internal: &Wire) -> Builder {
+    machine.nic(external.left("52:54:00:10:00:21")).nic(internal.left("52:54:00:20:00:21"))
 }
 
 /// The console is connected at once: what a machine prints while nobody listens is in the log only.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use testbed::guest::Job;
 use testbed::lab::{Lab, Topology};
 use testbed::limits::wait_until;
-use testbed::qemu::{Clock, Disk, Wire};
+use testbed::qemu::{Clock, Disk, Firmware, Wire};
 use testbed::{host, image, limits};
 
 use crate::demo::steps;
@@ -157,22 +157,31 @@ fn boot() -> Result<()> {
     shell.send_line("poweroff")?;
     machine.wait(limits::POWER_OFF)?;
 
-    let power_on = Instant::now();
-    let (mut machine, mut shell) = start(&disk)?;
-    shell.expect("login:", limits::BOOT).context("no login prompt")?;
-    let prompt = power_on.elapsed().as_secs_f64();
-    wait_until("an answer through the VIP", limits::CONVERGE, || Ok(lab.fetch("10.0.0.21:80", 1).ok()))?;
-    let answer = power_on.elapsed().as_secs_f64();
-    shell.send_line("")?;
-    shell.login("root", appliance::PASSWORD, limits::BOOT)?;
-    let used = shell.ok("awk '/^MemTotal/{t=$2}/^MemAvailable/{a=$2}END{printf \"%d\", (t-a)/1024}' /proc/meminfo")?;
-    machine.kill();
+    println!("\nappliance under TCG, real time from power-on, seconds; then the memory in use, MB");
+    for (way, firmware) in
+        [("kernel alone", None), ("SeaBIOS, GRUB", Some(Firmware::Bios)), ("OVMF, GRUB", Some(Firmware::Uefi))]
+    {
+        let power_on = Instant::now();
+        let (mut machine, mut shell) = match firmware {
+            None => start(&disk)?,
+            Some(firmware) => appliance::start_by(firmware, Disk::raw(&disk), &external, &internal)?,
+        };
+        shell.expect("login:", limits::BOOT).context("no login prompt")?;
+        let prompt = power_on.elapsed().as_secs_f64();
+        wait_until("an answer through the VIP", limits::CONVERGE, || Ok(lab.fetch("10.0.0.21:80", 1).ok()))?;
+        let answer = power_on.elapsed().as_secs_f64();
+        shell.send_line("")?;
+        shell.login("root", appliance::PASSWORD, limits::BOOT)?;
+        let used =
+            shell.ok("awk '/^MemTotal/{t=$2}/^MemAvailable/{a=$2}END{printf \"%d\", (t-a)/1024}' /proc/meminfo")?;
+        machine.kill();
+        let used = used.trim();
+        println!(
+            "  {way:<14} login prompt {prompt:>5.1} (aim 6), VIP answers {answer:>5.1} (aim 8), memory {used} (aim 64)"
+        );
+    }
     let packed = std::fs::metadata(image::export(&built.disk, image::Form::Xz)?)?.len();
     let _ = std::fs::remove_dir_all(&cables);
-    println!("\nappliance under TCG, real time");
-    println!("  login prompt after   {prompt:>8.1} s    aim  6");
-    println!("  VIP answers after    {answer:>8.1} s    aim  8");
-    println!("  memory in use        {:>8} MB   aim 64", used.trim());
-    println!("  compressed image     {:>8.1} MB   aim 40", packed as f64 / 1e6);
+    println!("  compressed image {:.1} MB (aim 40)", packed as f64 / 1e6);
     Ok(())
 }
