@@ -45,6 +45,9 @@ pub struct CertificateView {
     pub subject: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub issuer: String,
+    /// The number that its issuer gave it, in hexadecimal digits; empty: a request.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub serial: String,
     /// Hosts and addresses.
     #[serde(default)]
     pub names: Vec<String>,

@@ -25,6 +25,8 @@ pub struct Certificate {
     pub authority: bool,
     /// Its subject is its issuer.
     pub self_issued: bool,
+    /// Hexadecimal digits in lower case.
+    pub serial: String,
     pub fingerprint: CertificateFingerprint,
     pub(crate) public: Vec<u8>,
 }
@@ -51,6 +53,7 @@ impl Certificate {
             key: kind(&parsed),
             authority: constraints.is_some_and(|constraints| constraints.value.ca),
             self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
+            serial: serial(parsed.raw_serial()),
             fingerprint: fingerprint(der),
             public: parsed.public_key().subject_public_key.data.to_vec(),
         })
@@ -110,6 +113,12 @@ impl Certificate {
         let reason = format!("{}: it has expired on {}", self.subject, day(self.not_after));
         Err(Refusal::new("file", reason, "upload the renewed certificate; if it is not expired, set the unit's clock"))
     }
+}
+
+/// A positive integer in DER may begin with a byte that only says so.
+fn serial(bytes: &[u8]) -> String {
+    let digits = hex(bytes);
+    printable(digits.strip_prefix("00").filter(|rest| !rest.is_empty()).unwrap_or(&digits))
 }
 
 fn bits(modulus: &[u8]) -> usize {

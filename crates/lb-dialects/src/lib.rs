@@ -24,7 +24,7 @@ pub use accounts::{AccessRule, Accounts, Application, Consumer, ConsumerState, L
 pub use http::{Request, Response};
 
 use lb_api::{ActualState, CertificateView, Secret as Hidden, Status};
-use lb_model::Config;
+use lb_model::{Config, Label, layer7::Certificate};
 use std::collections::HashMap;
 
 /// A body larger than this is refused.
@@ -46,6 +46,15 @@ pub struct Upload {
     /// The certificate and those that complete it, PEM.
     pub chain: String,
     pub key: Hidden,
+    /// Whoever called.
+    pub author: String,
+}
+
+impl Upload {
+    fn new(certificate: &str, intermediate: Option<&str>, key: Hidden) -> Upload {
+        let chain = [certificate, intermediate.unwrap_or_default()].join("\n");
+        Upload { chain, key, author: String::new() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +74,9 @@ impl Outcome {
         if let Some(change) = &mut self.change {
             author.clone_into(&mut change.author);
             change.otherwise = change.otherwise.take().map(|outcome| Box::new(outcome.by(author)));
+        }
+        if let Some(upload) = &mut self.certificate {
+            author.clone_into(&mut upload.author);
         }
         self
     }
@@ -103,6 +115,13 @@ impl Facts {
     pub fn with_certificate(mut self, view: CertificateView) -> Facts {
         self.certificate = Some(view);
         self
+    }
+
+    /// The certificate that the request brought, under this label; `None` while it is not on the shelf.
+    fn kept(&self, label: Label) -> Option<Result<(Certificate, &CertificateView), &'static str>> {
+        let view = self.certificate.as_ref()?;
+        let kept = view.named(label).filter(|kept| !kept.authority);
+        Some(kept.map(|kept| (kept, view)).ok_or("The certificate is not one of a server."))
     }
 
     /// Whether the last check was good; nothing where nobody knows.

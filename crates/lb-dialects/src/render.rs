@@ -6,7 +6,7 @@
 mod ovh;
 mod rackspace;
 
-pub(crate) use ovh::{differing, header, label_of as frontend_label, server_label};
+pub(crate) use ovh::{differing, header, label_of as frontend_label, server_label, ssl_label};
 pub(crate) use rackspace::{certificate_label, label_of, node_label, own_address, secure_label_of, serves};
 
 use ipnet::IpNet;
@@ -21,7 +21,7 @@ use std::net::IpAddr;
 pub struct Rendered {
     pub layer4: Vec<VirtualServer>,
     pub layer7: Vec<Layer7VirtualServer>,
-    /// Named as the virtual server that shows them.
+    /// Named as the virtual server that shows them, or as the object that brought them.
     pub certificates: Vec<Certificate>,
 }
 

@@ -23,7 +23,7 @@ pub fn handle(call: &Call<'_>, kind: OvhKind, method: &str, below: &[&str]) -> R
                 call.filtered("zone", Some(frontend.zone.clone()))
                     || call.filtered("port", Some(frontend.ports.to_string()))
                     || call.filtered("defaultFarmId", frontend.default_farm.map(|id| id.to_string()))
-                    || call.filtered("defaultSslId", None)
+                    || call.filtered("defaultSslId", frontend.default_ssl.map(|id| id.to_string()))
             };
             let all = call.ovh().objects.frontends.iter().filter(|frontend| frontend.kind == kind && !other(frontend));
             Ok(Done::Look(all.map(|frontend| frontend.id).collect()))
@@ -77,13 +77,13 @@ fn shown(frontend: &OvhFrontend) -> Value {
     if frontend.kind != OvhKind::Udp {
         map.insert("allowedSource".into(), networks(&frontend.allowed_source));
         map.insert("deniedSource".into(), networks(&frontend.denied_source));
-        map.insert("defaultSslId".into(), Value::Null);
-        map.insert("ssl".into(), json!(false));
+        map.insert("defaultSslId".into(), json!(frontend.default_ssl));
+        map.insert("ssl".into(), json!(frontend.ssl));
         map.insert("vrackNetworkId".into(), Value::Null);
     }
     if frontend.kind == OvhKind::Http {
         let headers = &frontend.http_header;
-        map.insert("hsts".into(), json!(false));
+        map.insert("hsts".into(), json!(frontend.hsts));
         map.insert("redirectLocation".into(), json!(frontend.redirect_location));
         map.insert("httpHeader".into(), if headers.is_empty() { Value::Null } else { json!(headers) });
     }
@@ -122,17 +122,23 @@ fn read(call: &Call<'_>, frontend: &mut OvhFrontend, mut body: Body) -> Result<(
     if !frontend.allowed_source.is_empty() && !frontend.denied_source.is_empty() {
         return Err(Fault::bad_request("allowedSource and deniedSource are mutually exclusive"));
     }
-    if body.flag("ssl")?.flat() == Some(true) {
-        return Err(Fault::bad_request("ssl is not available on this unit"));
+    body.flag("ssl")?.or(&mut frontend.ssl, false);
+    body.number("defaultSslId", 1, u32::MAX)?.into_option(&mut frontend.default_ssl);
+    let certificates = &call.ovh().objects.ssl;
+    if let Some(id) = frontend.default_ssl.filter(|id| !certificates.iter().any(|ssl| ssl.id == *id)) {
+        return Err(Fault::bad_request(format!("defaultSslId: certificate {id} does not exist")));
     }
-    if body.number("defaultSslId", 0, u32::MAX)?.flat().is_some() {
-        return Err(Fault::bad_request("defaultSslId: this certificate does not exist"));
+    if frontend.ssl && certificates.is_empty() {
+        return Err(Fault::bad_request(
+            "ssl needs a certificate, and there is none: add one to the service's ssl first",
+        ));
     }
     if frontend.kind == OvhKind::Tcp {
         return body.end();
     }
-    if body.flag("hsts")?.flat() == Some(true) {
-        return Err(Fault::bad_request("hsts needs ssl, which is not available on this unit"));
+    body.flag("hsts")?.or(&mut frontend.hsts, false);
+    if frontend.hsts && !frontend.ssl {
+        return Err(Fault::bad_request("hsts needs ssl"));
     }
     body.text("redirectLocation", 1000)?.into_option(&mut frontend.redirect_location);
     let web = |to: &String| ["http://", "https://", "/"].iter().any(|start| to.starts_with(start));
@@ -185,6 +191,9 @@ fn create(call: &Call<'_>, kind: OvhKind) -> Result<Done> {
         addresses: Vec::new(),
         redirect_location: None,
         http_header: Vec::new(),
+        ssl: false,
+        default_ssl: None,
+        hsts: false,
     };
     read(call, &mut frontend, body)?;
     let (shown, comment) = (shown(&frontend), comment("Add", &frontend));

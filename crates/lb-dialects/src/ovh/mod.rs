@@ -12,10 +12,11 @@ mod read;
 mod refresh;
 mod servers;
 mod service;
+mod ssl;
 mod table;
 
 use crate::{
-    Accounts, Change, Facts, Outcome, Request, Response,
+    Accounts, Change, Facts, Outcome, Request, Response, Upload,
     commit::{absorbed, commit, sentence},
 };
 pub use auth::{allowed, signature};
@@ -44,7 +45,13 @@ struct Call<'a> {
 /// What a handler says: an answer, and where it changes something the state that it leaves.
 enum Done {
     Look(Value),
-    Changed { state: Box<Ovh>, body: Value, comment: String },
+    Changed {
+        state: Box<Ovh>,
+        body: Value,
+        comment: String,
+    },
+    /// What it says waits for a certificate's place on the shelf.
+    Brings(Upload),
 }
 
 impl Done {
@@ -102,6 +109,10 @@ fn answer(call: &Call<'_>, accounts: &dyn Accounts) -> Result<Outcome> {
         Done::Changed { state, body, comment } => {
             change(call, *state, body, comment).map(|outcome| outcome.by(&person.author))
         }
+        Done::Brings(upload) => {
+            let later = Fault::unavailable("The certificate cannot be kept just now; try again");
+            Ok(Outcome { certificate: Some(upload), ..later.response().into() }.by(&person.author))
+        }
     }
 }
 
@@ -116,6 +127,7 @@ fn service(call: &Call<'_>, method: &str, parts: &[&str]) -> Result<Done> {
         ["refresh"] => refresh::refresh(call),
         ["pendingChanges"] => Ok(Done::Look(refresh::pending(state))),
         ["task", below @ ..] => refresh::tasks(call, below),
+        ["ssl", below @ ..] => ssl::handle(call, method, below),
         [word @ ("http" | "tcp" | "udp"), object, below @ ..] => {
             let kind = OvhKind::ALL.iter().copied().find(|kind| kind.as_str() == *word).unwrap_or_default();
             match (*object, below) {
@@ -162,6 +174,11 @@ fn number(text: &str) -> Result<Option<u32>> {
         Ok(number) if number > 0 && text.bytes().all(|b| b.is_ascii_digit()) => Ok(u32::try_from(number).ok()),
         _ => Err(Fault::bad_request(format!("{text} is not an id: it must be a positive integer"))),
     }
+}
+
+/// `2026-11-21T21:46:21+00:00`
+fn datetime(seconds: u64) -> String {
+    crate::timestamp(seconds).replace('Z', "+00:00")
 }
 
 /// The next number of all objects together.

@@ -2,7 +2,7 @@
 //!
 //! A refresh is done before it is answered. One that cannot run leaves a failed task, and everything pending.
 
-use super::{Call, Done, Fault, Result, number, read, take_id};
+use super::{Call, Done, Fault, Result, datetime, number, read, take_id};
 use crate::{Change, Outcome, Response, commit::commit, render::differing};
 use lb_model::{
     Config,
@@ -65,7 +65,7 @@ pub fn failed(call: &Call<'_>, new: &Config) -> Option<Outcome> {
 }
 
 fn shown(state: &Ovh, task: &OvhTask) -> Value {
-    let time = crate::timestamp(task.created).replace('Z', "+00:00");
+    let time = datetime(task.created);
     json!({
         "id": task.id,
         "action": ACTION,

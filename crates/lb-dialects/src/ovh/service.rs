@@ -27,7 +27,6 @@ pub fn handle(call: &Call<'_>, method: &str, rest: &[&str]) -> Result<Done> {
             let own = render::own_address(call.config, true, false).map(|address| format!("{address}/32"));
             json!([{"zone": state.zone, "ip": own.into_iter().collect::<Vec<_>>()}])
         }
-        (_, ["ssl"]) => json!([]),
         _ => return Err(Fault::no_such_place()),
     }))
 }
@@ -45,7 +44,7 @@ fn shown(call: &Call<'_>) -> Value {
         "metricsToken": null,
         "offer": "appliance",
         "orderableZone": [],
-        "sslConfiguration": state.ssl_configuration,
+        "sslConfiguration": state.objects.ssl_configuration,
         "state": "ok",
         "vrackEligibility": false,
         "vrackName": null,
@@ -72,12 +71,9 @@ fn update(call: &Call<'_>) -> Result<Done> {
     let mut state = call.state();
     body.text("displayName", 50)?.into_option(&mut state.display_name);
     let all = OvhSslConfiguration::ALL;
-    body.word("sslConfiguration", all, OvhSslConfiguration::as_str)?.into_option(&mut state.ssl_configuration);
-    if state.ssl_configuration.is_some() {
-        return Err(Fault::bad_request("sslConfiguration: ssl is not available on this unit"));
-    }
+    body.word("sslConfiguration", all, OvhSslConfiguration::as_str)?.into_option(&mut state.objects.ssl_configuration);
     body.end()?;
-    Done::changed(state, "Change the names of the OVH service")
+    Done::changed(state, "Change the settings of the OVH service")
 }
 
 fn counted(total: usize, ok: usize, error: usize) -> Value {

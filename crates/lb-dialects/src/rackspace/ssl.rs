@@ -64,7 +64,7 @@ fn put(call: &Call<'_>, lb: &RackspaceLoadBalancer) -> Result<Done> {
     let ssl = match (certificate, key, old) {
         (None, None, Some(old)) if intermediate.is_none() => flags(old.clone()),
         (Some(certificate), Some(key), _) => {
-            let chain = [certificate.as_str(), intermediate.as_deref().unwrap_or_default()].join("\n");
+            let upload = Upload::new(&certificate, intermediate.as_deref(), key);
             let of = |kept| {
                 flags(RackspaceSslTermination {
                     enabled: true,
@@ -75,15 +75,12 @@ fn put(call: &Call<'_>, lb: &RackspaceLoadBalancer) -> Result<Done> {
                     kept,
                 })
             };
-            match &call.facts.certificate {
-                Some(view) => {
-                    let kept = view.named(render::certificate_label(lb.id)).filter(|kept| !kept.authority);
-                    of(kept.ok_or_else(|| Fault::bad_request("The certificate is not one of a server."))?)
-                }
+            match call.facts.kept(render::certificate_label(lb.id)) {
+                Some(kept) => of(kept.map_err(Fault::bad_request)?.0),
                 None => {
                     // What is wrong with the rest is said before anything is kept.
                     possible(call, lb, &of(nothing(lb)))?;
-                    return Ok(Done::Brings(Upload { chain, key }));
+                    return Ok(Done::Brings(upload));
                 }
             }
         }

@@ -4,15 +4,15 @@
 
 use super::{Rendered, label, layer4, own_address, refusals, rejections, text, unasked};
 use lb_model::{
-    Config, ForwardingMethod, Layer7RealServer, Layer7VirtualServer, RealServer, RequestedState, Scheduler, Tunnel,
-    VirtualServer,
+    Config, ForwardingMethod, Label, Layer7RealServer, Layer7VirtualServer, RealServer, RequestedState, Scheduler,
+    Tunnel, VirtualServer,
     dialects::ovh::{
         OvhBalance, OvhFarm, OvhFrontend, OvhKind, OvhMatch, OvhObjects, OvhProbe, OvhProbeType, OvhProxyProtocol,
-        OvhServer, OvhStickiness,
+        OvhServer, OvhSslConfiguration, OvhStickiness,
     },
     layer7::{
         Balance, Cookie, HeaderOperation, HeaderRule, HttpText, Layer7Check, Layer7CheckMethod, Layer7Fallback,
-        Layer7Persistence, ManualBlock, Outcome, ProxyMode, Rule, SendProxy, SourceTable, Test,
+        Layer7Persistence, ManualBlock, Outcome, ProxyMode, Rule, SendProxy, SourceTable, Test, Tls, TlsProfile,
     },
 };
 use std::net::IpAddr;
@@ -25,8 +25,18 @@ pub(crate) fn server_label(server: u32) -> String {
     format!("server-{server}")
 }
 
+pub(crate) fn ssl_label(ssl: u32) -> Label {
+    label(&format!("ovh-ssl-{ssl}"))
+}
+
+/// Seconds: half a year. The vendor's API only says on or off.
+const HSTS: u32 = 15_768_000;
+
 pub(super) fn render(config: &Config, into: &mut Rendered) {
     let state = &config.dialects.ovh;
+    // One that was uploaded is kept at once; it is shown after a refresh, and until the one that follows its removal.
+    let new = state.objects.ssl.iter().filter(|ssl| !state.applied.ssl.iter().any(|other| other.id == ssl.id));
+    into.certificates.extend(state.applied.ssl.iter().chain(new).map(|ssl| ssl.kept.clone()));
     for frontend in state.applied.frontends.iter().filter(|frontend| !frontend.disabled) {
         let own = frontend.addresses.iter().copied().map(IpAddr::V4).collect::<Vec<_>>();
         let shared = state.address.or_else(|| own_address(config, false, false));
@@ -37,10 +47,24 @@ pub(super) fn render(config: &Config, into: &mut Rendered) {
             let farm = frontend.default_farm.and_then(|id| state.applied.farm(id));
             match frontend.kind {
                 OvhKind::Udp => into.layer4.push(udp(frontend, farm, &name, address)),
-                OvhKind::Http | OvhKind::Tcp => into.layer7.push(proxied(frontend, farm, &name, address)),
+                OvhKind::Http | OvhKind::Tcp => {
+                    let tls = frontend.ssl.then(|| tls(&state.applied, frontend));
+                    into.layer7.push(Layer7VirtualServer { tls, ..proxied(frontend, farm, &name, address) });
+                }
             }
         }
     }
+}
+
+/// Every certificate, as the vendor does it: who names a host gets the one with that name, everybody else the first.
+fn tls(applied: &OvhObjects, frontend: &OvhFrontend) -> Tls {
+    let (default, others): (Vec<_>, Vec<_>) = applied.ssl.iter().partition(|ssl| Some(ssl.id) == frontend.default_ssl);
+    let labels = default.into_iter().chain(others).map(|ssl| ssl.kept.label.clone()).collect();
+    let profile = match applied.ssl_configuration.unwrap_or_default() {
+        OvhSslConfiguration::Intermediate => TlsProfile::Compatible,
+        OvhSslConfiguration::Modern => TlsProfile::Modern,
+    };
+    Tls { profile, hsts: frontend.hsts.then_some(HSTS), ..Tls::new(labels) }
 }
 
 /// Numbers of the objects that are otherwise than at the last refresh.
@@ -51,6 +75,8 @@ pub(crate) fn differing(edited: &OvhObjects, applied: &OvhObjects) -> usize {
     }
     count(&edited.farms, &applied.farms, |farm| farm.id)
         + count(&edited.frontends, &applied.frontends, |frontend| frontend.id)
+        + count(&edited.ssl, &applied.ssl, |ssl| ssl.id)
+        + usize::from(edited.ssl_configuration != applied.ssl_configuration)
 }
 
 fn state(server: &OvhServer) -> RequestedState {

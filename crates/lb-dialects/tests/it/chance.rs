@@ -46,6 +46,7 @@ const WORDS: &[&str] = &[
     "ä",
     "x.json",
     "natIp",
+    "ssl",
 ];
 
 const FIELDS: &[&str] = &[
@@ -105,6 +106,12 @@ const FIELDS: &[&str] = &[
     "privatekey",
     "securePort",
     "secureTrafficOnly",
+    "key",
+    "chain",
+    "ssl",
+    "hsts",
+    "defaultSslId",
+    "sslConfiguration",
 ];
 
 fn value() -> impl Strategy<Value = Value> {

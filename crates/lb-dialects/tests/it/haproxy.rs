@@ -431,6 +431,43 @@ fn clients_stay_where_the_clouds_words_put_them() {
 }
 
 #[test]
+fn tls_ends_at_a_front_end_after_a_refresh() {
+    if !installed() {
+        return;
+    }
+    let world = World::new();
+    let port = server("Web1");
+    let farm = json!({"zone": "rbx", "port": port, "stickiness": "cookie"}).to_string();
+    let farm = world.ovh("POST", "/http/farm", &farm).is(200).body["farmId"].clone();
+    let home = r#"{"address":"192.168.2.50","status":"active"}"#;
+    world.ovh("POST", &format!("/http/farm/{farm}/server"), home).is(200);
+    let ssl = r#"{"certificate":"a certificate","key":"a key"}"#;
+    let ssl = world.ovh("POST", "/ssl", ssl).is(200).body["id"].clone();
+    world.ovh("POST", "/ssl", r#"{"certificate":"the second","key":"a key"}"#).is(200);
+    let (http, tcp) = (free_port(), free_port());
+    let frontend = json!({"zone": "all", "port": http.to_string(), "defaultFarmId": farm, "ssl": true, "hsts": true,
+                          "defaultSslId": ssl});
+    world.ovh("POST", "/http/frontend", &frontend.to_string()).is(200);
+    let bytes = json!({"zone": "rbx", "port": port}).to_string();
+    let bytes = world.ovh("POST", "/tcp/farm", &bytes).is(200).body["farmId"].clone();
+    world.ovh("POST", &format!("/tcp/farm/{bytes}/server"), home).is(200);
+    let frontend = json!({"zone": "all", "port": tcp.to_string(), "defaultFarmId": bytes, "ssl": true});
+    world.ovh("POST", "/tcp/frontend", &frontend.to_string()).is(200);
+    world.ovh("PUT", "", r#"{"sslConfiguration":"modern"}"#).is(200);
+    assert_eq!(world.config.borrow().layer7.virtual_servers, [], "until a refresh");
+    world.ovh("POST", "/refresh", "").is(200).says("done");
+    let running = Running::start(&world.config.borrow(), http);
+    let answer = running.ask_over_tls(http, "").expect("an answer over TLS");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && who(&answer) == "Web1", "{answer}");
+    assert!(answer.contains("strict-transport-security: max-age=15768000"), "{answer}");
+    assert!(answer.contains(&format!("set-cookie: SERVERID{farm}=")), "{answer}");
+    assert_eq!(running.ask_over_tls(tcp, "").as_deref().map(who), Some("Web1"));
+    for port in [http, tcp] {
+        assert_eq!(ask(1, port, "/", "").filter(|answer| answer.contains("Web1")), None, "without TLS");
+    }
+}
+
+#[test]
 fn tls_ends_at_a_load_balancer_whose_cookie_serves_both() {
     if !installed() {
         return;

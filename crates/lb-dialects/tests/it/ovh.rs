@@ -183,8 +183,10 @@ fn frontends_have_their_rules() {
         ("PUT", &own, r#"{"allowedSource":["10.0.0.0/8"],"deniedSource":["10.1.0.0/16"]}"#.into()),
         ("PUT", &own, r#"{"allowedSource":["nowhere"]}"#.into()),
         ("PUT", &own, r#"{"ssl":true}"#.into()),
+        ("PUT", &own, r#"{"ssl":"yes"}"#.into()),
         ("PUT", &own, r#"{"hsts":true}"#.into()),
         ("PUT", &own, r#"{"defaultSslId":4}"#.into()),
+        ("POST", "/udp/frontend", r#"{"zone":"all","port":"90","ssl":true}"#.into()),
         ("PUT", &own, r#"{"redirectLocation":"ftp://x"}"#.into()),
         ("PUT", &own, r#"{"httpHeader":["X-Ip %ci"]}"#.into()),
         ("POST", "/tcp/frontend", json!({"zone": "all", "port": "90", "defaultFarmId": farm}).to_string()),
@@ -269,7 +271,6 @@ fn the_service_describes_itself() {
     let service = world.ovh("GET", "", "").is(200).body;
     assert_eq!((&service["ipLoadbalancing"], &service["zone"]), (&json!("10.0.0.21"), &json!(["rbx"])));
     assert_eq!(world.ovh("PUT", "", r#"{"displayName":"Läden","sslConfiguration":null}"#).is(200).text, "null");
-    world.ovh("PUT", "", r#"{"sslConfiguration":"modern"}"#).is(400).says("not available");
     assert_eq!(world.ovh("GET", "", "").body["displayName"], "Läden");
     world.ovh("PUT", "", r#"{"sslConfiguration":"old"}"#).is(400);
     for place in [
@@ -299,6 +300,101 @@ fn the_service_describes_itself() {
     assert_eq!(described["basePath"], "https://10.0.0.21:9443/1.0");
     assert!(described["apis"].as_array().is_some_and(|apis| apis.len() > 30));
     assert_eq!(world.ovh_request(&World::request("GET", "/1.0/auth/time", "")).is(200).body, json!(NOW));
+}
+
+#[test]
+fn certificates_are_shown_after_a_refresh() {
+    let world = World::new();
+    let (_, frontend) = site(&world);
+    let own = format!("/http/frontend/{frontend}");
+    let running = || world.config.borrow().layer7_virtual_server(&format!("ovh-http-{frontend}")).cloned().expect("it");
+    let kept = || -> Vec<String> {
+        let config = world.config.borrow();
+        config.layer7.certificates.iter().map(|certificate| certificate.label.to_string()).collect()
+    };
+    let names = |tls: &lb_model::layer7::Tls| tls.certificates.iter().map(ToString::to_string).collect::<Vec<_>>();
+    world.ovh("PUT", &own, r#"{"ssl":true}"#).is(400).says("there is none");
+    for (body, word) in [
+        ("{}", "certificate"),
+        (r#"{"certificate":"a certificate"}"#, "key"),
+        (r#"{"certificate":"","key":"a key"}"#, "certificate"),
+        (r#"{"certificate":7,"key":"a key"}"#, "certificate"),
+        (r#"{"certificate":"an authority","key":"a key"}"#, "not one of a server"),
+        (r#"{"certificate":"a certificate","key":"a key","id":4}"#, "id"),
+    ] {
+        world.ovh("POST", "/ssl", body).is(400).says(word);
+    }
+    assert_eq!(kept(), [""; 0]);
+
+    let body = r#"{"certificate":"a certificate","key":"a key","chain":"an issuer","displayName":"Läden"}"#;
+    let made = world.ovh("POST", "/ssl", body).is(200);
+    assert!(!made.text.contains("a key"), "{}", made.text);
+    let first = made.body["id"].as_u64().expect("an id");
+    let shown = world.ovh("GET", &format!("/ssl/{first}"), "").is(200).body;
+    let fields = json!({
+        "id": first, "displayName": "Läden", "expireDate": "2030-03-17T17:46:40+00:00", "san": ["shop.example.com"],
+        "fingerprint": crate::world::FINGERPRINT, "serial": "0a01", "subject": "CN=shop.example.com", "type": "custom",
+    });
+    assert_eq!((&shown, &made.body), (&fields, &fields));
+    let again = r#"{"certificate":"a certificate","key":"a key"}"#;
+    world.ovh("POST", "/ssl", again).is(409).says("there already");
+    let second = world.ovh("POST", "/ssl", r#"{"certificate":"the second","key":"a key"}"#).is(200).body["id"].clone();
+    let labels = [format!("ovh-ssl-{first}"), format!("ovh-ssl-{second}")];
+    assert_eq!(kept(), labels, "kept at once");
+    for (query, found) in [
+        ("", json!([first, second])),
+        ("?type=custom", json!([first, second])),
+        ("?type=built", json!([])),
+        ("?serial=0a01", json!([first, second])),
+        (&format!("?fingerprint={}", crate::world::SECOND), json!([second])),
+    ] {
+        assert_eq!(world.ovh("GET", &format!("/ssl{query}"), "").is(200).body, found, "{query}");
+    }
+    let renamed = r#"{"displayName":null,"fingerprint":"x","serial":"7"}"#;
+    assert_eq!(world.ovh("PUT", &format!("/ssl/{first}"), renamed).is(200).text, "null");
+    assert_eq!(world.ovh("GET", &format!("/ssl/{first}"), "").body["displayName"], Value::Null);
+    world.ovh("PUT", &format!("/ssl/{first}"), r#"{"key":"another"}"#).is(400).says("key");
+
+    let shows = json!({"ssl": true, "hsts": true, "defaultSslId": second, "port": "443"});
+    world.ovh("PUT", &own, &shows.to_string()).is(200);
+    world.ovh("PUT", "", r#"{"sslConfiguration":"modern"}"#).is(200);
+    let shown = world.ovh("GET", &own, "").is(200).body;
+    assert_eq!((&shown["ssl"], &shown["hsts"], &shown["defaultSslId"]), (&json!(true), &json!(true), &second));
+    let found = |query: &str| world.ovh("GET", &format!("/http/frontend?{query}"), "").is(200).body;
+    assert_eq!(found(&format!("defaultSslId={second}")), json!([frontend]));
+    assert_eq!(found(&format!("defaultSslId={first}")), json!([]));
+    assert_eq!(running().tls, None, "it does not run yet");
+    assert_eq!(pending(&world), json!([{"zone": "rbx", "number": 4}]));
+    world.ovh("POST", "/refresh", "").is(200).says("done");
+    let tls = running().tls.expect("TLS");
+    assert_eq!(names(&tls), [labels[1].clone(), labels[0].clone()], "the default first");
+    assert_eq!((tls.profile.as_str(), tls.hsts), ("modern", Some(15_768_000)));
+
+    world.ovh("DELETE", &format!("/ssl/{second}"), "").is(409).says("used by frontend");
+    world.ovh("PUT", &own, r#"{"hsts":false,"defaultSslId":null}"#).is(200);
+    world.ovh("DELETE", &format!("/ssl/{second}"), "").is(200);
+    world.ovh("GET", &format!("/ssl/{second}"), "").is(404);
+    world.ovh("DELETE", &format!("/ssl/{first}"), "").is(409).says("used by frontend");
+    assert_eq!((names(&running().tls.expect("TLS")).len(), kept().len()), (2, 2), "until a refresh");
+    world.ovh("PUT", "", r#"{"sslConfiguration":null}"#).is(200);
+    world.ovh("POST", "/refresh", "").is(200).says("done");
+    let tls = running().tls.expect("TLS");
+    assert_eq!((names(&tls), tls.profile.as_str(), tls.hsts), (vec![labels[0].clone()], "compatible", None));
+    assert_eq!(kept(), labels[..1]);
+    world.ovh("PUT", &own, r#"{"ssl":false}"#).is(200);
+    world.ovh("DELETE", &format!("/ssl/{first}"), "").is(200);
+    world.ovh("POST", "/refresh", "").is(200).says("done");
+    assert_eq!((running().tls, kept().len()), (None, 0));
+
+    // A front-end of tcp, and a label that is somebody's own.
+    let third = world.ovh("POST", "/ssl", again).is(200).body["id"].clone();
+    let tcp = json!({"zone": "all", "port": "993", "ssl": true}).to_string();
+    let tcp = world.ovh("POST", "/tcp/frontend", &tcp).is(200).body;
+    assert!(tcp.get("hsts").is_none() && tcp["ssl"] == json!(true));
+    world.ovh("POST", "/refresh", "").is(200).says("done");
+    let label = format!("ovh-tcp-{}", tcp["frontendId"]);
+    assert!(world.config.borrow().layer7_virtual_server(&label).is_some_and(|vs| vs.tls.is_some()));
+    assert_eq!(kept(), [format!("ovh-ssl-{third}")]);
 }
 
 #[test]

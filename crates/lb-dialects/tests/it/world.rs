@@ -11,6 +11,7 @@ use std::cell::RefCell;
 
 pub const NOW: u64 = 1_700_000_000;
 pub const FINGERPRINT: &str = "abababababababababababababababababababababababababababababababab";
+pub const SECOND: &str = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
 pub const SECRET: &str = "EXEgWIz07P0HYwtQDs7cNIqCiQaWSuHF";
 
 pub struct World {
@@ -75,14 +76,19 @@ impl World {
 
     pub fn rackspace_request(&self, request: &Request) -> Answer {
         let config = self.config.borrow().clone();
-        let decide = |facts: &Facts| rackspace::handle(&config, facts, &self.person(), request, NOW);
+        self.settle(self.decided(|facts| rackspace::handle(&config, facts, &self.person(), request, NOW)))
+    }
+
+    /// A certificate that it brings is put on the shelf.
+    fn decided(&self, decide: impl Fn(&Facts) -> Outcome) -> Outcome {
         let mut outcome = decide(&self.facts);
         if let Some(upload) = outcome.certificate.take() {
             assert!(outcome.change.is_none() && !format!("{upload:?}").contains(upload.key.expose()));
-            outcome = decide(&self.facts.clone().with_certificate(on_the_shelf()));
+            assert_eq!(upload.author, self.person().author);
+            outcome = decide(&self.facts.clone().with_certificate(on_the_shelf(&upload.chain)));
             assert_eq!(outcome.certificate, None);
         }
-        self.settle(outcome)
+        outcome
     }
 
     /// Signed, below the service.
@@ -92,7 +98,8 @@ impl World {
 
     pub fn ovh_request(&self, request: &Request) -> Answer {
         let config = self.config.borrow().clone();
-        self.settle(ovh::handle(&config, &self.facts, &Books { person: self.person() }, request, NOW))
+        let books = Books { person: self.person() };
+        self.settle(self.decided(|facts| ovh::handle(&config, facts, &books, request, NOW)))
     }
 }
 
@@ -105,11 +112,16 @@ impl Drop for World {
     }
 }
 
-/// A certificate as lbd shows it, whatever was sent.
-fn on_the_shelf() -> CertificateView {
+/// A certificate as lbd shows it, whatever was sent: `a certificate`, the `second`, or one of an `authority`.
+fn on_the_shelf(sent: &str) -> CertificateView {
+    let kind = if sent.contains("authority") { "authority" } else { "server" };
+    let (fingerprint, name) = match sent.contains("second") {
+        true => (SECOND, "blog.example.com"),
+        false => (FINGERPRINT, "shop.example.com"),
+    };
     serde_json::from_value(json!({
-        "fingerprint": FINGERPRINT, "kind": "server", "subject": "CN=shop.example.com",
-        "names": ["shop.example.com"], "not_after": 1_900_000_000,
+        "fingerprint": fingerprint, "kind": kind, "subject": format!("CN={name}"), "serial": "0a01",
+        "names": [name], "not_after": 1_900_000_000,
     }))
     .expect("a certificate")
 }

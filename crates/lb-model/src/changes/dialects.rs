@@ -48,8 +48,6 @@ fn ovh(old: &Ovh, new: &Ovh, list: &mut List) {
     list.set("zone of the OVH dialect", &old.zone, &new.zone);
     list.set("address of the OVH dialect", shown(old.address), shown(new.address));
     list.set("display name of the OVH dialect", shown(old.display_name.as_ref()), shown(new.display_name.as_ref()));
-    let ssl = (shown(old.ssl_configuration), shown(new.ssl_configuration));
-    list.set("SSL configuration of the OVH dialect", ssl.0, ssl.1);
     objects("OVH", "", &old.objects, &new.objects, list);
     objects("OVH", "applied ", &old.applied, &new.applied, list);
     entries("OVH task", &old.tasks, &new.tasks, |task| task.id, list);
@@ -61,4 +59,7 @@ fn ovh(old: &Ovh, new: &Ovh, list: &mut List) {
 fn objects(dialect: &str, which: &str, old: &OvhObjects, new: &OvhObjects, list: &mut List) {
     entries(&format!("{which}{dialect} farm"), &old.farms, &new.farms, |farm| farm.id, list);
     entries(&format!("{which}{dialect} front-end"), &old.frontends, &new.frontends, |frontend| frontend.id, list);
+    entries(&format!("{which}{dialect} certificate"), &old.ssl, &new.ssl, |ssl| ssl.id, list);
+    let what = format!("{which}SSL configuration of the {dialect} dialect");
+    list.set(&what, shown(old.ssl_configuration), shown(new.ssl_configuration));
 }

@@ -3,7 +3,7 @@
 //! `objects` is what programs edit; `applied` is what they were at the last refresh, and what runs.
 
 use super::{is_false, one};
-use crate::{NameError, Ports, words};
+use crate::{NameError, Ports, layer7::Certificate, words};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -15,6 +15,8 @@ use std::{
 pub const MOST_FARMS: usize = 1000;
 pub const MOST_SERVERS: usize = 1000;
 pub const MOST_FRONTENDS: usize = 1000;
+/// Each front-end with `ssl` shows all of them.
+pub const MOST_SSL: usize = 100;
 /// Older ones are forgotten.
 pub const MOST_TASKS: usize = 100;
 
@@ -36,8 +38,6 @@ pub struct Ovh {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(max_length = 50))]
     pub display_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ssl_configuration: Option<OvhSslConfiguration>,
     /// What the next object gets; no number is given twice.
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 2147483647, default = 1))]
     pub next_id: u32,
@@ -58,7 +58,6 @@ impl Default for Ovh {
             zone: "rbx".into(),
             address: None,
             display_name: None,
-            ssl_configuration: None,
             next_id: 1,
             objects: OvhObjects::default(),
             applied: OvhObjects::default(),
@@ -77,11 +76,18 @@ pub struct OvhObjects {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(max_items = 1000))]
     pub frontends: Vec<OvhFrontend>,
+    /// Certificates: a client that names a host gets the one with that name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(max_items = 100))]
+    pub ssl: Vec<OvhSsl>,
+    /// Left out: intermediate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssl_configuration: Option<OvhSslConfiguration>,
 }
 
 impl OvhObjects {
     pub fn is_empty(&self) -> bool {
-        self.farms.is_empty() && self.frontends.is_empty()
+        *self == OvhObjects::default()
     }
 
     pub fn farm(&self, id: u32) -> Option<&OvhFarm> {
@@ -226,6 +232,34 @@ pub struct OvhFrontend {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(max_items = 100))]
     pub http_header: Vec<String>,
+    /// Clients speak TLS, which ends here.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ssl: bool,
+    /// The certificate for clients that name no host, or one that none has; left out: the oldest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_ssl: Option<u32>,
+    /// http with ssl: browsers come by https only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hsts: bool,
+}
+
+/// A certificate that was uploaded with its key; the key is not in the document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OvhSsl {
+    #[cfg_attr(feature = "schema", schema(minimum = 1))]
+    pub id: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// As the certificate says itself.
+    #[cfg_attr(feature = "schema", schema(max_length = 255))]
+    pub subject: String,
+    /// Hexadecimal digits.
+    #[cfg_attr(feature = "schema", schema(max_length = 255))]
+    pub serial: String,
+    /// How the layer 7 part of the document names it.
+    pub kept: Certificate,
 }
 
 /// What became of a refresh.

@@ -4,7 +4,10 @@ use super::{Found, unusable};
 use crate::{
     Config,
     dialects::{
-        ovh::{MOST_FARMS, MOST_FRONTENDS, MOST_SERVERS, MOST_TASKS, Ovh, OvhFarm, OvhFrontend, OvhKind, OvhObjects},
+        ovh::{
+            MOST_FARMS, MOST_FRONTENDS, MOST_SERVERS, MOST_SSL, MOST_TASKS, Ovh, OvhFarm, OvhFrontend, OvhKind,
+            OvhObjects,
+        },
         rackspace::{
             LONGEST_CERTIFICATE, LONGEST_ERROR_PAGE, MOST_ACCESS_ITEMS, MOST_LOAD_BALANCERS, MOST_METADATA, MOST_NODES,
             Rackspace, RackspaceLoadBalancer, RackspaceMetadata,
@@ -218,6 +221,16 @@ fn objects(state: &Ovh, objects: &OvhObjects, at: &str, ids: &mut Ids, found: &m
         zone(&at, &frontend.zone, found);
         self::frontend(objects, frontend, &at, found);
     }
+    most(format!("{at}/ssl"), objects.ssl.len(), MOST_SSL, found);
+    for (i, ssl) in objects.ssl.iter().enumerate() {
+        let at = format!("{at}/ssl/{i}");
+        ids.take(&at, ssl.id, found);
+        if let Some(name) = &ssl.display_name {
+            length(format!("{at}/display_name"), name, 0, 255, found);
+        }
+        length(format!("{at}/subject"), &ssl.subject, 0, 255, found);
+        length(format!("{at}/serial"), &ssl.serial, 0, 255, found);
+    }
 }
 
 fn farm(farm: &OvhFarm, at: &str, ids: &mut Ids, found: &mut Found) {
@@ -289,6 +302,16 @@ fn frontend(objects: &OvhObjects, frontend: &OvhFrontend, at: &str, found: &mut 
     }
     if frontend.kind != OvhKind::Http && (frontend.redirect_location.is_some() || !frontend.http_header.is_empty()) {
         found.add(format!("{at}/kind"), frontend.kind, "redirects and headers need a http front-end", "");
+    }
+    if let Some(id) = frontend.default_ssl.filter(|id| !objects.ssl.iter().any(|ssl| ssl.id == *id)) {
+        found.add(format!("{at}/default_ssl"), id, "there is no certificate of this number", "");
+    }
+    if frontend.ssl && (frontend.kind == OvhKind::Udp || objects.ssl.is_empty()) {
+        let reason = "needs a certificate, and http or tcp";
+        found.add(format!("{at}/ssl"), true, reason, "add a certificate, or leave it out");
+    }
+    if frontend.hsts && !(frontend.ssl && frontend.kind == OvhKind::Http) {
+        found.add(format!("{at}/hsts"), true, "needs http and ssl", "set ssl, or leave it out");
     }
     if let Some(name) = &frontend.display_name {
         length(format!("{at}/display_name"), name, 0, 255, found);

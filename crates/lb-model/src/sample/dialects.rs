@@ -99,6 +99,9 @@ pub(super) fn dialects(r: &mut Random, wild: bool) -> Dialects {
         addresses: Vec::new(),
         redirect_location: None,
         http_header: Vec::new(),
+        ssl: false,
+        default_ssl: None,
+        hsts: false,
     });
     if r.one_in(2) {
         ovh.applied = ovh.objects.clone();

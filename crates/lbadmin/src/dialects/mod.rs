@@ -224,7 +224,7 @@ async fn load_balancers(State(app): State<Shared>, request: Request) -> Response
     }
     let looks = matches!(request.method.as_str(), "GET" | "HEAD");
     let decide = |config: &Config, facts: &Facts| rackspace::handle(config, facts, &person, &request, caller.now);
-    said(act(&app, Dialect::Rackspace, looks, &person.author, decide).await)
+    said(act(&app, Dialect::Rackspace, looks, decide).await)
 }
 
 async fn ip_load_balancing(State(app): State<Shared>, request: Request) -> Response {
@@ -235,18 +235,11 @@ async fn ip_load_balancing(State(app): State<Shared>, request: Request) -> Respo
     let caller = Caller { app: &app, from, now: now() };
     let looks = matches!(request.method.as_str(), "GET" | "HEAD") || request.path.contains("/auth/");
     let decide = |config: &Config, facts: &Facts| ovh::handle(config, facts, &caller, &request, caller.now);
-    said(act(&app, Dialect::Ovh, looks, "", decide).await)
+    said(act(&app, Dialect::Ovh, looks, decide).await)
 }
 
 /// Decides on what runs, and makes it run; once more when somebody was quicker.
-/// `author`: who brings a certificate.
-async fn act(
-    app: &App,
-    dialect: Dialect,
-    looks: bool,
-    author: &str,
-    decide: impl Fn(&Config, &Facts) -> Outcome,
-) -> Said {
+async fn act(app: &App, dialect: Dialect, looks: bool, decide: impl Fn(&Config, &Facts) -> Outcome) -> Said {
     let _one = if looks { None } else { Some(app.keys.one.lock().await) };
     let mut attempt = 1;
     loop {
@@ -258,7 +251,7 @@ async fn act(
         let facts = app.lbd.status().await.map(|status| Facts::of(&status)).unwrap_or_default();
         let mut outcome = decide(&running.config, &facts);
         if let Some(upload) = outcome.certificate.take() {
-            match keep(app, upload, author).await {
+            match keep(app, upload).await {
                 Ok(view) => outcome = decide(&running.config, &facts.with_certificate(view)),
                 Err(ClientError::Refused(error)) if error.code == ErrorCode::Invalid => {
                     return dialect.bad_certificate(&error);
@@ -275,11 +268,11 @@ async fn act(
 }
 
 /// A certificate with its key on lbd's shelf. What is there already stays as it is.
-async fn keep(app: &App, upload: Upload, author: &str) -> Result<CertificateView, ClientError> {
+async fn keep(app: &App, upload: Upload) -> Result<CertificateView, ClientError> {
     let request = AddCertificate {
         pem: Some(Secret::new(upload.chain)),
         key: Some(upload.key),
-        author: author.to_owned(),
+        author: upload.author,
         ..AddCertificate::default()
     };
     app.lbd.client.add_certificate(&request).await

@@ -136,6 +136,7 @@ impl Fake {
             kind: CertificateKind::Server,
             subject: subject.into(),
             issuer: "CN=Authority".into(),
+            serial: String::new(),
             names,
             not_before: NOW,
             not_after: NOW + 90 * 86_400,

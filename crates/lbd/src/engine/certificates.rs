@@ -39,6 +39,7 @@ impl<K: Kernel> Engine<K> {
             kind: CertificateKind::Request,
             subject: String::new(),
             issuer: String::new(),
+            serial: String::new(),
             names: Vec::new(),
             not_before: 0,
             not_after: 0,
@@ -52,6 +53,7 @@ impl<K: Kernel> Engine<K> {
         if let Some(own) = entry.certificate() {
             view.subject.clone_from(&own.subject);
             view.issuer.clone_from(&own.issuer);
+            view.serial.clone_from(&own.serial);
             view.names = own.names.iter().map(ToString::to_string).collect();
             (view.not_before, view.not_after) = (own.not_before, own.not_after);
             view.key.clone_from(&own.key);
