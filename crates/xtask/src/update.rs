@@ -5,18 +5,24 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use testbed::host::{self, run, step};
+use testbed::host::{self, run, say, step};
 use testbed::image::{self, Hardware};
+use testbed::lab::{Lab, Topology};
 use testbed::limits::{self, scaled, wait_until};
-use testbed::qemu::Disk;
+use testbed::qemu::{Disk, Wire};
 
+use crate::demo::steps;
 use crate::disk::{START, Unit, written};
 
 /// Checking, writing and reading back a slot on an emulated disk.
 pub const INSTALL: Duration = Duration::from_secs(240);
+/// The lab's load, which goes on for three minutes.
+const LOAD: Duration = Duration::from_secs(240);
+/// The wizard's virtual server.
+const VIP: &str = "10.0.0.21:80";
 /// What the update that never gets ready is given, seconds; the shipped limit is three minutes.
 const SHORT: &str = "20";
 
@@ -26,12 +32,17 @@ pub fn update() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sy-update-").tempdir().context("making a folder for the disks")?;
     let shelf = step("bundles", || bundles(folder.path()))?;
     let disk = written(&appliance, &folder.path().join("unit"))?;
+    let wire = |side| Wire::new(folder.path(), &format!("update-{side}"));
+    let mut lab = Lab::start(&image::guest_base()?, &wire("external"), &wire("internal"))?;
+    lab.wire(Topology::Nat)?;
     let mut unit = Unit::with("update", Disk::raw(&disk), folder.path(), Some(Disk::readonly(&shelf)))?;
     step("boots from slot A", || unit.log_in())?;
     unit.is_settled()?;
     mounted(&mut unit)?;
     step("what is wrong is refused, and nothing is changed", || refused(&mut unit))?;
-    step("a good one runs after a restart, with the configuration", || good(&mut unit))?;
+    steps::configure(Topology::Nat, &mut unit.console)?;
+    step("a good one is installed under load", || installed_under_load(&mut unit, &mut lab))?;
+    step("it runs after a restart, with the configuration", || good(&mut unit, &mut lab))?;
     step("one that panics is left after three tries", || panics(&mut unit))?;
     step("one that never gets ready goes back by itself, and says why", || never(&mut unit))
 }
@@ -95,11 +106,22 @@ fn refused(unit: &mut Unit) -> Result<()> {
     Ok(())
 }
 
-fn good(unit: &mut Unit) -> Result<()> {
-    unit.console.ok("lbctl vip add Before 192.168.2.21:81 --apply")?;
+/// A request every tenth of a second, and connections that stay: none of them notices.
+fn installed_under_load(unit: &mut Unit, lab: &mut Lab) -> Result<()> {
+    lab.begin("steady", &format!("lab steady --to {VIP} --count 1800 --spacing 100 --timeout 10 --standing 10"))?;
+    let before = Instant::now();
     install(unit, "good")?;
+    let took = before.elapsed();
+    ensure!(!lab.has_ended("steady")?, "the load had ended before the installation, which took {took:?}");
+    let said = lab.ended("steady", LOAD)?;
+    say(&format!("    installed in {:.0} s; {}", took.as_secs_f64(), said.trim().replace('\n', "; ")));
+    Ok(())
+}
+
+fn good(unit: &mut Unit, lab: &mut Lab) -> Result<()> {
     let status = unit.says("lbctl update")?;
     ensure!(status.contains("slot B  0.1.1") && status.contains("it runs after a restart"), "{status}");
+    let before = unit.says("lbctl config show")?;
     restart(unit)?;
     unit.console.expect("Starting Steelyard from slot B", scaled(limits::BOOT * START))?;
     unit.log_in()?;
@@ -108,9 +130,9 @@ fn good(unit: &mut Unit) -> Result<()> {
         Ok(unit.says("lbctl update")?.contains("by root) works").then_some(()))
     })?;
     ensure!(unit.says("grep VERSION_ID /etc/os-release")?.contains("0.1.1"), "another system runs");
-    let kept = unit.says("lbctl config show")?;
-    ensure!(kept.contains("Before"), "the configuration is {kept}");
-    Ok(())
+    let after = unit.says("lbctl config show")?;
+    ensure!(before == after, "the configuration was {before}, and is {after}");
+    lab.fetch(VIP, 10).map(drop)
 }
 
 fn panics(unit: &mut Unit) -> Result<()> {
