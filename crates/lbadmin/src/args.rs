@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 /// The web interface and the native API of this load balancer.
@@ -27,13 +28,19 @@ pub struct Args {
     pub unconfined: bool,
 }
 
-/// Log lines on stderr, where the supervisor's logger takes them and adds the time.
-pub fn log() {
+/// Lines that wait for the supervisor's logger; some hundred bytes each.
+const WAITING: usize = 2000;
+
+/// Log lines on stderr, where the supervisor's logger takes them and adds the time. Nobody waits for it: it stands still
+/// while the disk is full, and what it cannot take is lost. Who drops the guard waits for the last lines.
+pub fn log() -> WorkerGuard {
+    let (out, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING).finish(std::io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let format = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(out)
         .with_ansi(false)
         .with_target(false);
     if std::io::stderr().is_terminal() { format.init() } else { format.without_time().init() }
+    guard
 }

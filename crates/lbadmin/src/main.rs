@@ -5,7 +5,7 @@ use lbadmin::{App, args::Args, confine, server};
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    lbadmin::args::log();
+    let _log = lbadmin::args::log();
     let app = App::open(&args)?;
     let listening = server::Listeners::open(&args)?;
     if !args.unconfined {

@@ -1,4 +1,5 @@
-//! Log lines on stderr, where the supervisor's logger takes them; one event, one line.
+//! Log lines on stderr, where the supervisor's logger takes them; one event, one line. Nobody waits for that logger: it
+//! stands still while the disk is full, and what it cannot take is lost.
 //!
 //! A line feed in somebody's comment must not look like a line of ours: control characters become blanks. Where there
 //! is no supervisor, with a fake kernel, the lines are also kept as its logger would, to be shown like those.
@@ -8,21 +9,29 @@ use std::{
     io::{self, IsTerminal, Write},
     sync::{Mutex, PoisonError},
 };
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-/// Level `info`, unless `RUST_LOG` says otherwise. The supervisor's logger adds the time.
-pub fn init(keeper: Option<Keeper>) {
+/// Lines that wait for the logger; some hundred bytes each.
+const WAITING: usize = 2000;
+
+/// Level `info`, unless `RUST_LOG` says otherwise. The supervisor's logger adds the time. Who drops the guard waits for
+/// the last lines.
+pub fn init(keeper: Option<Keeper>) -> WorkerGuard {
+    let (out, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING).finish(io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sled=warn"));
     let format = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(Lines { keeper: keeper.map(Mutex::new) })
+        .with_writer(Lines { keeper: keeper.map(Mutex::new), out })
         .with_ansi(false)
         .with_target(false);
     if io::stderr().is_terminal() { format.init() } else { format.without_time().init() }
+    guard
 }
 
 struct Lines {
     keeper: Option<Mutex<Keeper>>,
+    out: NonBlocking,
 }
 
 struct Line<'a>(&'a Lines);
@@ -43,7 +52,7 @@ impl Write for Line<'_> {
             // A log that cannot be kept is no reason to stop.
             let _ = keeper.lock().unwrap_or_else(PoisonError::into_inner).keep(&line);
         }
-        io::stderr().write_all(&line)?;
+        self.0.out.clone().write_all(&line)?;
         Ok(event.len())
     }
 

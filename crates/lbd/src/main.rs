@@ -14,7 +14,7 @@ mod logging;
 fn main() -> anyhow::Result<()> {
     let args = args::Args::parse();
     std::fs::create_dir_all(&args.run).with_context(|| format!("creating {}", args.run.display()))?;
-    logging::init(args.keeper().transpose().context("keeping a log")?);
+    let _log = logging::init(args.keeper().transpose().context("keeping a log")?);
     if args.fake_kernel {
         let fake = args.fake();
         return lbd::serve(args.settings(), move || Ok(fake));

@@ -44,16 +44,19 @@ impl Lbd {
 }
 
 fn spawn(dir: &tempfile::TempDir, more: &[&str]) -> Child {
+    command(dir, more).stderr(Stdio::null()).spawn().expect("starting lbd")
+}
+
+fn command(dir: &tempfile::TempDir, more: &[&str]) -> Command {
     let at = |name: &str| dir.path().join(name);
-    Command::new(env!("CARGO_BIN_EXE_lbd"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lbd"));
+    command
         .arg("--fake-kernel")
         .args(more)
         .args(["--state".as_ref(), at("lb").as_os_str()])
         .args(["--run".as_ref(), at("run").as_os_str()])
-        .args(["--socket".as_ref(), at("lbd.sock").as_os_str()])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starting lbd")
+        .args(["--socket".as_ref(), at("lbd.sock").as_os_str()]);
+    command
 }
 
 impl Drop for Lbd {
@@ -297,6 +300,23 @@ fn every_acknowledged_apply_survives_a_kill() {
         let running = lbd.client().running().expect("what runs");
         assert_eq!((running.revision.number, running.config), (round.into(), config));
     }
+}
+
+/// As while the disk is full: the supervisor's logger takes no line.
+#[test]
+fn a_logger_that_stands_still_stops_nothing() {
+    let mut lbd = Lbd::start();
+    lbd.kill();
+    lbd.child = command(&lbd.dir, &[]).stderr(Stdio::piped()).spawn().expect("starting lbd");
+    let client = lbd.client();
+    // More than a pipe holds, 64 KB, in lines of some thousand bytes.
+    for round in 1..=100_u8 {
+        let mut config = guide_unchecked();
+        config.virtual_servers[0].real_servers[0].weight = round.into();
+        let comment = "x".repeat(1000);
+        client.apply(&ApplyRequest { config: Some(config), comment, ..Default::default() }).expect("applied");
+    }
+    assert_eq!(client.status().expect("the status").revision, 100);
 }
 
 #[test]
