@@ -35,7 +35,7 @@ pub use inspect::{
 pub use linux::{
     ADDRESS_OWNER, Ear, HEARTBEAT_ADDRESS_OWNER, Heard, LinkWatch, Links, Linux, LinuxFloating, NOTE, ROUTE_OWNER, Said,
 };
-pub use machine::{CardCounters, Machine};
+pub use machine::{CardCounters, Machine, room};
 pub use serial::open_serial;
 
 use lb_plan::{Action, Desired, Observed};

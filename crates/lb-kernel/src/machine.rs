@@ -48,11 +48,7 @@ impl Machine {
         machine.load(&text("/proc/loadavg")?);
         machine.uptime = first_number(&text("/proc/uptime")?) as u64;
         machine.cards = cards(&text("/proc/thread-self/net/dev")?);
-        let space =
-            statvfs(disk).map_err(|e| KernelError::new(format!("ask for the space on {}", disk.display()), e))?;
-        // What root alone may use is not free.
-        (machine.disk_total, machine.disk_free) =
-            (space.blocks() * space.fragment_size(), space.blocks_available() * space.fragment_size());
+        (machine.disk_total, machine.disk_free) = room(disk)?;
         Ok(machine)
     }
 
@@ -83,6 +79,12 @@ impl Machine {
             *place = word.parse().unwrap_or_default();
         }
     }
+}
+
+/// Of the file system of `path`: bytes in all, and bytes free. What root alone may use is not free.
+pub fn room(path: &Path) -> Result<(u64, u64), KernelError> {
+    let space = statvfs(path).map_err(|e| KernelError::new(format!("ask for the space on {}", path.display()), e))?;
+    Ok((space.blocks() * space.fragment_size(), space.blocks_available() * space.fragment_size()))
 }
 
 fn text(path: &str) -> Result<String, KernelError> {

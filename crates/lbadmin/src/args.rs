@@ -36,11 +36,11 @@ const WAITING: usize = 2000;
 pub fn log() -> WorkerGuard {
     let (out, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING).finish(std::io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let format = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(out)
-        .with_ansi(false)
-        .with_target(false);
-    if std::io::stderr().is_terminal() { format.init() } else { format.without_time().init() }
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(out).with_ansi(false).with_target(false);
+    if std::io::stderr().is_terminal() {
+        format.init()
+    } else {
+        format.without_time().init()
+    }
     guard
 }

@@ -251,7 +251,7 @@ impl<K: Kernel> Engine<K> {
             running: Arc::new(running),
             revision,
             alarms,
-            notices: notice::Notices { files: notices, texts: Vec::new() },
+            notices,
             candidate: None,
             // Far above what the lbd before us can have counted to, and still a whole number in every JSON reader.
             generation: now.unix.saturating_mul(1000),

@@ -25,7 +25,11 @@ pub fn init(keeper: Option<Keeper>) -> WorkerGuard {
         .with_writer(Lines { keeper: keeper.map(Mutex::new), out })
         .with_ansi(false)
         .with_target(false);
-    if io::stderr().is_terminal() { format.init() } else { format.without_time().init() }
+    if io::stderr().is_terminal() {
+        format.init()
+    } else {
+        format.without_time().init()
+    }
     guard
 }
 

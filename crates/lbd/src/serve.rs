@@ -101,7 +101,7 @@ pub fn serve<K: Kernel + 'static>(
         layer7(settings.haproxy.clone(), events.clone()).context("starting the thread for HAProxy")?;
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     let engine = thread::Builder::new().name("engine".into()).spawn(move || -> anyhow::Result<()> {
-        let opening = Opening::open(&state, clock.now()).with_notices(&notices);
+        let opening = Opening::open(&state, clock.now()).with_notices(&notices, &state);
         let kernel = open_kernel().context("opening the kernel's interfaces")?;
         let inspector = kernel.inspector();
         let mut engine = Engine::new(opening, kernel, pairing, layer7, every, starts, clock.now());

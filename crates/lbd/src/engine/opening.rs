@@ -1,11 +1,11 @@
 //! From the disk to a configuration that can run; or to the failsafe, with the reason. Writes nothing of its own.
 
-use super::notice::NOTICES;
+use super::notice::{NOTICES, Notices};
 use crate::{acme::account::Account, certificates::Certificates, engine::Now};
 use lb_api::RevisionView;
 use lb_model::{Config, factory, failsafe, migrate, problems};
 use lb_store::{OpenError, Opened, Revision, RevisionMeta, Store};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What the engine starts from.
 pub struct Opening {
@@ -15,7 +15,7 @@ pub struct Opening {
     pub(super) running: Config,
     pub(super) revision: RevisionView,
     pub(super) alarms: Vec<String>,
-    pub(super) notices: Vec<PathBuf>,
+    pub(super) notices: Notices,
 }
 
 /// What lies beside the store.
@@ -34,9 +34,10 @@ impl Opening {
         opening
     }
 
-    /// With the folder in which other programs say what people must know.
-    pub fn with_notices(self, folder: &Path) -> Opening {
-        Opening { notices: NOTICES.iter().map(|name| folder.join(name)).collect(), ..self }
+    /// With the folder in which other programs say what people must know, and a place on the data partition.
+    pub fn with_notices(self, folder: &Path, data: &Path) -> Opening {
+        let files = NOTICES.iter().map(|name| folder.join(name)).collect();
+        Opening { notices: Notices { files, data: Some(data.to_owned()), ..Notices::default() }, ..self }
     }
 
     fn opened(store: Store, opened: &Opened, shelves: Shelves) -> Opening {
@@ -60,7 +61,15 @@ impl Opening {
         match config {
             Ok(running) => {
                 let (certificates, account) = shelves;
-                Opening { store: Some(store), certificates, account, running, revision, alarms, notices: Vec::new() }
+                Opening {
+                    store: Some(store),
+                    certificates,
+                    account,
+                    running,
+                    revision,
+                    alarms,
+                    notices: Notices::default(),
+                }
             }
             Err(reason) => {
                 let reason = format!("revision {} cannot run: {reason}", revision.number);
@@ -84,7 +93,7 @@ impl Opening {
             running: failsafe(),
             revision,
             alarms: vec![alarm],
-            notices: Vec::new(),
+            notices: Notices::default(),
         }
     }
 }

@@ -377,7 +377,7 @@ impl<K: Kernel> Engine<K> {
         self.alarms
             .iter()
             .cloned()
-            .chain(self.notices.texts.iter().cloned())
+            .chain(self.notices.texts().cloned())
             .chain(lost)
             .chain(self.ha_alarm.clone())
             .chain(layer7)

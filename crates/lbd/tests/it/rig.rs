@@ -97,7 +97,7 @@ impl Rig {
             let start = Starts { probe, agent, order, ask };
             // Reconciles come from the tests' own changes alone.
             let every = Duration::from_secs(3600);
-            let opening = Opening::open(&state, clock.now()).with_notices(&notices);
+            let opening = Opening::open(&state, clock.now()).with_notices(&notices, &state);
             Engine::new(opening, fake, pairing, layer7, every, start, clock.now()).run(&inbox, &clock);
         });
         Rig { kernel, proxy, events, probes, questions, orders, engine: Some(engine), sync }
