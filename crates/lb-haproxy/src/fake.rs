@@ -60,6 +60,7 @@ impl State {
                 (key, ObservedServer { weight, state, number, agent, initial_weight: weight })
             })
             .collect();
+        self.observed.lists = crate::haproxy::text::lists(&text).collect();
         self.observed.certificates = self.certificates.clone();
         for (name, servers) in remembering(&text) {
             let client = |(n, server): (usize, &str)| (format!("198.51.100.{}", n + 1), server.to_owned());
@@ -121,6 +122,14 @@ impl Proxy for Fake {
                 let server = state.server(server, "set server")?;
                 server.state = *wanted;
                 server.agent = asked(server.agent != ObservedAgent::None, *wanted);
+            }
+            Action::SetList { number, list } => {
+                if !state.observed.lists.contains_key(number) {
+                    let (command, answer) = (format!("prepare acl #{number}"), "Unknown ACL identifier".to_owned());
+                    return Err(ProxyError::Refused { command, answer });
+                }
+                state.observed.lists.insert(*number, list.values.clone());
+                state.observed.lists.remove(&crate::render::lists::second(*number));
             }
             Action::AddServer { server, definition, weight, state: wanted } => {
                 let made = ObservedServer {

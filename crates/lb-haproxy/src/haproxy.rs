@@ -10,6 +10,7 @@
 //! `tests/`.
 
 mod certificates;
+mod lists;
 mod process;
 mod servers;
 mod socket;
@@ -71,11 +72,12 @@ pub struct Paths {
 
 pub struct Haproxy {
     paths: Paths,
+    seen: Option<lists::Seen>,
 }
 
 impl Haproxy {
     pub fn new(paths: Paths) -> Haproxy {
-        Haproxy { paths }
+        Haproxy { paths, seen: None }
     }
 
     fn in_run(&self, name: &str) -> PathBuf {
@@ -407,9 +409,19 @@ impl Proxy for Haproxy {
         };
         let shape = self.shape(&processes, text.as_deref());
         self.remember(&processes, &shape)?;
+        let lists = self.running_lists(processes.worker)?;
         let certificates = self.running_certificates(&files)?;
-        let busy = BTreeSet::new();
-        Ok(Observed { shape: Some(shape), text, servers, busy, files, certificates, old_connections, last_connections })
+        Ok(Observed {
+            shape: Some(shape),
+            text,
+            servers,
+            busy: BTreeSet::new(),
+            lists,
+            files,
+            certificates,
+            old_connections,
+            last_connections,
+        })
     }
 
     fn execute(&mut self, action: &Action) -> Result<(), ProxyError> {
@@ -439,6 +451,7 @@ impl Proxy for Haproxy {
                 self.order(&format!("set server {}/{} weight {weight}", server.virtual_server, server.real_server))
             }
             Action::SetState { server, state } => self.set_state(server, *state),
+            Action::SetList { number, list } => self.set_list(*number, list),
             Action::AddServer { server, definition, weight, state } => {
                 self.add_server(server, definition, *weight, *state)
             }

@@ -22,7 +22,7 @@ pub use files::{Certificates, File, Material, Missing};
 pub use haproxy::{Haproxy, Paths};
 pub use memory::{Entry, Forgotten, Known, Memory, Table, tables};
 pub use plan::{Action, Observed, ObservedAgent, ObservedServer, plan};
-pub use render::{Definition, Places, Rendered, ServerKey, ServerSetting, answered, render, render_in};
+pub use render::{Definition, List, Places, Rendered, ServerKey, ServerSetting, answered, render, render_in};
 pub use statistics::{ActualAgent, ActualServer, AgentAnswer, Detail, Statistics, Totals, VirtualServerStatistics};
 
 use lb_model::Problem;

@@ -2,10 +2,10 @@
 //!
 //! The ladder, least disturbance first:
 //! 1. nothing, where the file and all that runs are as they should be;
-//! 2. the runtime API, where only weights, requested states, renewed certificates and what is stapled to them differ, or
-//!    real servers come and go that the runtime API can make and take away: no connection notices. The files are
-//!    written too, for the next start. A server that still has connections goes by a reload, for they would stand in
-//!    its way;
+//! 2. the runtime API, where only weights, requested states, the values of content rules, renewed certificates and what
+//!    is stapled to them differ, or real servers come and go that the runtime API can make and take away: no connection
+//!    notices. The files are written too, for the next start. A server that still has connections goes by a reload, for
+//!    they would stand in its way;
 //! 3. the file and a reload, where anything else differs: listening sockets are handed over, connections stay with the
 //!    old process until they end;
 //! 4. the end, where no layer 7 virtual server is left: new clients are refused at once, those who are connected are
@@ -20,7 +20,7 @@
 
 #[cfg(doc)]
 use crate::Statistics;
-use crate::{Definition, File, Rendered, ServerKey, ServerSetting, files};
+use crate::{Definition, File, List, Rendered, ServerKey, ServerSetting, files, render::lists};
 use lb_model::RequestedState;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +40,8 @@ pub struct Observed {
     pub servers: BTreeMap<ServerKey, ObservedServer>,
     /// Servers that have connections: empty as observed, as only the counters say so ([`Statistics::busy`]).
     pub busy: BTreeSet<ServerKey>,
+    /// What tests compare with, by HAProxy's number of the list; a test may have two.
+    pub lists: BTreeMap<u32, Vec<String>>,
     /// Digests of the files in the directory of certificates.
     pub files: BTreeMap<String, String>,
     /// SHA-1 of the certificates that run, by the name of their file.
@@ -115,6 +117,11 @@ pub enum Action {
         server: ServerKey,
         state: RequestedState,
     },
+    /// A rule's test compares with these values from the next request on. Where HAProxy cannot after all, by a reload.
+    SetList {
+        number: u32,
+        list: List,
+    },
     /// Makes a server beside those that run. Where HAProxy cannot after all, as a reload.
     AddServer {
         server: ServerKey,
@@ -158,6 +165,11 @@ impl fmt::Display for Action {
             Action::Reload => f.write_str("layer 7: reload HAProxy: open connections stay with the old process"),
             Action::SetWeight { server, weight } => write!(f, "layer 7: set weight of {server} to {weight}"),
             Action::SetState { server, state } => write!(f, "layer 7: set {server} to {state}"),
+            Action::SetList { list: List { virtual_server, rule, values }, .. } => {
+                let (number, count) = (rule + 1, values.len());
+                let values = if count == 1 { "1 value".to_owned() } else { format!("{count} values") };
+                write!(f, "layer 7: give rule {number} of {virtual_server} its {values}: no connection notices")
+            }
             Action::AddServer { server, .. } => write!(f, "layer 7: add {server}: no connection notices"),
             Action::RemoveServer { server } => write!(f, "layer 7: remove {server}, which has no connections"),
             Action::Stop => f.write_str("layer 7: stop HAProxy"),
@@ -246,6 +258,9 @@ pub fn plan(wanted: Option<&Rendered>, observed: &Observed) -> Vec<Action> {
             None => actions.extend(remove(vec![beside])),
         }
     }
+    let other_values = |(number, list): &(&u32, &List)| other_values(**number, list, observed);
+    let set = |(number, list): (&u32, &List)| Action::SetList { number: *number, list: list.clone() };
+    actions.extend(wanted.lists.iter().filter(other_values).map(set));
     actions.extend(gone(wanted, observed).map(|server| Action::RemoveServer { server: server.clone() }));
     for (server, want) in &wanted.servers {
         let Some(is) = observed.servers.get(server) else {
@@ -281,6 +296,13 @@ fn other_agent(want: &ServerSetting, is: &ObservedServer) -> bool {
     asked && (is.agent == ObservedAgent::None || is.initial_weight != want.weight)
 }
 
+/// In whatever order, and on whichever of a test's two lines.
+fn other_values(number: u32, wanted: &List, observed: &Observed) -> bool {
+    let both = [number, lists::second(number)];
+    let is: BTreeSet<&str> = both.iter().filter_map(|n| observed.lists.get(n)).flatten().map(String::as_str).collect();
+    is != wanted.values.iter().map(String::as_str).collect()
+}
+
 fn needs_reload(wanted: &Rendered, observed: &Observed) -> bool {
     // HAProxy does not run what we believe it runs, or runs a server that was another one.
     let other = |(server, want): (&ServerKey, &ServerSetting)| {
@@ -295,6 +317,7 @@ fn needs_reload(wanted: &Rendered, observed: &Observed) -> bool {
     };
     observed.shape.as_ref() != Some(&wanted.shape)
         || wanted.servers.iter().any(other)
+        || wanted.lists.keys().any(|number| !observed.lists.contains_key(number))
         || gone(wanted, observed).any(|server| observed.busy.contains(server))
 }
 

@@ -118,7 +118,7 @@ mod tests {
         let wanted = wanted();
         let field = |text: &str| wanted.origin(line(&wanted, text)).to_owned();
         let shop = "/layer7/virtual_servers/0";
-        assert_eq!(field("acl rule:2 src -- fd00::/8"), format!("{shop}/rules/2/test/values/1"));
+        assert_eq!(field("acl rule:2 src -u 1000004 -- "), format!("{shop}/rules/2/test/values"));
         assert_eq!(field("http-request del-header X-Secret"), format!("{shop}/request_headers/2"));
         assert_eq!(field("server Web1 10.0.0.41:80 check "), "/layer7/virtual_servers/1/real_servers/0");
         assert_eq!(field("timeout tunnel 60s"), format!("{shop}/timeouts/tunnel"));

@@ -12,6 +12,7 @@ mod backend;
 mod frontend;
 mod global;
 mod lines;
+pub(crate) mod lists;
 mod quote;
 mod server;
 mod tls;
@@ -22,6 +23,9 @@ pub(crate) use backend::address_type;
 pub(crate) use global::MOST_RELOADS;
 use lb_model::{Config, Label, RequestedState, layer7::PEERS_PORT};
 use lines::Lines;
+pub use lists::List;
+#[cfg(test)]
+pub(crate) use quote::word;
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -73,10 +77,12 @@ pub struct Rendered {
     pub missing: Vec<Missing>,
     /// Virtual servers whose real servers come and go without a reload.
     pub runtime: BTreeMap<Label, BTreeMap<Label, Definition>>,
+    /// What tests compare with, which changes without a reload, by HAProxy's number of the list.
+    pub lists: BTreeMap<u32, List>,
     /// A digest (hex) of the text without `servers`, and of the files that are read at a reload only.
     pub outline: String,
-    /// The same without the lines of real servers that come and go without a reload: where it is the same, no reload is
-    /// needed.
+    /// The same without the lines of real servers that come and go without a reload, and without `lists`: where it is the
+    /// same, no reload is needed.
     pub shape: String,
 }
 
@@ -140,12 +146,12 @@ pub fn render_in(config: &Config, places: &Places, certificates: &Certificates) 
     }
     let (files, missing) = files::files(&config.layer7, places, certificates);
     let mut lines = Lines::default();
-    let (mut servers, mut runtime) = (BTreeMap::new(), BTreeMap::new());
+    let (mut servers, mut runtime, mut lists) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     global::write(config, places, &mut lines);
     for (i, virtual_server) in config.layer7.virtual_servers.iter().enumerate() {
         let at = format!("/layer7/virtual_servers/{i}");
         if !missing.iter().any(|missing| missing.virtual_server == virtual_server.label && missing.stops) {
-            frontend::write(config, virtual_server, places, &at, &mut lines);
+            frontend::write(config, virtual_server, places, &at, &mut lists, &mut lines);
         }
         let definitions = backend::write(virtual_server, &config.globals.health, places, &files, &at, &mut lines);
         runtime.extend(definitions.map(|definitions| (virtual_server.label.clone(), definitions)));
@@ -163,5 +169,5 @@ pub fn render_in(config: &Config, places: &Places, certificates: &Certificates) 
         files::digest(text.as_bytes())
     });
     let text = format!("{SHAPE}{shape}\n{}", lines.text);
-    Some(Rendered { text, origins: lines.origins, servers, files, missing, runtime, outline, shape })
+    Some(Rendered { text, origins: lines.origins, servers, files, missing, runtime, lists, outline, shape })
 }

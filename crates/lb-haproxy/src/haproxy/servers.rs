@@ -83,7 +83,7 @@ impl Haproxy {
         Ok(own.is_some_and(|(_, used, kept)| used > 0 || kept > 0))
     }
 
-    fn instead(&self, command: &str, answer: &str) -> Result<(), ProxyError> {
+    pub(super) fn instead(&self, command: &str, answer: &str) -> Result<(), ProxyError> {
         tracing::info!("layer 7: HAProxy refuses \"{command}\": {answer}; it is reloaded instead");
         self.reload()
     }

@@ -325,3 +325,53 @@ fn a_source_hash_keeps_its_places() {
     assert_eq!(line(&few), line(&many));
     assert!(line(&few).contains(" id "));
 }
+
+/// The golden case with rules, whose first rule has these values.
+fn ruled(values: &[&str], more: impl FnOnce(&mut Vec<lb_model::layer7::Rule>)) -> Rendered {
+    use lb_model::layer7::Test;
+    let mut config: Config =
+        serde_json::from_str(include_str!("../../tests/cases/rules/config.json")).expect("a configuration");
+    let rules = &mut config.layer7.virtual_servers[0].rules;
+    let Test::Header { values: own, .. } = &mut rules[0].test else { panic!("a header") };
+    *own = values.iter().map(|value| value.parse().unwrap()).collect();
+    more(rules);
+    render(&config).expect("layer 7")
+}
+
+#[test]
+fn values_of_rules_need_no_reload() {
+    let mut fake = Fake::default();
+    let mut step = |wanted: Rendered| settle(&mut fake, Some(&wanted));
+    let same = |_: &mut Vec<lb_model::layer7::Rule>| {};
+    let give = |values| format!("{WRITE}; give rule 1 of Front its {values}: no connection notices");
+    assert_eq!(step(ruled(&["a", "b"], same)), format!("{WRITE}; {RELOAD}"));
+    assert_eq!(step(ruled(&["a"], same)), give("1 value"));
+    assert_eq!(step(ruled(&["b", "a"], same)), give("2 values"));
+    assert_eq!(step(ruled(&["a", "b", "b"], same)), WRITE, "the same in other words");
+    // More than a line takes; then as a start would have it.
+    let many: Vec<String> = (0..100).map(|n| format!("it's {n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(step(ruled(&many, same)), give("100 values"));
+    let turned = |rules: &mut Vec<lb_model::layer7::Rule>| rules[0].not = true;
+    assert_eq!(step(ruled(&many, turned)), format!("{WRITE}; {RELOAD}"));
+    assert_eq!(step(ruled(&many[1..], turned)), give("99 values"));
+    assert_eq!(step(ruled(&["a"], turned)), give("1 value"));
+    // What is not a value.
+    assert_eq!(step(ruled(&["a"], |rules| rules.truncate(2))), format!("{WRITE}; {RELOAD}"));
+    assert_eq!(step(ruled(&["a"], |rules| rules.swap(0, 1))), format!("{WRITE}; {RELOAD}"));
+    step(ruled(&["a"], same));
+    // At the socket.
+    let wanted = ruled(&["a"], same);
+    let first = *wanted.lists.keys().next().unwrap();
+    let set = |fake: &Fake, values: &[&str]| {
+        let values = values.iter().map(ToString::to_string).collect();
+        fake.0.lock().unwrap().observed.lists.insert(first, values);
+    };
+    for other in [&["a", "x"][..], &[], &["x"]] {
+        set(&fake, other);
+        let give = "give rule 1 of Front its 1 value: no connection notices";
+        assert_eq!(settle(&mut fake, Some(&wanted)), give, "{other:?}");
+    }
+    fake.0.lock().unwrap().observed.lists.clear();
+    assert_eq!(settle(&mut fake, Some(&wanted)), RELOAD, "it does not run what we believe");
+}

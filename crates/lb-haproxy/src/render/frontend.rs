@@ -1,6 +1,11 @@
 //! Where clients arrive: places, limits, content switching, headers.
 
-use super::{Lines, Places, acme, backend, quote, tls};
+use super::{
+    Lines, Places, acme, backend,
+    lines::Change,
+    lists::{self, List, Lists},
+    quote, tls,
+};
 use lb_model::{
     Config, Layer7VirtualServer,
     layer7::{HeaderOperation, HeaderRule, KeepAlive, Limits, Outcome, ProxyMode, Test},
@@ -12,7 +17,14 @@ pub(super) const TIMEOUTS: [&str; 3] = ["client", "http-request", "http-keep-ali
 
 const TOO_MANY: &str = "<!DOCTYPE html><title>Too many requests</title><h1>Too many requests</h1><p>Please wait ten seconds and try again.</p>";
 
-pub(super) fn write(config: &Config, vs: &Layer7VirtualServer, places: &Places, at: &str, lines: &mut Lines) {
+pub(super) fn write(
+    config: &Config,
+    vs: &Layer7VirtualServer,
+    places: &Places,
+    at: &str,
+    lists: &mut Lists,
+    lines: &mut Lines,
+) {
     let http = vs.mode == ProxyMode::Http;
     lines.section(&format!("{at}/label"), format_args!("frontend vs:{} from {}", vs.label, vs.mode));
     bind(vs, places, at, lines);
@@ -51,7 +63,7 @@ pub(super) fn write(config: &Config, vs: &Layer7VirtualServer, places: &Places, 
             lines.put(&format!("{at}/redirect_https"), format_args!("http-request redirect location {to} if {unless}"));
         }
         tls::headers(vs, at, lines);
-        rules(vs, at, lines);
+        rules(vs, at, lists, lines);
         headers("http-request", &vs.request_headers, &format!("{at}/request_headers"), lines);
         headers("http-response", &vs.response_headers, &format!("{at}/response_headers"), lines);
     }
@@ -119,11 +131,12 @@ fn limit(vs: &Layer7VirtualServer, limits: &Limits, at: &str, lines: &mut Lines)
 
 /// The first rule that matches decides, whatever it does; a variable remembers that one did, as HAProxy chooses
 /// backends only after all `http-request` lines.
-fn rules(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
+fn rules(vs: &Layer7VirtualServer, at: &str, lists: &mut Lists, lines: &mut Lines) {
     let mut open = "";
     for (i, rule) in vs.rules.iter().enumerate() {
         let at = format!("{at}/rules/{i}");
-        test(&rule.test, i, &format!("{at}/test"), lines);
+        let list = List { virtual_server: vs.label.clone(), rule: i, values: values(&rule.test) };
+        test(&rule.test, list, &format!("{at}/test"), lists, lines);
         let not = if rule.not { "!" } else { "" };
         let then = match &rule.then {
             Outcome::Use { virtual_server } => format!("set-var(txn.use) str({virtual_server})"),
@@ -150,24 +163,38 @@ fn choice(vs: &Layer7VirtualServer, at: &str, lines: &mut Lines) {
     }
 }
 
-/// One line a value: HAProxy takes 64 words a line, and each line is a field of its own. Lines of one name are joined
-/// by or. Paths and parameters are compared decoded, or `%61dmin` would slip past a rule on `admin`.
-fn test(test: &Test, rule: usize, at: &str, lines: &mut Lines) {
-    let (sample, values): (String, Vec<String>) = match test {
-        Test::PathBegins { values } => ("path,url_dec -m beg".into(), words(values)),
-        Test::PathEnds { values } => ("path,url_dec -m end".into(), words(values)),
-        Test::Host { values } => ("req.hdr(host),host_only -m str -i".into(), words(values)),
-        Test::Header { name, values } => (format!("req.hdr({name}) -m str"), words(values)),
-        Test::Query { name, values } => (format!("url_param({name}),url_dec(1) -m str"), words(values)),
-        Test::Source { values } => ("src".into(), values.iter().map(ToString::to_string).collect()),
+/// HAProxy takes 64 words a line: values that do not fit on the first one stand on a second, and lines of one name are
+/// joined by or. Paths and parameters are compared decoded, or `%61dmin` would slip past a rule on `admin`.
+fn test(test: &Test, list: List, at: &str, lists: &mut Lists, lines: &mut Lines) {
+    let sample = match test {
+        Test::PathBegins { .. } => "path,url_dec -m beg".to_owned(),
+        Test::PathEnds { .. } => "path,url_dec -m end".to_owned(),
+        Test::Host { .. } => "req.hdr(host),host_only -m str -i".to_owned(),
+        Test::Header { name, .. } => format!("req.hdr({name}) -m str"),
+        Test::Query { name, .. } => format!("url_param({name}),url_dec(1) -m str"),
+        Test::Source { .. } => "src".to_owned(),
     };
-    for (i, value) in values.iter().enumerate() {
-        lines.put(&format!("{at}/values/{i}"), format_args!("acl rule:{rule} {sample} -- {value}"));
+    let (at, rule) = (format!("{at}/values"), list.rule);
+    let words: Vec<String> = list.values.iter().map(|value| quote::word(value)).collect();
+    let (here, more) = lists::parts(&words);
+    let number = lists::add(lists, list);
+    let line = |number| format!("acl rule:{rule} {sample} -u {number} --");
+    lines.values(&at, &line(number), &here.join(" "), Change::Reload);
+    if !more.is_empty() {
+        // What runs has them in its first list.
+        lines.values(&at, &line(lists::second(number)), &more.join(" "), Change::Runtime);
     }
 }
 
-fn words(values: &[lb_model::layer7::HttpText]) -> Vec<String> {
-    values.iter().map(|value| quote::word(value.as_str())).collect()
+fn values(test: &Test) -> Vec<String> {
+    match test {
+        Test::PathBegins { values }
+        | Test::PathEnds { values }
+        | Test::Host { values }
+        | Test::Header { values, .. }
+        | Test::Query { values, .. } => values.iter().map(|value| value.as_str().to_owned()).collect(),
+        Test::Source { values } => values.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn headers(direction: &str, rules: &[HeaderRule], at: &str, lines: &mut Lines) {

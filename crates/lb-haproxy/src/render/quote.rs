@@ -1,7 +1,7 @@
 //! A text as one word of HAProxy's language (Configuration Manual, 2.2 "Quoting and escaping").
 
 /// One word that means exactly `text`.
-pub(super) fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/_.:,@=+~^*?&;<>|!-%[](){}".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

@@ -15,3 +15,4 @@ mod runtime;
 mod servers;
 mod tls;
 mod traffic;
+mod values;

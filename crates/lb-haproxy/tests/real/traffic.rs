@@ -15,7 +15,7 @@ fn draw(state: &mut u64) -> u64 {
 }
 
 /// Texts that mean something in HAProxy's language, and printable noise.
-fn nasty() -> Vec<String> {
+pub fn nasty() -> Vec<String> {
     let mut texts: Vec<String> = [
         "'",
         "\"",
@@ -76,7 +76,7 @@ fn nasty() -> Vec<String> {
     texts
 }
 
-fn percent(text: &str) -> String {
+pub fn percent(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 

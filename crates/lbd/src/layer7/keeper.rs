@@ -147,6 +147,7 @@ fn same(a: &Observed, b: &Observed) -> bool {
     a.shape == b.shape
         && a.text == b.text
         && a.servers == b.servers
+        && a.lists == b.lists
         && a.files == b.files
         && a.certificates == b.certificates
 }

@@ -102,6 +102,31 @@ fn an_apply_starts_haproxy_and_a_weight_goes_over_its_socket() {
     assert_eq!(reloads(&rig), 1, "a weight needs no reload");
 }
 
+/// And what somebody at the socket makes of them is put right.
+#[test]
+fn values_of_a_rule_go_over_the_socket() {
+    let dir = dir();
+    let rig = Rig::start(dir.path());
+    let with = |values: &str| -> Config {
+        let rule = format!(r#"{{"test":{{"on":"path-begins","values":{values}}},"then":{{"do":"refuse"}}}}"#);
+        let mut config = shop();
+        config.layer7.virtual_servers[0].rules = vec![serde_json::from_str(&rule).expect("a rule")];
+        config
+    };
+    rig.apply(&with(r#"["/a"]"#)).expect("applied");
+    settled(&rig);
+    let applied = rig.apply(&with(r#"["/b","/c d"]"#)).expect("applied");
+    let line = "layer 7: give rule 1 of Shop its 2 values: no connection notices".to_owned();
+    assert!(applied.plan.contains(&line), "{:?}", applied.plan);
+    settled(&rig);
+    let lists = || rig.proxy.0.lock().expect("HAProxy").observed.lists.clone();
+    let wanted = [(1_000_000, vec!["/b".to_owned(), "/c d".to_owned()])].into();
+    assert_eq!(lists(), wanted);
+    rig.proxy.0.lock().expect("HAProxy").observed.lists.get_mut(&1_000_000).expect("a list").pop();
+    rig.wait("the values are back", |_| lists() == wanted);
+    assert_eq!(reloads(&rig), 1, "values need no reload");
+}
+
 #[test]
 fn the_plan_says_what_a_reload_would_cost() {
     let dir = dir();

@@ -1,4 +1,4 @@
-//! A hundred changes of every kind to a layer 7 virtual server, while wrk asks as fast as it can and websockets are open.
+//! More than a hundred changes of every kind to a layer 7 virtual server, while wrk asks as fast as it can and websockets are open.
 
 use super::{
     kept::{PATIENCE, Server},
@@ -34,7 +34,7 @@ const CLIENTS: &str = "10";
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is changed, in this order. Whether it takes a reload is for the plan to say.
-const KINDS: [Kind; 20] = [
+const KINDS: [Kind; 22] = [
     Kind::Set("real_servers/1/weight", "5"),
     Kind::Set("real_servers/1/weight", "1"),
     Kind::State(RequestedState::Drain),
@@ -49,6 +49,8 @@ const KINDS: [Kind; 20] = [
     Kind::Push("response_headers", r#"{"operation":"set","name":"X-Round","value":"more"}"#),
     Kind::Pop("response_headers"),
     Kind::Push("rules", r#"{"test":{"on":"path-begins","values":["/private"]},"then":{"do":"refuse"}}"#),
+    Kind::Values(r#"["/private","/secret"]"#),
+    Kind::Values(r#"["/secret"]"#),
     Kind::Pop("rules"),
     Kind::Set("timeouts/server", "50"),
     Kind::Set("timeouts/server", "null"),
@@ -57,12 +59,13 @@ const KINDS: [Kind; 20] = [
     Kind::Set("check/interval", "7"),
 ];
 
-/// Of the virtual server's JSON; `State` of its third real server, on which no websocket is.
+/// Of the virtual server's JSON; `Values` of its only rule; `State` of its third real server, on which no websocket is.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Set(&'static str, &'static str),
     Push(&'static str, &'static str),
     Pop(&'static str),
+    Values(&'static str),
     State(RequestedState),
 }
 
@@ -97,6 +100,7 @@ fn changed(config: &Config, kind: Kind, round: usize) -> Result<Config> {
             items.pop();
             server[name] = Value::Array(items);
         }
+        Kind::Values(values) => server["rules"][0]["test"]["values"] = serde_json::from_str(values)?,
         Kind::State(_) => bail!("a state is no edit"),
     }
     Ok(serde_json::from_value(document)?)
@@ -165,6 +169,7 @@ pub fn hundred_changes() -> Result<()> {
             settled()?;
             slowest = slowest.max(order.elapsed());
             let reloaded = !supervisor.processes()?.is_subset(&before);
+            ensure!(!(reload && matches!(kind, Kind::Values(_))), "values of a rule took a reload");
             ensure!(reloaded == reload, "{kind:?}: the plan said a reload: {reload}, there was one: {reloaded}");
             (changes, reloads) = (changes + 1, reloads + usize::from(reload));
             if ends > 0 {
