@@ -140,6 +140,7 @@ fn difference(real: &Observed, model: &Observed, ipvs: bool) -> String {
     compare("the routes", format!("{:?}", routes(real)), format!("{:?}", routes(model)));
     compare("the host names", real.hostname.clone(), model.hostname.clone());
     compare("the nameservers", format!("{:?}", real.nameservers), format!("{:?}", model.nameservers));
+    compare("the time servers", format!("{:?}", real.time_servers), format!("{:?}", model.time_servers));
     compare("the detours", format!("{:?}", real.detours), format!("{:?}", model.detours));
     compare("the rules", format!("{:?}", real.ruleset), format!("{:?}", model.ruleset));
     if ipvs {

@@ -9,7 +9,7 @@ mod traffic;
 
 use crate::{Cause, Counters, Inspect, Kernel, KernelError, Template};
 use ipnet::IpNet;
-use lb_model::{Family, IfName, Scheduler, Timeouts};
+use lb_model::{Family, IfName, Scheduler, TimeServer, Timeouts};
 use lb_plan::{
     Action, Address, Desired, Dest, DestKey, Forward, Link, Observed, ObservedAddress, ObservedRoute, ObservedSync,
     Route, Ruleset, Service, ServiceKey, SyncDaemon, SyncRole,
@@ -27,6 +27,9 @@ use std::{
 pub struct FakeState {
     pub hostname: String,
     pub nameservers: Vec<IpAddr>,
+    pub time_servers: Option<Vec<TimeServer>>,
+    /// See [`Kernel::clock_is_set`].
+    pub clock_set: bool,
     pub links: BTreeMap<IfName, Link>,
     pub addresses: Vec<ObservedAddress>,
     pub routes: Vec<ObservedRoute>,
@@ -52,6 +55,7 @@ impl FakeState {
         Observed {
             hostname: self.hostname.clone(),
             nameservers: self.nameservers.clone(),
+            time_servers: self.time_servers.clone(),
             links: self.links.clone(),
             addresses: self.addresses.clone(),
             routes: self.routes.clone(),
@@ -134,6 +138,8 @@ impl Fake {
         let state = FakeState {
             hostname: "(none)".into(),
             nameservers: Vec::new(),
+            time_servers: Some(Vec::new()),
+            clock_set: true,
             links,
             addresses: Vec::new(),
             routes: Vec::new(),
@@ -233,6 +239,10 @@ impl Kernel for Fake {
         results
     }
 
+    fn clock_is_set(&self) -> bool {
+        self.lock().state.clock_set
+    }
+
     fn inspector(&self) -> Arc<dyn Inspect> {
         Arc::new(self.clone())
     }
@@ -263,6 +273,7 @@ impl Inner {
         match action {
             Action::SetHostname(name) => state.hostname = name.to_string(),
             Action::SetNameservers(servers) => state.nameservers.clone_from(servers),
+            Action::SetTimeServers(servers) => state.time_servers = Some(servers.clone()),
             Action::SetFallbackPage(page) => state.fallback_page.clone_from(page),
             Action::SetSysctl { name, value } => match state.sysctls.get_mut(name) {
                 Some(is) => is.clone_from(value),

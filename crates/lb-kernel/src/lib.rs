@@ -1,7 +1,7 @@
 //! The only hands on the kernel: observe and execute.
 //!
 //! Owns every call by which the product reads or changes the network: links, addresses and routes
-//! (rtnetlink), IPVS (`ipvs-rs`), our nftables table, sysctls, the host name and `resolv.conf`, and the
+//! (rtnetlink), IPVS (`ipvs-rs`), our nftables table, sysctls, the host name, `resolv.conf`, chronyd's servers, and the
 //! announcements of new addresses; and reads what people want to see ([`Inspect`]). It decides nothing: [`lb_plan`] says what to do, and one [`Action`]
 //! done twice is the same as done once. It never flushes, and touches nothing that is not in an action.
 //!
@@ -50,6 +50,10 @@ pub trait Kernel: Send {
     /// does not stop the rest; what depended on it fails with an error of its own.
     fn execute(&mut self, actions: &[Action]) -> Vec<Result<(), KernelError>>;
 
+    /// Whether somebody who compares it with time servers vouches for the clock: the kernel says no when he has told it
+    /// so, and some hours after his last word (`STA_UNSYNC`, adjtimex(2)).
+    fn clock_is_set(&self) -> bool;
+
     /// Eyes on the same kernel, for other threads.
     fn inspector(&self) -> Arc<dyn Inspect>;
 }
@@ -57,7 +61,7 @@ pub trait Kernel: Send {
 /// Where [`Linux`] finds and keeps its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
-    /// `/etc`: `hostname`, `hosts` and `resolv.conf` are written here.
+    /// `/etc`: `hostname`, `hosts` and `resolv.conf` are written here; `service/time` is chronyd's.
     pub etc: PathBuf,
     /// `/run/lb`: what must survive a restart of lbd, and must not survive one of the kernel.
     pub run: PathBuf,

@@ -5,6 +5,7 @@
 //! and `nft` are those of the thread that calls, so call from the thread that opened, or one beside it.
 
 mod announce;
+mod clock;
 mod daemons;
 mod ear;
 mod files;
@@ -74,6 +75,7 @@ impl Linux {
         match action {
             Action::SetHostname(name) => self.files.set_hostname(name),
             Action::SetNameservers(servers) => self.files.set_nameservers(servers),
+            Action::SetTimeServers(servers) => self.files.set_time_servers(servers),
             Action::SetFallbackPage(page) => self.files.set_fallback_page(page.as_deref()),
             Action::SetSysctl { name, value } => self.files.set_sysctl(name, value),
             Action::LinkUp(name) => self.net.link_up(name),
@@ -126,6 +128,7 @@ impl Kernel for Linux {
             sync,
             hostname: self.files.hostname(&desired.hostname).map_err(doing("read the host name"))?,
             nameservers: self.files.nameservers().map_err(doing("read the nameservers"))?,
+            time_servers: self.files.time_servers().map_err(doing("read the time servers"))?,
             fallback_page: self
                 .files
                 .fallback_page(desired.fallback_page.as_deref())
@@ -154,6 +157,10 @@ impl Kernel for Linux {
             result.map_err(|cause| KernelError::new(action.to_string(), cause))
         };
         actions.iter().zip(results).map(named).collect()
+    }
+
+    fn clock_is_set(&self) -> bool {
+        clock::is_set()
     }
 
     fn inspector(&self) -> Arc<dyn Inspect> {

@@ -136,6 +136,7 @@ fn globals(old: &Globals, new: &Globals, list: &mut List) {
     list.set("TCP time-out", format!("{} s", old.timeouts.tcp), format!("{} s", new.timeouts.tcp));
     list.set("TCP FIN time-out", format!("{} s", old.timeouts.tcp_fin), format!("{} s", new.timeouts.tcp_fin));
     list.set("UDP time-out", format!("{} s", old.timeouts.udp), format!("{} s", new.timeouts.udp));
+    list.set("time servers", joined(&old.time_servers), joined(&new.time_servers));
 }
 
 fn pair(old: &Config, new: &Config, list: &mut List) {

@@ -2,7 +2,7 @@
 
 use crate::{
     Dialects, FallbackPage, FirewallMark, ForwardingMethod, Heartbeat, Hostname, IfName, Layer7, Layer7VirtualServer,
-    NodeId, Service, VirtualServer,
+    NodeId, Service, TimeServer, VirtualServer,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,15 @@ pub struct Globals {
     /// Servers on the networks of the other cards reach out under the address of the card with the default gateway.
     pub masquerade: bool,
     pub timeouts: Timeouts,
+    /// Who tells the unit the time (NTP); at most [`Globals::MOST_TIME_SERVERS`]. None: nobody sets the clock.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(max_items = 8))]
+    pub time_servers: Vec<TimeServer>,
+}
+
+impl Globals {
+    /// Each is asked as often as the others, and four are enough to outvote one that is wrong (RFC 5905, section 11.2.1).
+    pub const MOST_TIME_SERVERS: usize = 8;
 }
 
 impl Default for Globals {
@@ -113,6 +122,7 @@ impl Default for Globals {
             default_forwarding: ForwardingMethod::Dr,
             masquerade: false,
             timeouts: Timeouts::default(),
+            time_servers: Vec::new(),
         }
     }
 }

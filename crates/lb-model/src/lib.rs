@@ -37,7 +37,7 @@ pub use fallback_page::FallbackPage;
 pub use heartbeat::{Heartbeat, HeartbeatPath, NodeId, SerialPath, Shared, UdpPath, Witness};
 pub use layer7::{Layer7, Layer7RealServer, Layer7VirtualServer};
 pub use migrate::{MigrateError, migrate};
-pub use names::{FirewallMark, Hostname, IfName, Label, NameError};
+pub use names::{FirewallMark, Hostname, IfName, Label, NameError, TimeServer};
 pub use ports::{PortRange, Ports};
 pub use problems::{HeartbeatTimes, Problem, problems};
 pub use service::{

@@ -1,7 +1,7 @@
-//! Names that parse once: label, host name, interface name, firewall mark.
+//! Names that parse once: label, host name, interface name, time server, firewall mark.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 /// Why a name was refused. The text names the value, the reason and, where there is one, a way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +68,12 @@ string_name! {
     IfName, check_ifname
 }
 
+string_name! {
+    /// Who tells the time, by name or address: an IP address, or 1 to 253 characters of labels joined by dots (RFC 1035,
+    /// section 2.3.4), of letters, digits and `-`, the last of which begins with a letter.
+    TimeServer, check_time_server
+}
+
 fn check_label(s: &str) -> Result<(), String> {
     if s.is_empty() || s.len() > 63 {
         return Err(format!("label \"{s}\" has {} characters; 1 to 63 are allowed", s.len()));
@@ -97,6 +103,30 @@ fn check_ifname(s: &str) -> Result<(), String> {
     let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || !c.is_ascii_graphic();
     if s.is_empty() || s.len() > 15 || s == "." || s == ".." || s.contains(bad) {
         return Err(format!("interface name \"{s}\" is not valid; use 1 to 15 characters, for example eth0"));
+    }
+    Ok(())
+}
+
+/// What passes is one word without any sign that means something in chronyd's configuration.
+fn check_time_server(s: &str) -> Result<(), String> {
+    let refused = |reason: &str| {
+        Err(format!("time server \"{s}\" {reason}; use a name or an address, for example ntp.example.com or 10.0.0.5"))
+    };
+    if s.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    if s.is_empty() || s.len() > 253 {
+        return refused(&format!("has {} characters, and 1 to 253 are allowed", s.len()));
+    }
+    let last = s.rsplit('.').next().unwrap_or_default();
+    if !last.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return refused("is no address, and the last part of a name begins with a letter");
+    }
+    for part in s.split('.') {
+        let edge = part.starts_with('-') || part.ends_with('-') || part.is_empty() || part.len() > 63;
+        if edge || !part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+            return refused("is no host's name");
+        }
     }
     Ok(())
 }
@@ -139,5 +169,24 @@ impl From<FirewallMark> for u32 {
 impl fmt::Display for FirewallMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_server_is_a_name_or_an_address() {
+        let long = format!("{}.example", "a".repeat(64));
+        for good in ["ntp.example.com", "0.pool.ntp.org", "ntp", "NTP-1", "10.0.0.5", "2001:db8::123"] {
+            assert_eq!(good.parse::<TimeServer>().map(String::from).as_deref(), Ok(good));
+        }
+        for bad in ["", " ", "a b", "a\nallow", "a#", "-a", "a-", "a..b", "a.", "10.0.0.256", "10.0.0", "[::1]", &long]
+        {
+            assert!(bad.parse::<TimeServer>().is_err(), "{bad:?}");
+        }
+        let error = "10.0.0.256".parse::<TimeServer>().expect_err("no address").to_string();
+        assert!(error.contains("time server \"10.0.0.256\"") && error.contains("ntp.example.com"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 //! One pass a subject; each problem names the field (a JSON pointer), the value, the reason and a hint.
 //! What a single value can be wrong in is refused earlier, when it is parsed.
 
-use crate::{Agent, Config, FallbackPage, Family, ForwardingMethod, HealthDefaults, Timeouts};
+use crate::{Agent, Config, FallbackPage, Family, ForwardingMethod, Globals, HealthDefaults, Timeouts};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
@@ -255,6 +255,7 @@ fn globals(config: &Config, found: &mut Found) {
     for (name, value) in [("tcp", tcp), ("tcp_fin", tcp_fin), ("udp", udp)] {
         found.range("/globals/timeouts", name, value, 1, 31_536_000, " seconds");
     }
+    time_servers(&config.globals, found);
     let arms = config.node.interfaces.iter().filter(|i| !i.addresses.is_empty()).count();
     if config.globals.masquerade && (arms < 2 || config.node.gateway.is_none()) {
         found.add(
@@ -263,6 +264,21 @@ fn globals(config: &Config, found: &mut Found) {
             "MASQUERADE needs two cards with addresses and a default gateway",
             "turn it off, or set up the second card",
         );
+    }
+}
+
+fn time_servers(globals: &Globals, found: &mut Found) {
+    let (servers, at) = (&globals.time_servers, "/globals/time_servers");
+    for (i, server) in servers.iter().enumerate() {
+        if let Some(reason) = server.as_str().parse().ok().and_then(unusable) {
+            found.add(format!("{at}/{i}"), server, reason, "name another machine that speaks NTP");
+        } else if servers[..i].contains(server) {
+            found.add(format!("{at}/{i}"), server, "stands there twice", "remove one");
+        }
+    }
+    if servers.len() > Globals::MOST_TIME_SERVERS {
+        let reason = format!("there are at most {}", Globals::MOST_TIME_SERVERS);
+        found.add(at.into(), servers.len(), reason, "four outvote one that is wrong; more only ask more often");
     }
 }
 

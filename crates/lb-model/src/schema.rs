@@ -9,7 +9,7 @@ use crate::layer7::{
 };
 use crate::{
     CheckMethod, Family, FirewallMark, Hostname, IfName, Label, Negotiate, Pattern, Ports, Protocol, Service,
-    StatusCodes,
+    StatusCodes, TimeServer,
 };
 use std::borrow::Cow;
 use utoipa::{
@@ -48,6 +48,8 @@ macro_rules! schemas {
 const WORD: &str = "^[A-Za-z0-9_.-]{1,64}$";
 const LABEL: &str = "^[A-Za-z0-9_.-]{1,63}$";
 const HOSTNAME: &str = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$";
+/// The last label begins with a letter.
+const HOST_NAME: &str = "^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.])*[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$";
 /// Visible ASCII without `/` and `:`; neither `.` nor `..`.
 const IF_NAME: &str = r"^(\.{0,2}[!-\-0-9;-~][!-.0-9;-~]*|\.{3}[!-.0-9;-~]*)$";
 const PORTS: &str = "^ *([aA][nN][yY] *|PORT *(- *PORT *)?(, *PORT *(- *PORT *)?)*)$";
@@ -79,6 +81,12 @@ schemas! {
         .pattern(Some(LABEL)).min_length(Some(1)).max_length(Some(63));
     Hostname = text("The unit's host name: labels of letters, digits and `-`, joined by dots.", &["lbmaster"])
         .pattern(Some(HOSTNAME)).min_length(Some(1)).max_length(Some(63));
+    TimeServer = AnyOfBuilder::new()
+        .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(HOST_NAME)).max_length(Some(253)))
+        .item(ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Ipv4))))
+        .item(ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Ipv6))))
+        .description(Some("Who tells the time by NTP: a host's name or an address."))
+        .examples(["ntp.example.com", "10.0.0.5"]);
     IfName = text("A network interface: visible characters without `/` and `:`.", &["eth0"])
         .pattern(Some(IF_NAME)).min_length(Some(1)).max_length(Some(15));
     IpAddress = AnyOfBuilder::new()

@@ -4,7 +4,7 @@ use crate::{
     Address, Desired, Dest, DestKey, Observed, ObservedAddress, ObservedRoute, ObservedSync, Route, Ruleset, Service,
     ServiceKey, SyncDaemon, SyncRole,
 };
-use lb_model::{Family, Hostname, IfName, Timeouts};
+use lb_model::{Family, Hostname, IfName, TimeServer, Timeouts};
 use std::{fmt, net::IpAddr};
 
 /// A step. Each is safe to repeat: executing it where it is done already changes nothing.
@@ -12,6 +12,8 @@ use std::{fmt, net::IpAddr};
 pub enum Action {
     SetHostname(Hostname),
     SetNameservers(Vec<IpAddr>),
+    /// Starts, changes or stops chronyd.
+    SetTimeServers(Vec<TimeServer>),
     /// HTML; `None`: the shipped page.
     SetFallbackPage(Option<String>),
     SetSysctl {
@@ -97,6 +99,7 @@ impl Observed {
         match action {
             Action::SetHostname(name) => self.hostname = name.to_string(),
             Action::SetNameservers(servers) => self.nameservers.clone_from(servers),
+            Action::SetTimeServers(servers) => self.time_servers = Some(servers.clone()),
             Action::SetFallbackPage(page) => self.fallback_page.clone_from(page),
             Action::SetSysctl { name, value } => {
                 self.sysctls.insert(name.clone(), value.clone());
@@ -171,6 +174,10 @@ impl fmt::Display for Action {
             Action::SetNameservers(servers) => {
                 let servers: Vec<String> = servers.iter().map(IpAddr::to_string).collect();
                 write!(f, "nameservers: set {}", if servers.is_empty() { "none".into() } else { servers.join(", ") })
+            }
+            Action::SetTimeServers(servers) => {
+                let servers: Vec<&str> = servers.iter().map(TimeServer::as_str).collect();
+                write!(f, "time servers: set {}", if servers.is_empty() { "none".into() } else { servers.join(", ") })
             }
             Action::SetFallbackPage(None) => f.write_str("fallback page: set the shipped one"),
             Action::SetFallbackPage(Some(page)) => write!(f, "fallback page: set {} bytes", page.len()),

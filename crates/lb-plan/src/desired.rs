@@ -129,6 +129,7 @@ pub fn desired(config: &Config, health: &Health) -> Desired {
     let alone = Desired {
         hostname: node.hostname.clone(),
         nameservers: node.nameservers.clone(),
+        time_servers: config.globals.time_servers.clone(),
         links: node.interfaces.iter().map(|i| (i.name.clone(), i.mtu)).collect(),
         vips: vips(config),
         floating: floating(config),

@@ -72,6 +72,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     if observed.nameservers != desired.nameservers {
         do_.push(Action::SetNameservers(desired.nameservers.clone()));
     }
+    if observed.time_servers.as_ref() != Some(&desired.time_servers) {
+        do_.push(Action::SetTimeServers(desired.time_servers.clone()));
+    }
     if observed.fallback_page != desired.fallback_page {
         do_.push(Action::SetFallbackPage(desired.fallback_page.clone()));
     }

@@ -2,7 +2,7 @@
 
 use crate::Ruleset;
 use ipnet::IpNet;
-use lb_model::{Family, Hostname, IfName, Protocol, Scheduler, Timeouts, Tunnel};
+use lb_model::{Family, Hostname, IfName, Protocol, Scheduler, TimeServer, Timeouts, Tunnel};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -15,6 +15,8 @@ pub struct Desired {
     pub hostname: Hostname,
     /// `/etc/resolv.conf`, in order.
     pub nameservers: Vec<IpAddr>,
+    /// Whom chronyd asks for the time; none: it does not run.
+    pub time_servers: Vec<TimeServer>,
     /// Interfaces that must be up, with the MTU that was asked for.
     pub links: BTreeMap<IfName, Option<u32>>,
     /// The interfaces' own addresses; in the kernel before the services are.
@@ -42,6 +44,8 @@ pub struct Desired {
 pub struct Observed {
     pub hostname: String,
     pub nameservers: Vec<IpAddr>,
+    /// `None`: chronyd's list is not one that lbd writes.
+    pub time_servers: Option<Vec<TimeServer>>,
     pub links: BTreeMap<IfName, Link>,
     pub addresses: Vec<ObservedAddress>,
     pub routes: Vec<ObservedRoute>,

@@ -90,6 +90,7 @@ fn observed() -> Observed {
     Observed {
         hostname: "lbmaster".into(),
         nameservers: Vec::new(),
+        time_servers: Some(Vec::new()),
         links: Default::default(),
         addresses: Vec::new(),
         routes: Vec::new(),

@@ -11,6 +11,7 @@ fn bare_kernel() -> Observed {
     Observed {
         hostname: "(none)".into(),
         nameservers: Vec::new(),
+        time_servers: Some(Vec::new()),
         links: ["eth0", "eth1"].map(|n| (n.parse().expect("a name"), Link { up: false, mtu: 1500 })).into(),
         addresses: Vec::new(),
         routes: Vec::new(),

@@ -29,6 +29,7 @@ fn story(dir: &Path) -> String {
     let mut kernel = Observed {
         hostname: "lbmaster".into(),
         nameservers: Vec::new(),
+        time_servers: Some(Vec::new()),
         links: ["eth0", "eth1"].map(|n| (n.parse().expect("a name"), Link { up: false, mtu: 1500 })).into(),
         addresses: Vec::new(),
         routes: Vec::new(),

@@ -148,6 +148,9 @@ fn tree(config: &Config) -> Result<Value, PathError> {
     // An empty list that is not written is a list all the same: entries can be added to it.
     if let Value::Object(map) = &mut tree {
         map.entry("floating_ips").or_insert_with(|| Value::Array(Vec::new()));
+        if let Some(Value::Object(globals)) = map.get_mut("globals") {
+            globals.entry("time_servers").or_insert_with(|| Value::Array(Vec::new()));
+        }
         if let Ok(empty) = serde_json::to_value(lb_model::Layer7::default()) {
             map.entry("layer7").or_insert(empty);
         }

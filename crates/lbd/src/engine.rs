@@ -8,6 +8,7 @@
 mod acme;
 mod candidate;
 mod certificates;
+mod clock;
 mod commands;
 mod confirm;
 mod health;
@@ -190,6 +191,8 @@ pub struct Engine<K> {
     revision: RevisionView,
     alarms: Vec<String>,
     notices: notice::Notices,
+    /// Since when no time server vouches for the clock, where there are any.
+    clock_alone_since: Duration,
     /// The stored candidate, read and judged once.
     candidate: Option<Arc<candidate::Judged>>,
     /// See [`lb_api::Summary::generation`].
@@ -252,6 +255,7 @@ impl<K: Kernel> Engine<K> {
             revision,
             alarms,
             notices,
+            clock_alone_since: now.since_start,
             candidate: None,
             // Far above what the lbd before us can have counted to, and still a whole number in every JSON reader.
             generation: now.unix.saturating_mul(1000),

@@ -24,7 +24,7 @@ struct Known {
     restart: &'static str,
 }
 
-const KNOWN: [Known; 7] = [
+const KNOWN: [Known; 8] = [
     Known {
         name: "lbd",
         description: "Load balancing and health checks",
@@ -51,6 +51,7 @@ const KNOWN: [Known; 7] = [
         restart: "Clients of a virtual server without a real server get no page for a moment.",
     },
     Known { name: "dropbear", description: "SSH", restart: "Open SSH sessions stay; new ones wait for a moment." },
+    Known { name: "time", description: "Time (NTP)", restart: "The time servers are asked anew, four times in a row." },
     Known { name: "syslog", description: "System log", restart: "What programs report in that moment may be lost." },
 ];
 

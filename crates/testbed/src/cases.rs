@@ -9,6 +9,7 @@ pub mod net;
 pub mod topology;
 pub mod web;
 
+mod clock;
 mod data_path;
 mod health;
 mod ipvsadm;
@@ -82,6 +83,7 @@ const HALVES: [&[Case]; 2] = [
         ("sync_a_removed_entry_binds_on_neither_unit", sync::removed),
         ("sync_messages_are_as_the_kernel_writes_them", sync::as_the_kernel),
         ("fake_and_real_kernel_end_equal", random::fake_and_real),
+        ("a_clock_at_1970_and_at_2100_is_put_right_by_a_time_server", clock::right),
     ],
 ];
 

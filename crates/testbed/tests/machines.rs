@@ -109,7 +109,7 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
         shell.ok(tool).with_context(|| format!("{tool} does not work"))?;
     }
     // Services: supervised, logging, and back after they were killed.
-    for service in ["lbd", "haproxy", "lbadmin", "fallback", "dropbear", "syslog"] {
+    for service in ["lbd", "haproxy", "lbadmin", "fallback", "dropbear", "syslog", "time"] {
         let up = || format!("sv status /etc/service/{service} | grep -q '^run:.*run: log'");
         shell.ok(&format!("for i in $(seq 50); do {} && break; usleep 100000; done; {}", up(), up()))?;
     }

@@ -1,14 +1,16 @@
-//! The host name, `/etc/hosts`, `/etc/resolv.conf`, the fallback page and sysctls.
+//! The host name, `/etc/hosts`, `/etc/resolv.conf`, chronyd's servers, the fallback page and sysctls.
 //!
 //! Files are replaced by rename, so that no reader sees half of one, and only when they differ. They are
 //! made anew at every start (`/etc` is in memory), so nothing here waits for a disk.
 
 use crate::{Cause, Paths};
-use lb_model::Hostname;
+use lb_model::{Hostname, TimeServer};
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Write},
     net::IpAddr,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -48,6 +50,44 @@ impl Files {
     pub(super) fn set_nameservers(&self, servers: &[IpAddr]) -> Result<(), Cause> {
         let lines: String = servers.iter().map(|s| format!("nameserver {s}\n")).collect();
         write(&self.paths.etc.join("resolv.conf"), &format!("{WRITTEN_BY}{lines}"))
+    }
+
+    pub(super) fn time_servers(&self) -> Result<Option<Vec<TimeServer>>, Cause> {
+        let Some(text) = read(&self.time_list())? else { return Ok(Some(Vec::new())) };
+        let Some(lines) = text.strip_prefix(WRITTEN_BY) else { return Ok(None) };
+        let server = |line: &str| line.strip_prefix("server ")?.strip_suffix(" iburst")?.parse().ok();
+        Ok(lines.lines().map(server).collect())
+    }
+
+    /// chronyd is told by being stopped: its supervisor starts it again, with the new servers, which it then asks four
+    /// times in a row; without any, it waits. Where nobody supervises one there is nobody to be told.
+    pub(super) fn set_time_servers(&self, servers: &[TimeServer]) -> Result<(), Cause> {
+        let list = self.time_list();
+        if let Some(dir) = list.parent() {
+            fs::create_dir_all(dir).map_err(|source| failed(dir, source))?;
+        }
+        if servers.is_empty() {
+            match fs::remove_file(&list) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(&list, source)),
+                _ => {}
+            }
+        } else {
+            let lines: String = servers.iter().map(|s| format!("server {s} iburst\n")).collect();
+            write(&list, &format!("{WRITTEN_BY}{lines}"))?;
+        }
+        let control = self.paths.etc.join("service/time/supervise/control");
+        // Without a reader, runsv, opening fails at once instead of waiting for one.
+        let told = fs::OpenOptions::new().write(true).custom_flags(nix::libc::O_NONBLOCK).open(&control);
+        match told.and_then(|mut fifo| fifo.write_all(b"t")) {
+            Err(error) if error.raw_os_error() == Some(nix::libc::ENXIO) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(|source| failed(&control, source)),
+        }
+    }
+
+    /// As `sourcedir` of chrony.conf(5) wants it named.
+    fn time_list(&self) -> PathBuf {
+        self.paths.run.join("time/servers.sources")
     }
 
     /// What the `fallback` service serves; `None` for the shipped page, unless that very page is configured, and before

@@ -4,13 +4,18 @@ use super::{
     edit::{Object, Standing, Typed, Values},
     form::{Field, Section},
     layer7::timeouts,
+    parse,
 };
-use lb_model::{Config, ForwardingMethod};
+use lb_model::{Config, ForwardingMethod, TimeServer};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GlobalsForm;
 
 const YEAR: u32 = 31_536_000;
+
+fn time_server(text: &str) -> Result<TimeServer, String> {
+    text.parse().map_err(|e: lb_model::NameError| e.to_string())
+}
 
 impl Object for GlobalsForm {
     fn title(&self) -> String {
@@ -36,6 +41,7 @@ impl Object for GlobalsForm {
             ("tcp", globals.timeouts.tcp.to_string()),
             ("tcp_fin", globals.timeouts.tcp_fin.to_string()),
             ("udp", globals.timeouts.udp.to_string()),
+            ("time_servers", parse::joined(&globals.time_servers)),
             ("layer7_connections", config.layer7.max_connections.to_string()),
         ]);
         values.extend(timeouts::global_values(&config.layer7.timeouts));
@@ -99,6 +105,14 @@ impl Object for GlobalsForm {
                     Field::number("udp", "UDP", "connection-timeouts", 1, YEAR).unit("seconds"),
                 ],
             ),
+            Section::new(
+                "Time",
+                vec![
+                    Field::area("time_servers", "Time servers", "time-servers", 3)
+                        .placeholder("ntp.example.com")
+                        .hint("One a line, by name or address, at most eight (NTP); empty: nobody sets the clock"),
+                ],
+            ),
             Section::new("Layer 7", layer7),
         ]
     }
@@ -122,6 +136,7 @@ impl Object for GlobalsForm {
         typed.put_number("tcp", &mut globals.timeouts.tcp);
         typed.put_number("tcp_fin", &mut globals.timeouts.tcp_fin);
         typed.put_number("udp", &mut globals.timeouts.udp);
+        typed.put("time_servers", &mut globals.time_servers, |text| parse::lines(text, time_server));
         timeouts::write_global(&mut config.layer7.timeouts, typed);
         typed.put_number("layer7_connections", &mut config.layer7.max_connections);
         String::new()
@@ -140,6 +155,7 @@ impl Object for GlobalsForm {
             "/globals/timeouts/tcp" => "tcp",
             "/globals/timeouts/tcp_fin" => "tcp_fin",
             "/globals/timeouts/udp" => "udp",
+            _ if tail.starts_with("/globals/time_servers") => "time_servers",
             "/layer7/max_connections" => "layer7_connections",
             _ => return timeouts::field_at(tail.strip_prefix("/layer7/timeouts/")?),
         })

@@ -114,6 +114,13 @@ const FORMS: &[(&str, Typed, &str, Typed, &str)] = &[
         "use 1 to 3600",
     ),
     (
+        "/lbadmin/edit/globals",
+        &[("time_servers", "ntp.example.com\n10.0.0.5")],
+        "Change time servers from none to ntp.example.com, 10.0.0.5",
+        &[("time_servers", "10.0.0.5\nallow all")],
+        "Line 2: time server &#34;allow all&#34; is no host&#39;s name",
+    ),
+    (
         "/lbadmin/maintenance/fallback-page",
         &[("page", "<!doctype html>\n<p>Back soon.")],
         "Set a fallback page of 29 bytes",

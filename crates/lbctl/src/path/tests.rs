@@ -234,6 +234,8 @@ fn a_pair_is_set_by_its_paths() {
         "800",
         "heartbeat.deadtime = 800: there is no field deadtime; did you mean deadtime_ms?",
     );
+    sets("globals.time_servers", "ntp1.example.com,10.0.0.5", "[\"ntp1.example.com\",\"10.0.0.5\"]");
+    sets("globals.time_servers.+", "ntp.example.com", "[\"ntp.example.com\"]");
     pair_sets("floating_ips", "10.0.0.20,192.168.2.20", "[\"10.0.0.20\",\"192.168.2.20\"]");
     pair_sets("floating_ips.+", "192.168.2.20", "[\"192.168.2.20\"]");
     assert_eq!(get(&sample(), "heartbeat"), Ok(Value::Null));

@@ -1,17 +1,20 @@
-//! What other programs of this unit have to say to people, shown as alarms: that an update did not stay
+//! What is to be said to people before they log in on the console too, shown as alarms: that an update did not stay
 //! (`/run/lb/update.alarm`, written by lbupdate), what is wrong with the disk (`/run/lb/disk.alarm`, found when the unit
-//! started). The files are in memory, so that looking at them waits for no disk. And that the disk is nearly full.
+//! started), that the clock is wrong ([`CLOCK`], written by lbd itself). The files are in memory, so that looking at them
+//! waits for no disk. And that the disk is nearly full.
 
 use super::Engine;
 use lb_kernel::Kernel;
 use std::{
-    fs::File,
-    io::Read,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 /// Names of the files in lbd's folder for what is gone after a restart.
-pub const NOTICES: [&str; 2] = ["disk.alarm", "update.alarm"];
+pub const NOTICES: [&str; 3] = ["disk.alarm", CLOCK, "update.alarm"];
+/// The one that lbd writes.
+pub const CLOCK: &str = "clock.alarm";
 /// More than a sentence with its hint has, bytes.
 const LIMIT: u64 = 2000;
 
@@ -32,6 +35,21 @@ pub(super) struct Notices {
 impl Notices {
     pub(super) fn texts(&self) -> impl Iterator<Item = &String> {
         self.texts.iter().chain(&self.full)
+    }
+
+    /// Leaves `text` in the file of that name, or no such file. One that cannot be written is tried again.
+    pub(super) fn leave(&self, name: &str, text: Option<&str>) {
+        let Some(file) = self.files.iter().find(|file| file.ends_with(name)) else { return };
+        if read(file).as_deref() == text {
+            return;
+        }
+        let done = match text {
+            Some(text) => write(file, text),
+            None => fs::remove_file(file),
+        };
+        if let Err(error) = done {
+            tracing::warn!("{}: {error}", file.display());
+        }
     }
 }
 
@@ -73,6 +91,13 @@ fn full(total: u64, free: u64, was: bool) -> Option<String> {
             megabytes(total)
         )
     })
+}
+
+/// In one step, so that nobody shows half of it.
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, format!("{text}\n"))?;
+    fs::rename(new, file)
 }
 
 fn read(file: &Path) -> Option<String> {

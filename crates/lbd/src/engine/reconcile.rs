@@ -40,6 +40,7 @@ impl<K: Kernel> Engine<K> {
         self.observe();
         let done = self.converge(now);
         self.look_at_certificates(now);
+        self.look_at_clock(now);
         self.look_at_notices();
         ReconcileView {
             plan: shown(&done),

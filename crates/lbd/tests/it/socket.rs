@@ -268,7 +268,7 @@ fn services_are_restarted_and_the_unit_halted_by_name_only() {
     let client = lbd.client();
     let services = client.services().expect("the services");
     let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
-    assert_eq!(names, ["lbd", "heartbeat", "haproxy", "lbadmin", "fallback", "dropbear", "syslog"]);
+    assert_eq!(names, ["lbd", "heartbeat", "haproxy", "lbadmin", "fallback", "dropbear", "time", "syslog"]);
     let by = lb_api::ByRequest { author: "alice".into() };
     assert_eq!(client.restart_service("dropbear", &by).expect("restarted").message, "dropbear restarts.");
     let ClientError::Refused(error) = client.restart_service("getty", &by).expect_err("not ours") else {

@@ -174,9 +174,10 @@ pub(super) fn guest(folders: &Folders, stage: &Stage, kernel: &Kernel, scripts: 
     for (name, text) in [
         (
             "passwd",
-            "root:x:0:0:root:/root:/bin/bash\nhaproxy:x:102:102::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n",
+            "root:x:0:0:root:/root:/bin/bash\nhaproxy:x:102:102::/:/bin/false\nchrony:x:103:103::/:/bin/false\n\
+             nobody:x:65534:65534::/:/bin/false\n",
         ),
-        ("group", "root:x:0:\nhaproxy:x:102:\nnogroup:x:65534:\n"),
+        ("group", "root:x:0:\nhaproxy:x:102:\nchrony:x:103:\nnogroup:x:65534:\n"),
         ("hosts", "127.0.0.1 localhost\n"),
     ] {
         fs::write(tree.join("etc").join(name), text)?;

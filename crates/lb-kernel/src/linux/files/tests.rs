@@ -31,6 +31,34 @@ fn nameservers_are_read_back_and_an_equal_file_is_left_alone() {
 }
 
 #[test]
+fn time_servers_are_read_back_and_their_keeper_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let files = files(dir.path());
+    let list = dir.path().join("time/servers.sources");
+    assert_eq!(files.time_servers().expect("no file"), Some(Vec::new()));
+    let servers: Vec<TimeServer> =
+        ["ntp1.example.com", "2001:db8::123"].iter().map(|s| s.parse().expect("a server")).collect();
+    files.set_time_servers(&servers).expect("nobody is there to be told");
+    assert_eq!(files.time_servers().expect("read"), Some(servers.clone()));
+    let text = fs::read_to_string(&list).expect("written");
+    assert!(text.ends_with("\nserver ntp1.example.com iburst\nserver 2001:db8::123 iburst\n"), "{text}");
+
+    let supervise = dir.path().join("service/time/supervise");
+    fs::create_dir_all(&supervise).expect("made");
+    let control = supervise.join("control");
+    nix::unistd::mkfifo(&control, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let mut runsv = fs::OpenOptions::new().read(true).write(true).open(&control).expect("opened");
+    files.set_time_servers(&[]).expect("told");
+    assert!(!list.exists(), "chronyd would still ask");
+    let mut word = [0];
+    std::io::Read::read_exact(&mut runsv, &mut word).expect("a word");
+    assert_eq!((word, files.time_servers().expect("read")), (*b"t", Some(Vec::new())));
+
+    fs::write(&list, "server ntp.elsewhere.example iburst\n").expect("by hand");
+    assert_eq!(files.time_servers().expect("read"), None);
+}
+
+#[test]
 fn hosts_has_the_full_and_the_short_name() {
     let text = hosts(&"lb1.example.com".parse().expect("a name"));
     assert!(text.contains("\n127.0.1.1 lb1.example.com lb1\n"), "{text}");

@@ -12,7 +12,9 @@ use axum::{
     extract::{OriginalUri, State},
     response::Response,
 };
-use lb_model::{Check, CheckMethod, Globals, HealthDefaults, NegotiateService, RealServer, Service, VirtualServer};
+use lb_model::{
+    Check, CheckMethod, Globals, HealthDefaults, NegotiateService, RealServer, Service, TimeServer, VirtualServer,
+};
 use serde::Deserialize;
 
 /// Virtual servers on a page.
@@ -51,7 +53,13 @@ pub fn globals(g: &Globals) -> Vec<Fact> {
         ("Idle TCP connections are remembered for", duration(g.timeouts.tcp.into())),
         ("TCP connections after FIN", duration(g.timeouts.tcp_fin.into())),
         ("UDP", duration(g.timeouts.udp.into())),
+        ("Time servers", time_servers(g)),
     ]
+}
+
+fn time_servers(g: &Globals) -> String {
+    let servers: Vec<&str> = g.time_servers.iter().map(TimeServer::as_str).collect();
+    if servers.is_empty() { "none".to_owned() } else { servers.join(", ") }
 }
 
 fn persistence(v: &VirtualServer) -> String {
