@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::kernel::Kernel;
 use super::stage::Stage;
-use super::{Folders, Hardware, PROGRAMS, pick, sbom};
+use super::{Folders, Hardware, PROGRAMS, pick, sbom, setuid};
 use crate::host::{self, run, run_text, say};
 
 /// Further names of programs: link, target in the same folder.
@@ -93,7 +93,8 @@ pub(super) fn root(
     let made = [(AUTHORITIES, "ca-certificates")];
     let list = sbom::list(root, &stage.origins, &kernel.package, &[&overlay], &made)?;
     fs::write(root.join("usr/share/steelyard").join(sbom::NAME), list).context("writing the list of what ships")?;
-    modes(root)
+    modes(root)?;
+    setuid::check(root)
 }
 
 pub(super) fn folders_of(root: &Path) -> Result<()> {

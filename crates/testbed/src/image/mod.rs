@@ -12,6 +12,7 @@ mod loader;
 mod pick;
 mod release;
 mod sbom;
+mod setuid;
 mod stage;
 mod stamp;
 
