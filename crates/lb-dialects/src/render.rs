@@ -11,7 +11,8 @@ pub(crate) use rackspace::{certificate_label, label_of, node_label, own_address,
 
 use ipnet::IpNet;
 use lb_model::{
-    Config, Label, Layer7VirtualServer, Ports, Protocol, RequestedState, Scheduler, Service, VirtualServer,
+    Config, Label, Layer7VirtualServer, Ports, Protocol, RequestedState, Scheduler, Service, StatusCodes,
+    VirtualServer,
     layer7::{Certificate, Layer7Check, Layer7CheckMethod, ManualBlock, Outcome, Rule, Test},
 };
 use std::net::IpAddr;
@@ -63,6 +64,19 @@ fn text<T: std::str::FromStr>(text: &str) -> Option<T> {
 /// Always fit, never asked.
 fn unasked() -> Layer7Check {
     Layer7Check { method: Layer7CheckMethod::On, ..Layer7Check::default() }
+}
+
+/// The codes that count, `200-299,302`; nothing where none does.
+fn status_codes(counts: impl Fn(u16) -> bool) -> Option<StatusCodes> {
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for code in (100..=599u16).filter(|code| counts(*code)) {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == code => *last = code,
+            _ => ranges.push((code, code)),
+        }
+    }
+    let words = ranges.iter().map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") });
+    text(&words.collect::<Vec<_>>().join(","))
 }
 
 /// A UDP virtual server by NAT without servers.

@@ -14,7 +14,7 @@ pub use acme::{Acme, AcmeContact, AcmeDirectory};
 pub use memory::{PEERS_PORT, Peers};
 pub use persistence::{ApplicationCookie, Cookie, Layer7Persistence, SourceTable};
 pub use rules::{HeaderOperation, HeaderRule, Limits, Outcome, Rule, Test};
-pub use text::{CookieName, HeaderName, HttpText, ManualBlock};
+pub use text::{CookieName, CookieValue, HeaderName, HttpText, ManualBlock};
 pub use tls::{
     Certificate, CertificateFingerprint, CertificateName, ClientCertificates, ClientVerify, ServerVerification, Tls,
     TlsProfile,
@@ -229,6 +229,12 @@ pub struct Layer7RealServer {
     /// Speaks TLS with the server. Its certificate is verified where `server_verification` says so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
+    /// With persistence by a cookie of this unit's: what its clients have in it. Left out: the label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<CookieValue>,
+    /// Ends its connections when it is found unfit; otherwise they stay until either side closes them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shutdown_sessions: bool,
     #[serde(default)]
     pub state: RequestedState,
 }
@@ -249,8 +255,17 @@ impl Layer7RealServer {
             max_connections: 0,
             send_proxy: SendProxy::default(),
             tls: false,
+            cookie: None,
+            shutdown_sessions: false,
             state: RequestedState::default(),
         }
+    }
+}
+
+impl Layer7RealServer {
+    /// What its clients have in the cookie, where there is one.
+    pub fn cookie_value(&self) -> &str {
+        self.cookie.as_ref().map_or(self.label.as_str(), CookieValue::as_str)
     }
 }
 
@@ -411,9 +426,15 @@ pub struct Layer7Check {
     /// http, https: status codes that count as fit; left out: 200-399.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusCodes>,
-    /// http, https: text that must stand in the body.
+    /// http, https: what `expect` is about; left out: bodies are not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<HttpText>,
+    /// http, https: what the body must do with `response`.
+    #[serde(default, skip_serializing_if = "CheckExpect::is_contains")]
+    pub expect: CheckExpect,
+    /// http, https: the request's method.
+    #[serde(default, skip_serializing_if = "CheckVerb::is_get")]
+    pub verb: CheckVerb,
     /// Port to ask on the real server; left out: the real server's own port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 65535))]
@@ -480,6 +501,38 @@ impl SendProxy {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde's skip_serializing_if asks for")]
     fn is_none(&self) -> bool {
         *self == SendProxy::None
+    }
+}
+
+words! {
+    /// What the body of an answer to a check must do with a text.
+    CheckExpect, "expectation",
+    #[default] Contains = "contains",
+    Lacks = "lacks",
+    /// The text is a regular expression (PCRE2), found anywhere in the body.
+    Matches = "matches",
+    MatchesNot = "matches-not",
+}
+
+impl CheckExpect {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde's skip_serializing_if asks for")]
+    fn is_contains(&self) -> bool {
+        *self == CheckExpect::Contains
+    }
+}
+
+words! {
+    /// The method of a check's request. Answers to HEAD and OPTIONS have no body that is worth reading.
+    CheckVerb, "request method",
+    #[default] Get = "GET",
+    Head = "HEAD",
+    Options = "OPTIONS",
+}
+
+impl CheckVerb {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde's skip_serializing_if asks for")]
+    fn is_get(&self) -> bool {
+        *self == CheckVerb::Get
     }
 }
 

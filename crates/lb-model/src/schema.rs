@@ -5,7 +5,7 @@
 
 use crate::layer7::{
     AcmeContact, AcmeDirectory, ApplicationCookie, CertificateFingerprint, CertificateName, Cookie, CookieName,
-    HeaderName, HttpText, Layer7Persistence, ManualBlock, SourceTable,
+    CookieValue, HeaderName, HttpText, Layer7Persistence, ManualBlock, SourceTable,
 };
 use crate::{
     CheckMethod, Family, FirewallMark, Hostname, IfName, Label, Negotiate, Pattern, Ports, Protocol, Service,
@@ -63,6 +63,8 @@ const NETWORK6: &str = r"^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*/(12[0-8]|1[01][0-9]|0?[0-
 schemas! {
     CookieName = text("A cookie's name: letters, digits, `_`, `-` and `.`.", &["SERVERID", "PHPSESSID"])
         .pattern(Some(WORD)).min_length(Some(1)).max_length(Some(64));
+    CookieValue = text("What a cookie says of a real server: letters, digits and `_.~+/=@:-`.", &["web1"])
+        .pattern(Some("^[A-Za-z0-9_.~+/=@:-]{1,64}$")).min_length(Some(1)).max_length(Some(64));
     HeaderName = text("The name of a header or of a query's parameter: letters, digits, `_`, `-` and `.`.", &["X-Shop"])
         .pattern(Some(WORD)).min_length(Some(1)).max_length(Some(64));
     HttpText = text("One line of printable ASCII characters.", &["/shop", "www.example.com"])

@@ -5,8 +5,12 @@ use super::{
     read::{self, Body, Patch},
     take_id,
 };
-use lb_model::dialects::ovh::{
-    MOST_FARMS, OvhBalance, OvhFarm, OvhKind, OvhMatch, OvhProbe, OvhProbeMethod, OvhProbeType, OvhStickiness,
+use lb_model::{
+    StatusCodes,
+    dialects::ovh::{
+        MOST_FARMS, OvhBalance, OvhFarm, OvhKind, OvhMatch, OvhProbe, OvhProbeMethod, OvhProbeType, OvhStickiness,
+    },
+    layer7::HttpText,
 };
 use serde_json::{Value, json};
 
@@ -113,13 +117,17 @@ fn read_probe(probe: &mut OvhProbe, mut body: Body) -> Result<()> {
     if probe.negate == Some(true) && probe.matching.is_none_or(|m| m == OvhMatch::Default) {
         return Err(Fault::bad_request("A probe can not negate without a match"));
     }
-    let refused = [
-        ("negate", probe.negate == Some(true)),
-        ("match: matches", probe.matching == Some(OvhMatch::Matches)),
-        ("a method other than GET", matches!(probe.method, Some(OvhProbeMethod::Head | OvhProbeMethod::Options))),
-    ];
-    if let Some((what, _)) = refused.into_iter().find(|(_, is)| *is) {
-        return Err(Fault::bad_request(format!("probe: {what} is not available on this unit")));
+    let pattern = probe.pattern.as_deref();
+    let taken = match probe.matching {
+        Some(OvhMatch::Status) => pattern.is_none_or(|codes| codes.parse::<StatusCodes>().is_ok()),
+        Some(OvhMatch::Contains | OvhMatch::Matches) => pattern.is_none_or(|text| text.parse::<HttpText>().is_ok()),
+        Some(OvhMatch::Default | OvhMatch::Internal) | None => true,
+    };
+    if !taken {
+        return Err(Fault::bad_request("probe.pattern must be status codes such as 200-299,302, or printable text"));
+    }
+    if probe.negate == Some(true) && pattern.is_none() {
+        return Err(Fault::bad_request("A probe can not negate without a pattern"));
     }
     Ok(())
 }

@@ -6,7 +6,10 @@ use super::{
     take_id,
 };
 use crate::render;
-use lb_model::dialects::ovh::{MOST_SERVERS, Ovh, OvhFarm, OvhKind, OvhProxyProtocol, OvhServer};
+use lb_model::{
+    dialects::ovh::{MOST_SERVERS, Ovh, OvhFarm, OvhKind, OvhProxyProtocol, OvhServer},
+    layer7::CookieValue,
+};
 use serde_json::{Value, json};
 
 pub fn handle(call: &Call<'_>, farm: &OvhFarm, method: &str, below: &[&str]) -> Result<Done> {
@@ -31,6 +34,7 @@ pub fn handle(call: &Call<'_>, farm: &OvhFarm, method: &str, below: &[&str]) -> 
                     let mut body = read::body(&call.request.body)?;
                     body.ignore(&["address"]);
                     read(farm.kind, &mut new, body)?;
+                    own_cookie(farm, &new)?;
                     let mut farm = farm.clone();
                     farm.servers.iter_mut().filter(|s| s.id == new.id).for_each(|s| *s = new.clone());
                     Done::changed(with_farm(call, farm), comment("Change", server.id))
@@ -130,19 +134,26 @@ fn read(kind: OvhKind, server: &mut OvhServer, mut body: Body) -> Result<()> {
     match body.text("onMarkedDown", 32)? {
         Patch::Absent => {}
         Patch::Null => server.shutdown_sessions = false,
-        Patch::Set(word) if word == "shutdown-sessions" => {
-            let rule = "onMarkedDown is not available on this unit: connections to a server stay until it closes them";
-            return Err(Fault::bad_request(rule));
-        }
+        Patch::Set(word) if word == "shutdown-sessions" => server.shutdown_sessions = true,
         Patch::Set(_) => return Err(Fault::bad_request("onMarkedDown must be shutdown-sessions")),
     }
     let versions = OvhProxyProtocol::ALL;
     body.word("proxyProtocolVersion", versions, OvhProxyProtocol::as_str)?.into_option(&mut server.proxy_protocol);
     if kind == OvhKind::Http {
         body.text("cookie", 64)?.into_option(&mut server.cookie);
-        server.cookie.get_or_insert_with(|| render::server_label(server.id));
+        let value = server.cookie.get_or_insert_with(|| render::server_label(server.id));
+        value.parse::<CookieValue>().map_err(|e| Fault::bad_request(e.to_string()))?;
     }
     body.end()
+}
+
+/// Two servers with one value would be one to the clients.
+fn own_cookie(farm: &OvhFarm, server: &OvhServer) -> Result<()> {
+    let same = |other: &&OvhServer| other.id != server.id && other.cookie.is_some() && other.cookie == server.cookie;
+    match farm.servers.iter().find(same) {
+        Some(other) => Err(Fault::conflict(format!("Server {} has this cookie already", other.id))),
+        None => Ok(()),
+    }
 }
 
 fn create(call: &Call<'_>, farm: &OvhFarm) -> Result<Done> {
@@ -174,6 +185,7 @@ fn create(call: &Call<'_>, farm: &OvhFarm) -> Result<Done> {
     if farm.servers.iter().any(|other| (other.address, other.port) == (server.address, server.port)) {
         return Err(Fault::conflict(format!("Server {} is in this farm already", server.address)));
     }
+    own_cookie(farm, &server)?;
     let (shown, comment) = (shown(call, farm, &server), comment("Add", server.id));
     let mut farm = farm.clone();
     farm.servers.push(server);

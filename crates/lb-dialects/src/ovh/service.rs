@@ -108,15 +108,11 @@ fn status(call: &Call<'_>) -> Value {
 }
 
 fn probes() -> Value {
-    let methods = [json!(OvhProbeMethod::Get), json!(OvhProbeMethod::Internal)];
-    let matches = OvhMatch::ALL.iter().filter(|word| **word != OvhMatch::Matches);
-    let matches: Vec<Value> = matches.map(|word| json!(word)).collect();
     let probe = |kind: &OvhProbeType| {
         let http = *kind == OvhProbeType::Http;
-        let none: Vec<Value> = Vec::new();
-        json!({"type": kind, "port": true, "interval": true, "url": http, "pattern": http, "negate": false,
-               "forceSsl": http, "method": if http { &methods[..] } else { &none[..] },
-               "match": if http { &matches } else { &none }})
+        let (methods, matches) = if http { (OvhProbeMethod::ALL, OvhMatch::ALL) } else { (&[][..], &[][..]) };
+        json!({"type": kind, "port": true, "interval": true, "url": http, "pattern": http, "negate": http,
+               "forceSsl": http, "method": methods, "match": matches})
     };
     OvhProbeType::ALL.iter().map(probe).collect()
 }

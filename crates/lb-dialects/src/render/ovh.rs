@@ -2,17 +2,18 @@
 //!
 //! What runs is what was applied at the last refresh. A farm that no front-end names serves nobody.
 
-use super::{Rendered, label, layer4, own_address, refusals, rejections, text, unasked};
+use super::{Rendered, label, layer4, own_address, refusals, rejections, status_codes, text, unasked};
 use lb_model::{
     Config, ForwardingMethod, Label, Layer7RealServer, Layer7VirtualServer, RealServer, RequestedState, Scheduler,
-    Tunnel, VirtualServer,
+    StatusCodes, Tunnel, VirtualServer,
     dialects::ovh::{
-        OvhBalance, OvhFarm, OvhFrontend, OvhKind, OvhMatch, OvhObjects, OvhProbe, OvhProbeType, OvhProxyProtocol,
-        OvhServer, OvhSslConfiguration, OvhStickiness,
+        OvhBalance, OvhFarm, OvhFrontend, OvhKind, OvhMatch, OvhObjects, OvhProbe, OvhProbeMethod, OvhProbeType,
+        OvhProxyProtocol, OvhServer, OvhSslConfiguration, OvhStickiness,
     },
     layer7::{
-        Balance, Cookie, HeaderOperation, HeaderRule, HttpText, Layer7Check, Layer7CheckMethod, Layer7Fallback,
-        Layer7Persistence, ManualBlock, Outcome, ProxyMode, Rule, SendProxy, SourceTable, Test, Tls, TlsProfile,
+        Balance, CheckExpect, CheckVerb, Cookie, CookieValue, HeaderOperation, HeaderRule, HttpText, Layer7Check,
+        Layer7CheckMethod, Layer7Fallback, Layer7Persistence, ManualBlock, Outcome, ProxyMode, Rule, SendProxy,
+        SourceTable, Test, Tls, TlsProfile,
     },
 };
 use std::net::IpAddr;
@@ -186,10 +187,18 @@ fn servers(vs: &mut Layer7VirtualServer, farm: &OvhFarm, manual: &mut Vec<String
                 Some(OvhProxyProtocol::V2 | OvhProxyProtocol::V2Ssl | OvhProxyProtocol::V2SslCn) => SendProxy::V2,
             },
             tls: server.ssl,
+            cookie: cookie(farm, server),
+            shutdown_sessions: server.shutdown_sessions,
             state: state(server),
             ..Layer7RealServer::new(label(&server_label(server.id)), server.address.into(), server.port.or(farm.port))
         })
         .collect();
+}
+
+/// Nothing where it is the label, or what was stored before this unit minded it is no value.
+fn cookie(farm: &OvhFarm, server: &OvhServer) -> Option<CookieValue> {
+    let own = server.cookie.as_deref().filter(|_| farm.kind == OvhKind::Http);
+    own.filter(|value| *value != server_label(server.id)).and_then(text)
 }
 
 fn check(probe: &OvhProbe) -> Layer7Check {
@@ -212,11 +221,25 @@ fn check(probe: &OvhProbe) -> Layer7Check {
         let (host, path) = url.split_at(url.find('/').unwrap_or(url.len()));
         check.request = text(path);
         check.virtual_host = text(host);
-        let pattern = probe.pattern.as_deref().filter(|_| probe.negate != Some(true));
-        match probe.matching {
-            Some(OvhMatch::Status) => check.status = pattern.and_then(text),
-            Some(OvhMatch::Contains) => check.response = pattern.and_then(text),
-            Some(OvhMatch::Matches | OvhMatch::Default | OvhMatch::Internal) | None => {}
+        check.verb = match probe.method {
+            None | Some(OvhProbeMethod::Get | OvhProbeMethod::Internal) => CheckVerb::Get,
+            Some(OvhProbeMethod::Head) => CheckVerb::Head,
+            Some(OvhProbeMethod::Options) => CheckVerb::Options,
+        };
+        let pattern = probe.pattern.as_deref();
+        let negate = probe.negate == Some(true);
+        let response = match probe.matching {
+            Some(OvhMatch::Contains) => Some(if negate { CheckExpect::Lacks } else { CheckExpect::Contains }),
+            Some(OvhMatch::Matches) => Some(if negate { CheckExpect::MatchesNot } else { CheckExpect::Matches }),
+            Some(OvhMatch::Status) => {
+                let codes = pattern.and_then(text::<StatusCodes>);
+                check.status = codes.and_then(|codes| status_codes(|code| codes.contains(code) != negate));
+                None
+            }
+            Some(OvhMatch::Default | OvhMatch::Internal) | None => None,
+        };
+        if let Some((expect, text)) = response.zip(pattern.and_then(text)) {
+            (check.expect, check.response) = (expect, Some(text));
         }
     }
     check

@@ -1,11 +1,11 @@
 //! Rackspace load balancers as virtual servers: one for each virtual IP, `rackspace-7` and `rackspace-7-ip-9`.
 
-use super::{Rendered, label, layer4, refusals, rejections, text, unasked, without};
+use super::{Rendered, label, layer4, refusals, rejections, status_codes, text, unasked, without};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ipnet::IpNet;
 use lb_model::{
     Config, ForwardingMethod, Label, Layer7RealServer, Layer7VirtualServer, Persistence, Ports, RealServer,
-    RequestedState, Scheduler, Tunnel,
+    RequestedState, Scheduler, StatusCodes, Tunnel,
     dialects::rackspace::{
         RackspaceAccessType, RackspaceAlgorithm, RackspaceCondition, RackspaceLoadBalancer, RackspaceMonitor,
         RackspaceMonitorType, RackspaceNode, RackspaceNodeType, RackspacePersistence, RackspaceProtocol,
@@ -231,13 +231,14 @@ fn check(monitor: &RackspaceMonitor) -> Layer7Check {
         method,
         request: monitor.path.as_deref().and_then(text),
         virtual_host: monitor.host_header.as_deref().and_then(text),
-        status: monitor.status_regex.as_deref().and_then(status_codes).and_then(|codes| codes.parse().ok()),
+        status: monitor.status_regex.as_deref().and_then(matched),
         response: monitor.body_regex.as_deref().filter(|body| is_plain(body)).and_then(text),
         port: None,
         interval: Some(monitor.delay),
         timeout: Some(monitor.timeout),
         fall: Some(monitor.attempts),
         rise: Some(1),
+        ..Layer7Check::default()
     }
 }
 
@@ -246,18 +247,10 @@ fn is_plain(body: &str) -> bool {
     !body.is_empty() && !body.chars().any(|c| r"\.+*?()|[]{}^$#&-~".contains(c))
 }
 
-/// The codes that an expression matches, as the document says them: `200-299,302`. Nothing where it matches none.
-fn status_codes(expression: &str) -> Option<String> {
+/// The codes that an expression matches. Nothing where it matches none.
+fn matched(expression: &str) -> Option<StatusCodes> {
     let expression = regex::RegexBuilder::new(expression).size_limit(1 << 20).build().ok()?;
-    let mut ranges: Vec<(u16, u16)> = Vec::new();
-    for code in (100..=599u16).filter(|code| expression.is_match(&code.to_string())) {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == code => *last = code,
-            _ => ranges.push((code, code)),
-        }
-    }
-    let words = ranges.iter().map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") });
-    Some(words.collect::<Vec<_>>().join(",")).filter(|text| !text.is_empty())
+    status_codes(|code| expression.is_match(&code.to_string()))
 }
 
 #[cfg(test)]
@@ -274,7 +267,7 @@ mod tests {
             ("(", None),
             ("^9", None),
         ] {
-            assert_eq!(status_codes(expression).as_deref(), codes, "{expression}");
+            assert_eq!(matched(expression).map(|codes| codes.to_string()).as_deref(), codes, "{expression}");
         }
         assert!(is_plain("all good") && !is_plain(".*") && !is_plain(""));
     }

@@ -160,7 +160,8 @@ fn haproxy_takes_every_farm_of_ovh() {
                     world.ovh("POST", &format!("/{kind}/farm"), &farm.to_string()).is(200).body["farmId"].clone();
                 for (i, proxy) in [json!(null), json!("v1"), json!("v2"), json!("v2-ssl-cn")].into_iter().enumerate() {
                     let server = json!({"address": format!("192.168.2.{}", 50 + i), "status": "active", "weight": i * 85,
-                                        "proxyProtocolVersion": proxy, "ssl": i == 1, "backup": i == 3, "probe": true});
+                                        "proxyProtocolVersion": proxy, "ssl": i == 1, "backup": i == 3, "probe": true,
+                                        "onMarkedDown": if i == 2 { json!("shutdown-sessions") } else { json!(null) }});
                     world.ovh("POST", &format!("/{kind}/farm/{farm}/server"), &server.to_string()).is(200);
                 }
                 let networks = networks(100);
@@ -196,6 +197,11 @@ fn haproxy_takes_every_probe_of_ovh() {
         json!({"type": "http", "url": "www.example.com/it's?a=\"b\"&c=%20$x", "match": "status", "pattern": "200-299,302"}),
         json!({"type": "http", "forceSsl": true, "match": "contains", "pattern": "it's \"all\" good; % # $x \\"}),
         json!({"type": "http", "url": "/", "method": "GET", "port": 8080}),
+        json!({"type": "http", "method": "HEAD", "match": "status", "pattern": "404", "negate": true}),
+        json!({"type": "http", "method": "OPTIONS", "forceSsl": true}),
+        json!({"type": "http", "match": "contains", "pattern": "it's down", "negate": true}),
+        json!({"type": "http", "match": "matches", "pattern": "^(a|b)\\s*\"[0-9]+\"$"}),
+        json!({"type": "http", "match": "matches", "pattern": "(?i)error #[1-9]", "negate": true}),
     ];
     let probes: Vec<Value> = types.iter().map(|kind| json!({"type": kind, "interval": 30})).chain(http).collect();
     for (i, probe) in probes.iter().enumerate() {
@@ -440,7 +446,8 @@ fn tls_ends_at_a_front_end_after_a_refresh() {
     let farm = json!({"zone": "rbx", "port": port, "stickiness": "cookie"}).to_string();
     let farm = world.ovh("POST", "/http/farm", &farm).is(200).body["farmId"].clone();
     let home = r#"{"address":"192.168.2.50","status":"active"}"#;
-    world.ovh("POST", &format!("/http/farm/{farm}/server"), home).is(200);
+    let named = home.replace("active", "active\",\"cookie\":\"web=1~");
+    world.ovh("POST", &format!("/http/farm/{farm}/server"), &named).is(200);
     let ssl = r#"{"certificate":"a certificate","key":"a key"}"#;
     let ssl = world.ovh("POST", "/ssl", ssl).is(200).body["id"].clone();
     world.ovh("POST", "/ssl", r#"{"certificate":"the second","key":"a key"}"#).is(200);
@@ -460,7 +467,7 @@ fn tls_ends_at_a_front_end_after_a_refresh() {
     let answer = running.ask_over_tls(http, "").expect("an answer over TLS");
     assert!(answer.starts_with("HTTP/1.1 200 ") && who(&answer) == "Web1", "{answer}");
     assert!(answer.contains("strict-transport-security: max-age=15768000"), "{answer}");
-    assert!(answer.contains(&format!("set-cookie: SERVERID{farm}=")), "{answer}");
+    assert!(answer.contains(&format!("set-cookie: SERVERID{farm}=web=1~;")), "{answer}");
     assert_eq!(running.ask_over_tls(tcp, "").as_deref().map(who), Some("Web1"));
     for port in [http, tcp] {
         assert_eq!(ask(1, port, "/", "").filter(|answer| answer.contains("Web1")), None, "without TLS");

@@ -72,9 +72,9 @@ fn farms_refuse_what_makes_no_sense() {
         (r#"{"probe":{"type":"ping"}}"#, "type"),
         (r#"{"probe":{"method":"POST"}}"#, "method"),
         (r#"{"probe":{"negate":true}}"#, "A probe can not negate without a match"),
-        (r#"{"probe":{"negate":true,"match":"contains"}}"#, "negate is not available"),
-        (r#"{"probe":{"match":"matches"}}"#, "matches is not available"),
-        (r#"{"probe":{"method":"HEAD"}}"#, "GET is not available"),
+        (r#"{"probe":{"negate":true,"match":"contains"}}"#, "A probe can not negate without a pattern"),
+        (r#"{"probe":{"match":"status","pattern":"good"}}"#, "pattern"),
+        (r#"{"probe":{"match":"matches","pattern":"ä"}}"#, "pattern"),
         (r#"{"vrackNetworkId":7}"#, "vRack"),
         (r#"{"probe":"http"}"#, "probe"),
         (r#"{"colour":"red"}"#, "colour"),
@@ -139,7 +139,8 @@ fn servers_have_their_rules() {
         ("PUT", &own, r#"{"status":null}"#),
         ("PUT", &own, r#"{"proxyProtocolVersion":"v3"}"#),
         ("PUT", &own, r#"{"onMarkedDown":"ignore"}"#),
-        ("PUT", &own, r#"{"onMarkedDown":"shutdown-sessions"}"#),
+        ("PUT", &own, r#"{"cookie":"a;b"}"#),
+        ("PUT", &own, r#"{"cookie":""}"#),
         ("PUT", &own, r#"{"chain":"-----BEGIN CERTIFICATE-----"}"#),
         ("PUT", &own, r#"{"colour":"red"}"#),
     ] {
@@ -165,6 +166,76 @@ fn servers_have_their_rules() {
     assert_eq!(running.real_servers[0].state, lb_model::RequestedState::Offline);
     world.ovh("DELETE", &own, "").is(200);
     world.ovh("GET", &own, "").is(404);
+}
+
+#[test]
+fn a_servers_cookie_value_is_its_own() {
+    let world = World::new();
+    let (farm, frontend) = site(&world);
+    let path = format!("/http/farm/{farm}/server");
+    let first = world.ovh("GET", &path, "").is(200).body[0].as_u64().expect("an id");
+    let own = format!("{path}/{first}");
+    let running = || {
+        let vs = world.config.borrow().layer7_virtual_server(&format!("ovh-http-{frontend}")).cloned().expect("it");
+        let of = |rs: &lb_model::Layer7RealServer| (rs.cookie_value().to_owned(), rs.shutdown_sessions);
+        vs.real_servers.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(running(), [(format!("server-{first}"), false)]);
+    world.ovh("PUT", &own, r#"{"cookie":"web=1","onMarkedDown":"shutdown-sessions"}"#).is(200);
+    let second = r#"{"address":"192.168.2.51","status":"active","cookie":"web=1"}"#;
+    world.ovh("POST", &path, second).is(409).says("has this cookie already");
+    let second = world.ovh("POST", &path, &second.replace("=1", "=2")).is(200).body["serverId"].clone();
+    world.ovh("PUT", &format!("{path}/{second}"), r#"{"cookie":"web=1"}"#).is(409);
+    assert_eq!(world.ovh("GET", &format!("{path}?cookie=web=2"), "").is(200).body, json!([second]));
+    let shown = world.ovh("GET", &own, "").is(200).body;
+    assert_eq!((&shown["cookie"], &shown["onMarkedDown"]), (&json!("web=1"), &json!("shutdown-sessions")));
+    world.ovh("POST", "/refresh", "").is(200).says("done");
+    assert_eq!(running(), [("web=1".to_owned(), true), ("web=2".to_owned(), false)]);
+    world.ovh("PUT", &own, r#"{"cookie":null,"onMarkedDown":null}"#).is(200);
+    world.ovh("POST", "/refresh", "").is(200).says("done");
+    assert_eq!(running()[0], (format!("server-{first}"), false), "one is generated");
+}
+
+#[test]
+fn probes_say_what_must_and_what_must_not_be() {
+    use lb_model::layer7::{CheckExpect, CheckVerb};
+    let world = World::new();
+    let (farm, frontend) = site(&world);
+    let (path, server) = (format!("/http/farm/{farm}"), world.ovh("GET", &format!("/http/farm/{farm}/server"), ""));
+    world.ovh("PUT", &format!("{path}/server/{}", server.body[0]), r#"{"probe":true}"#).is(200);
+    let running = |probe: Value| {
+        world.ovh("PUT", &path, r#"{"probe":null}"#).is(200);
+        world.ovh("PUT", &path, &json!({"probe": probe}).to_string()).is(200);
+        world.ovh("POST", "/refresh", "").is(200).says("done");
+        let vs = world.config.borrow().layer7_virtual_server(&format!("ovh-http-{frontend}")).cloned().expect("it");
+        let text = |text: Option<String>| text.unwrap_or_default();
+        let check = vs.check;
+        (
+            check.verb,
+            check.expect,
+            text(check.response.map(|t| t.to_string())),
+            text(check.status.map(|s| s.to_string())),
+        )
+    };
+    let (contains, get) = (CheckExpect::Contains, CheckVerb::Get);
+    for (probe, verb, expect, response, status) in [
+        (json!({"method": "HEAD"}), CheckVerb::Head, contains, "", ""),
+        (json!({"method": "OPTIONS"}), CheckVerb::Options, contains, "", ""),
+        (json!({"method": "internal", "match": "default", "pattern": "x"}), get, contains, "", ""),
+        (json!({"match": "contains", "pattern": "OK"}), get, contains, "OK", ""),
+        (json!({"match": "contains", "pattern": "OK", "negate": true}), get, CheckExpect::Lacks, "OK", ""),
+        (json!({"match": "matches", "pattern": "^O.$"}), get, CheckExpect::Matches, "^O.$", ""),
+        (json!({"match": "matches", "pattern": "^O.$", "negate": true}), get, CheckExpect::MatchesNot, "^O.$", ""),
+        (json!({"match": "status", "pattern": "200"}), get, contains, "", "200"),
+        (json!({"match": "status", "pattern": "300-599,100", "negate": true}), get, contains, "", "101-299"),
+    ] {
+        let mut probe = probe;
+        probe["type"] = json!("http");
+        assert_eq!(running(probe.clone()), (verb, expect, response.to_owned(), status.to_owned()), "{probe}");
+    }
+    let available = world.ovh("GET", "/availableFarmProbes", "").is(200).body;
+    let http = available.as_array().expect("a list").iter().find(|probe| probe["type"] == "http").expect("http");
+    assert_eq!((&http["negate"], http["method"].as_array().map(Vec::len)), (&json!(true), Some(4)));
 }
 
 #[test]

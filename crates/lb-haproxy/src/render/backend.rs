@@ -10,7 +10,7 @@ use super::{
 use crate::File;
 use lb_model::{
     Agent, HealthDefaults, Label, Layer7VirtualServer,
-    layer7::{Balance, Layer7Check, Layer7CheckMethod, Layer7Persistence, ProxyMode, SourceTable},
+    layer7::{Balance, CheckExpect, Layer7Check, Layer7CheckMethod, Layer7Persistence, ProxyMode, SourceTable},
 };
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -137,11 +137,18 @@ fn http_check(check: &Layer7Check, at: &str, lines: &mut Lines) {
         Some(host) => format!("1.1 hdr Host {}", quote::format(host.as_str())),
         None => "1.0".into(),
     };
-    lines.put(&format!("{at}/request"), format_args!("http-check send meth GET uri {path} ver HTTP/{host}"));
+    let verb = check.verb;
+    lines.put(&format!("{at}/request"), format_args!("http-check send meth {verb} uri {path} ver HTTP/{host}"));
     let status = check.status.as_ref().map_or_else(|| "200-399".into(), ToString::to_string);
     lines.put(&format!("{at}/status"), format_args!("http-check expect status {status}"));
     if let Some(text) = &check.response {
-        lines.put(&format!("{at}/response"), format_args!("http-check expect string {}", quote::word(text.as_str())));
+        let expect = match check.expect {
+            CheckExpect::Contains => "string",
+            CheckExpect::Lacks => "! string",
+            CheckExpect::Matches => "rstring",
+            CheckExpect::MatchesNot => "! rstring",
+        };
+        lines.put(&format!("{at}/response"), format_args!("http-check expect {expect} {}", quote::word(text.as_str())));
     }
 }
 

@@ -99,8 +99,9 @@ pub(super) fn place(address: IpAddr, port: Option<u16>) -> String {
     }
 }
 
-// No `on-marked-down shutdown-sessions`: one missed check, the default, would cut every download of a server that
-// works. "Out at once" is promised for OFFLINE only, and there the sessions are shut down by the runtime API.
+// `on-marked-down shutdown-sessions` only where somebody wants it: one missed check, the default, would cut every
+// download of a server that works. "Out at once" is promised for OFFLINE only, and there the sessions are shut down by
+// the runtime API.
 fn words(vs: &Layer7VirtualServer, server: &Layer7RealServer, verify: &str) -> String {
     let mut line = place(server.address, server.port);
     let mut add = |words: &str| {
@@ -108,7 +109,7 @@ fn words(vs: &Layer7VirtualServer, server: &Layer7RealServer, verify: &str) -> S
         line.push_str(words);
     };
     if let Some(Layer7Persistence::Cookie(_)) = vs.persistence {
-        add(&format!("cookie {}", server.label));
+        add(&format!("cookie {}", server.cookie_value()));
     }
     if server.min_connections > 0 {
         add(&format!("minconn {}", server.min_connections));
@@ -120,6 +121,9 @@ fn words(vs: &Layer7VirtualServer, server: &Layer7RealServer, verify: &str) -> S
         SendProxy::None => {}
         SendProxy::V1 => add("send-proxy"),
         SendProxy::V2 => add("send-proxy-v2"),
+    }
+    if server.shutdown_sessions {
+        add("on-marked-down shutdown-sessions");
     }
     let https = vs.check.method == Layer7CheckMethod::Https;
     if server.tls {

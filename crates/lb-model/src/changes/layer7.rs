@@ -207,6 +207,16 @@ fn real_server(old: &Layer7RealServer, new: &Layer7RealServer, vs: &str, list: &
     list.set(&format!("maximum connections of {name}"), old.max_connections, new.max_connections);
     list.set(&format!("PROXY protocol to {name}"), old.send_proxy, new.send_proxy);
     list.set(&format!("TLS to {name}"), on(old.tls), on(new.tls));
+    if old.label == new.label && old.cookie != new.cookie {
+        let (from, to) = (old.cookie_value(), new.cookie_value());
+        let text = format!("Change the cookie value of {name} from {from} to {to}");
+        list.hurting(text, "clients that have the old value may come to another server");
+    }
+    list.set(
+        &format!("ending of connections to {name} when it is unfit"),
+        on(old.shutdown_sessions),
+        on(new.shutdown_sessions),
+    );
     match (old.state == new.state, new.state) {
         (true, _) => {}
         (_, RequestedState::Online) => list.add(format!("Take {name} online")),

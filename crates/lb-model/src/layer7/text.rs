@@ -10,6 +10,11 @@ string_name! {
 }
 
 string_name! {
+    /// What a cookie says of a real server: 1 to 64 of letters, digits and `_.~+/=@:-`.
+    CookieValue, check_cookie_value
+}
+
+string_name! {
     /// The name of a header or of a query's parameter: 1 to 64 of letters, digits, `_`, `-` and `.`.
     HeaderName, check_header
 }
@@ -43,6 +48,18 @@ fn name(what: &str, s: &str, example: &str) -> Result<(), String> {
 
 fn check_cookie(s: &str) -> Result<(), String> {
     name("cookie name", s, "SERVERID")
+}
+
+fn check_cookie_value(s: &str) -> Result<(), String> {
+    if s.is_empty() || s.len() > 64 {
+        return Err(format!("cookie value \"{}\" has {} characters; 1 to 64 are allowed", s.escape_debug(), s.len()));
+    }
+    match s.chars().find(|c| !c.is_ascii_alphanumeric() && !"_.~+/=@:-".contains(*c)) {
+        Some(c) => {
+            Err(format!("cookie value \"{}\" contains {c:?}; use letters, digits and _.~+/=@:-", s.escape_debug()))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_header(s: &str) -> Result<(), String> {

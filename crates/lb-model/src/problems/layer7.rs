@@ -4,8 +4,8 @@ use super::{Found, tls, unusable, virtual_servers::routed};
 use crate::{
     Config, Family, Layer7, Layer7RealServer, Layer7VirtualServer, Protocol, Service,
     layer7::{
-        Balance, CookieName, HeaderOperation, HeaderRule, Layer7Check, Layer7Persistence, Outcome, ProxyMode,
-        SourceTable, Test,
+        Balance, CheckExpect, CheckVerb, CookieName, HeaderOperation, HeaderRule, Layer7Check, Layer7Persistence,
+        Outcome, ProxyMode, SourceTable, Test,
     },
 };
 use std::{
@@ -181,7 +181,13 @@ fn health(check: &Layer7Check, at: &str, found: &mut Found) {
         ("virtual_host", check.virtual_host.is_some()),
         ("status", check.status.is_some()),
         ("response", check.response.is_some()),
+        ("expect", check.expect != CheckExpect::default()),
+        ("verb", check.verb != CheckVerb::default()),
     ];
+    if check.method.is_http() && check.response.is_none() && check.expect != CheckExpect::default() {
+        let hint = "say what the answer is compared with in response, or leave it out";
+        found.add(format!("{at}/expect"), check.expect, "there is nothing to compare with", hint);
+    }
     for (name, _) in told.into_iter().filter(|(_, told)| *told && !check.method.is_http()) {
         let reason = format!("check method {} asks for none", check.method);
         found.add(format!("{at}/{name}"), "set", reason, "use method http or https, or leave it out");
@@ -277,12 +283,16 @@ fn fallback(config: &Config, vs: &Layer7VirtualServer, at: &str, found: &mut Fou
 
 fn real_servers(config: &Config, vs: &Layer7VirtualServer, at: &str, found: &mut Found) {
     let mut labels = HashSet::new();
-    let mut places = HashSet::new();
+    let (mut places, mut cookies) = (HashSet::new(), HashSet::new());
     for (j, rs) in vs.real_servers.iter().enumerate() {
         let at = format!("{at}/real_servers/{j}");
         if !labels.insert(&rs.label) {
             let reason = format!("another real server of {} has this label", vs.label);
             found.add(format!("{at}/label"), &rs.label, reason, "labels must differ");
+        }
+        if !cookies.insert(rs.cookie_value()) {
+            let reason = format!("another real server of {} has this in its cookie", vs.label);
+            found.add(format!("{at}/cookie"), rs.cookie_value(), reason, "where none is set it is the label");
         }
         if !places.insert((rs.address, rs.port)) {
             let reason = format!("this real server is in {} already", vs.label);

@@ -7,7 +7,7 @@ use crate::forms::{
 };
 use lb_model::{
     Config, StatusCodes,
-    layer7::{HttpText, Layer7Check, Layer7CheckMethod},
+    layer7::{CheckExpect, CheckVerb, HttpText, Layer7Check, Layer7CheckMethod},
 };
 
 /// How a server is asked, in a phrase.
@@ -25,19 +25,32 @@ fn phrase(method: Layer7CheckMethod) -> &'static str {
     }
 }
 
+fn expectation(expect: CheckExpect) -> &'static str {
+    match expect {
+        CheckExpect::Contains => "stands in the answer",
+        CheckExpect::Lacks => "does not stand in the answer",
+        CheckExpect::Matches => "is an expression that matches",
+        CheckExpect::MatchesNot => "is an expression that does not match",
+    }
+}
+
 pub fn section(config: &Config) -> Section {
     let health = &config.globals.health;
     let global = |value: u32| format!("{value} (global)");
     let types = Layer7CheckMethod::ALL.iter().map(|m| (m.as_str(), phrase(*m)));
+    let expectations = CheckExpect::ALL.iter().map(|e| (e.as_str(), expectation(*e)));
+    let verbs = CheckVerb::ALL.iter().map(|v| (v.as_str(), v.as_str()));
     Section::new(
         "Health check",
         vec![
             Field::select("check_type", "Check type", "layer-seven-check-type", types),
             Field::text("check_request", "Request to send", "layer-seven-check-request")
                 .placeholder("/")
-                .hint("For http and https, as the next three"),
+                .hint("For http and https, as the next five"),
+            Field::select("check_verb", "Method of the request", "layer-seven-check-verb", verbs),
             Field::text("check_response", "Response expected", "layer-seven-check-response")
                 .hint("A text in the answer; empty: any answer with the right status"),
+            Field::select("check_expect", "The response expected", "layer-seven-check-expect", expectations),
             Field::text("check_host", "Virtual host", "layer-seven-check-host").placeholder("www.example.com"),
             Field::text("check_status", "Status codes expected", "layer-seven-check-status").placeholder("200-399"),
             Field::number("check_port", "Port to check", "check-port", 1, 65_535)
@@ -65,6 +78,8 @@ pub fn values(check: &Layer7Check, values: &mut Values) {
         ("check_type", check.method.to_string()),
         ("check_request", text(&check.request)),
         ("check_response", text(&check.response)),
+        ("check_verb", check.verb.to_string()),
+        ("check_expect", check.expect.to_string()),
         ("check_host", text(&check.virtual_host)),
         ("check_status", check.status.as_ref().map_or_else(String::new, StatusCodes::to_string)),
         ("check_port", number(check.port.map(u32::from))),
@@ -83,11 +98,19 @@ pub fn write(check: &mut Layer7Check, typed: &mut Typed) {
         let untouched = |name| !typed.changed(&[name]);
         check.request = check.request.take().filter(|_| !untouched("check_request"));
         check.response = check.response.take().filter(|_| !untouched("check_response"));
+        if untouched("check_verb") {
+            check.verb = CheckVerb::default();
+        }
+        if untouched("check_expect") {
+            check.expect = CheckExpect::default();
+        }
         check.virtual_host = check.virtual_host.take().filter(|_| !untouched("check_host"));
         check.status = check.status.take().filter(|_| !untouched("check_status"));
     }
     typed.put("check_request", &mut check.request, text);
     typed.put("check_response", &mut check.response, text);
+    typed.put("check_verb", &mut check.verb, str::parse);
+    typed.put("check_expect", &mut check.expect, str::parse);
     typed.put("check_host", &mut check.virtual_host, text);
     typed.put("check_status", &mut check.status, |text| match text {
         "" => Ok(None),
@@ -112,6 +135,8 @@ pub fn field_at(tail: &str) -> &'static str {
     match tail {
         "/request" => "check_request",
         "/response" => "check_response",
+        "/verb" => "check_verb",
+        "/expect" => "check_expect",
         "/virtual_host" => "check_host",
         "/status" => "check_status",
         "/port" => "check_port",

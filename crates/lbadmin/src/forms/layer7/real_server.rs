@@ -6,7 +6,10 @@ use crate::forms::{
     parse,
     real_server::{address_and_port, following},
 };
-use lb_model::{Config, Family, Label, Layer7RealServer, Layer7VirtualServer, layer7::SendProxy};
+use lb_model::{
+    Config, Family, Label, Layer7RealServer, Layer7VirtualServer,
+    layer7::{CookieValue, SendProxy},
+};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const MOST_CONNECTIONS: u32 = 1_000_000;
@@ -60,6 +63,8 @@ fn values(rs: &Layer7RealServer) -> Values {
         ("max_connections", rs.max_connections.to_string()),
         ("send_proxy", rs.send_proxy.to_string()),
         ("tls", if rs.tls { "on".to_owned() } else { String::new() }),
+        ("cookie", rs.cookie.as_ref().map_or_else(String::new, CookieValue::to_string)),
+        ("shutdown_sessions", if rs.shutdown_sessions { "on".to_owned() } else { String::new() }),
     ])
 }
 
@@ -137,6 +142,10 @@ impl Object for Layer7RealServerForm {
                 .hint("Tells the server the client's address before anything else; it must expect that"),
             Field::checkbox("tls", "TLS to the server", "layer-seven-real-server-tls")
                 .hint("Its certificate is not verified"),
+            Field::text("cookie", "Cookie value", "layer-seven-real-server-cookie")
+                .hint("With persistence by this unit's cookie; empty: the label"),
+            Field::checkbox("shutdown_sessions", "End connections when unfit", "layer-seven-real-server-shutdown")
+                .hint("When its health check fails; otherwise they stay until either side closes them"),
         ];
         vec![Section::new("", fields)]
     }
@@ -162,6 +171,11 @@ impl Object for Layer7RealServerForm {
         typed.put_number("max_connections", &mut rs.max_connections);
         typed.put("send_proxy", &mut rs.send_proxy, str::parse::<SendProxy>);
         rs.tls = typed.on("tls");
+        typed.put("cookie", &mut rs.cookie, |text| match text {
+            "" => Ok(None),
+            text => text.parse().map(Some),
+        });
+        rs.shutdown_sessions = typed.on("shutdown_sessions");
         let list = &mut config.layer7.virtual_servers[vs].real_servers;
         let at = at.unwrap_or(list.len());
         match list.get_mut(at) {
@@ -180,6 +194,8 @@ impl Object for Layer7RealServerForm {
             "/max_connections" => "max_connections",
             "/send_proxy" => "send_proxy",
             "/tls" => "tls",
+            "/cookie" => "cookie",
+            "/shutdown_sessions" => "shutdown_sessions",
             _ => return None,
         })
     }

@@ -85,10 +85,11 @@ fn check(check: &Layer7Check, global: &HealthDefaults) -> Vec<Fact> {
         return facts;
     }
     if check.method.is_http() {
-        facts.push(("Request", check.request.as_ref().map_or_else(|| "/".to_owned(), ToString::to_string)));
+        let path = check.request.as_ref().map_or("/", |path| path.as_str());
+        facts.push(("Request", format!("{} {path}", check.verb)));
         facts.extend(check.virtual_host.as_ref().map(|h| ("Virtual host", h.to_string())));
         facts.push(("Status codes", check.status.as_ref().map_or_else(|| "200-399".to_owned(), ToString::to_string)));
-        facts.extend(check.response.as_ref().map(|r| ("Expected response", r.to_string())));
+        facts.extend(check.response.as_ref().map(|r| ("Expected response", format!("{} {r}", check.expect))));
     }
     facts.push(("Check port", check.port.map_or_else(|| "the real server's own".to_owned(), |p| p.to_string())));
     facts.push(("Interval", or_global(check.interval, global.interval, " s")));
@@ -165,6 +166,8 @@ struct Rip {
     address: String,
     proxy: String,
     tls: String,
+    cookie: String,
+    when_unfit: &'static str,
     weight: u16,
     minimum: String,
     maximum: String,
@@ -197,6 +200,8 @@ fn rip(n: usize, vip: &str, r: &Layer7RealServer, status: &RealServerStatus) -> 
         },
         proxy: r.send_proxy.to_string(),
         tls: yes(r.tls),
+        cookie: r.cookie.as_ref().map_or_else(|| "the label".to_owned(), ToString::to_string),
+        when_unfit: if r.shutdown_sessions { "end" } else { "stay" },
         weight: r.weight,
         minimum: if r.min_connections == 0 { "–".to_owned() } else { r.min_connections.to_string() },
         maximum: most(r.max_connections),
