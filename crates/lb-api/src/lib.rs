@@ -16,6 +16,7 @@ pub mod route;
 mod transport;
 mod types;
 mod unit;
+mod update;
 
 pub use certificates::*;
 pub use client::{BlockingClient, Client};
@@ -28,6 +29,7 @@ pub use persistence::*;
 pub use transport::{ClientError, Transport};
 pub use types::*;
 pub use unit::*;
+pub use update::*;
 
 /// Where lbd listens unless told otherwise. Mode 0660, group `lb`.
 pub const SOCKET: &str = "/run/lbd.sock";

@@ -74,6 +74,19 @@ pub fn examine(
     downgrade: bool,
     progress: Progress<'_>,
 ) -> Result<Head, Failure> {
+    let head = inspect(file, length, keys, here, downgrade)?;
+    pass(file, &head, Failure::Bundle, |_| Ok(()), |done| progress(Step::Checking, done, head.manifest.size))?;
+    Ok(head)
+}
+
+/// The part of [`examine`] that takes no time: the head, and whether there is as much behind it as it says.
+pub fn inspect(
+    file: &mut (impl Read + Seek),
+    length: u64,
+    keys: &[PublicKey],
+    here: &Here,
+    downgrade: bool,
+) -> Result<Head, Failure> {
     file.seek(SeekFrom::Start(0)).map_err(Failure::Bundle)?;
     let head = bundle::read_head(&mut *file, keys).map_err(Failure::Bundle)??;
     head.manifest.may_follow(here, downgrade)?;
@@ -84,7 +97,6 @@ pub fn examine(
     if length > wanted {
         return Err(Refusal::TooLong { found: length, wanted }.into());
     }
-    pass(file, &head, Failure::Bundle, |_| Ok(()), |done| progress(Step::Checking, done, head.manifest.size))?;
     Ok(head)
 }
 

@@ -116,6 +116,42 @@ pub enum Start {
     Left,
 }
 
+/// Why the system in the other slot is not made the next start's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoWayBack {
+    #[error(
+        "the running system is an update that has yet to show that it works; it goes back by itself if it does not. \
+         hint: wait until lbctl update status says that it works"
+    )]
+    Probation,
+    #[error("the next start is from the other slot already. hint: restart the unit")]
+    Already,
+    #[error("there is no system in the other slot. hint: install one: lbctl update install")]
+    Empty,
+    #[error("the system in the other slot did not work, and is not started. hint: install one: lbctl update install")]
+    NotStartable,
+}
+
+/// Whether the unit may go back to the system in the other slot. Once there it has to show that it works as an update
+/// has to: it may be older than the configuration.
+pub fn may_go_back(
+    before: Option<&Record>,
+    running: SlotName,
+    system: Option<Version>,
+    of_the_other: Given,
+) -> Result<Version, NoWayBack> {
+    match before {
+        Some(record) if record.is_open() && record.slot == running => return Err(NoWayBack::Probation),
+        Some(record) if record.is_open() && of_the_other.ok && !of_the_other.spent => return Err(NoWayBack::Already),
+        _ => {}
+    }
+    let version = system.ok_or(NoWayBack::Empty)?;
+    if !of_the_other.ok || of_the_other.spent {
+        return Err(NoWayBack::NotStartable);
+    }
+    Ok(version)
+}
+
 /// Said where the system did not live to say more.
 const SILENT: &str = "it did not come up in three tries";
 const CUT: &str = "the installation was interrupted";

@@ -13,11 +13,12 @@ pub const HELP: &str = "\
 The unit goes on serving while an update is installed; the next start is from
 the other slot. There the update has three tries: it stays when lbd, the web
 interface and, in a pair, heartbeat work as before; else the unit goes back by
-itself and says why.
+itself and says why. The same goes for the way back to the former system.
 
 Examples:
   lbctl update
-  lbctl update install steelyard-0.2.0.lbu";
+  lbctl update install steelyard-0.2.0.lbu
+  lbctl update back --reboot";
 
 /// What does the work.
 const PROGRAM: &str = "/usr/sbin/lbupdate";
@@ -28,6 +29,8 @@ pub enum UpdateCommand {
     Status,
     /// Check a bundle and write it to the idle slot; the next start is from there
     Install(Install),
+    /// Make the system in the other slot the next start's
+    Back(Back),
     /// Take away the alarm that an update did not stay
     Acknowledge,
 }
@@ -43,6 +46,16 @@ pub struct Install {
     #[arg(long)]
     pub downgrade: bool,
     /// Restart the unit when it is installed
+    #[arg(long)]
+    pub reboot: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Back {
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Restart the unit then
     #[arg(long)]
     pub reboot: bool,
 }
@@ -71,6 +84,12 @@ fn words(command: Option<&UpdateCommand>, json: bool) -> Vec<OsString> {
     match command {
         None | Some(UpdateCommand::Status) => words.push("status".into()),
         Some(UpdateCommand::Acknowledge) => words.push("acknowledge".into()),
+        Some(UpdateCommand::Back(back)) => {
+            words.push("back".into());
+            let flags = [("--yes", back.yes), ("--reboot", back.reboot)];
+            words.extend(flags.iter().filter(|(_, set)| *set).map(|(flag, _)| OsString::from(flag)));
+            words.push(format!("--by={}", session::author()).into());
+        }
         Some(UpdateCommand::Install(install)) => {
             words.push("install".into());
             let flags = [("--yes", install.yes), ("--downgrade", install.downgrade), ("--reboot", install.reboot)];

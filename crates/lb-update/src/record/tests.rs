@@ -77,3 +77,16 @@ fn the_command_line_tells_the_slot() {
     assert_eq!(SlotName::running("quiet lb.slot=A"), Some(SlotName::A));
     assert_eq!(SlotName::running("quiet xlb.slot=A lb.slot=C"), None);
 }
+
+#[test]
+fn there_is_a_way_back_where_a_system_is_left_that_worked() {
+    let (a, system) = (SlotName::A, Some(Version(0, 2, 0)));
+    assert_eq!(may_go_back(None, a, system, FREE), Ok(Version(0, 2, 0)));
+    assert_eq!(may_go_back(Some(&record(Stage::Works)), SlotName::B, system, FREE), Ok(Version(0, 2, 0)));
+    assert_eq!(may_go_back(Some(&record(Stage::Interrupted)), a, system, BAD), Err(NoWayBack::NotStartable));
+    assert_eq!(may_go_back(Some(&record(Stage::Returned)), a, system, SPENT), Err(NoWayBack::NotStartable));
+    assert_eq!(may_go_back(None, a, None, FREE), Err(NoWayBack::Empty));
+    // It is being judged: the judge decides.
+    assert_eq!(may_go_back(Some(&record(Stage::Installed)), SlotName::B, system, FREE), Err(NoWayBack::Probation));
+    assert_eq!(may_go_back(Some(&record(Stage::Installed)), a, system, FREE), Err(NoWayBack::Already));
+}

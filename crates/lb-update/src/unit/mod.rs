@@ -1,21 +1,24 @@
 //! The hands, on the appliance: partitions, boot loader, record, screen. What is decided is decided above.
 //!
-//! `lbupdate` is started by `lbctl update` (somebody who is root already), by `rcS` before any service (`boot`) and by
-//! the service `slot` (`gate`). It listens to nobody, and nothing that a person writes reaches a shell.
+//! `lbupdate` is started by `lbctl update` (somebody who is root already), by `rcS` before any service (`boot`), by the
+//! service `slot` (`gate`) and by the service `updates` (`serve`), which does a closed list of things for the web
+//! interface. Nothing that a person writes reaches a shell.
 
 mod cli;
 mod disk;
+mod door;
 mod look;
 mod screen;
 mod start;
 mod status;
 
 use crate::{
+    bundle::Head,
     gate,
-    install::{self, Step},
+    install::{self, Machine, Progress, Step},
     keys::PublicKey,
     manifest::{Formats, Here, Version},
-    record::{Record, SlotName, Stage},
+    record::{self, Record, SlotName, Stage},
 };
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -26,13 +29,16 @@ use std::{
     fs::{self, File},
     io::{self, BufRead, IsTerminal, Write},
     path::Path,
-    time::UNIX_EPOCH,
+    thread,
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 /// The public keys that bundles may be signed with.
 const KEYS: &str = "/usr/share/steelyard/update-keys";
-/// One installation at a time.
+/// One installation at a time, and nobody mounts a slot to look into it meanwhile.
 const LOCK: &str = "/run/lbupdate.lock";
+/// Who only looks is gone in so long.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Exit status: done, refused.
 const DONE: u8 = 0;
@@ -64,34 +70,83 @@ fn run(command: Command, json: bool) -> Result<u8> {
     match command {
         Command::Status => status::print(json),
         Command::Install(order) => install(&order, json),
+        Command::Back(order) => back(&order, json),
         Command::Acknowledge => acknowledge(),
+        Command::Serve(order) => door::serve(&order),
         Command::Boot => start::boot(),
         Command::Gate { within } => start::gate(within),
     }
 }
 
+/// Where a bundle would go, and over what.
+struct Ground {
+    running: SlotName,
+    keys: Vec<PublicKey>,
+    here: Here,
+}
+
+impl Ground {
+    /// Refused while the running system has yet to show that it works.
+    fn look() -> Result<Ground> {
+        let running = running()?;
+        let before = Disk.record()?;
+        if before.is_some_and(|record| record.is_open() && record.slot == running) {
+            bail!(
+                "the running system is an update that has yet to show that it works, and the other slot is what it \
+                 would go back to. hint: wait until lbctl update status says that it works"
+            );
+        }
+        let keys = PublicKey::all(Path::new(KEYS)).context("this unit's keys cannot be read")?;
+        let slot = disk::part(running.other())?.size;
+        Ok(Ground { running, keys, here: Here { version: version()?, configuration: Formats::OURS.newest, slot } })
+    }
+
+    fn slot(&self) -> SlotName {
+        self.running.other()
+    }
+
+    /// What is written down of something that goes to the other slot. What does not work now is not asked of it.
+    fn record(&self, version: Version, by: &str) -> Record {
+        record_of(self.slot(), version, self.here.version, by)
+    }
+
+    /// Writes what was examined.
+    fn fill(&self, file: &mut File, head: &Head, by: &str, progress: Progress<'_>) -> Result<Record> {
+        let mut record = self.record(head.manifest.version, by);
+        // What is wrong with the one before is of no interest any more.
+        screen::quiet()?;
+        install::install(&mut Disk, file, head, &mut record, progress)?;
+        Ok(record)
+    }
+}
+
+fn record_of(slot: SlotName, version: Version, from: Version, by: &str) -> Record {
+    Record {
+        slot,
+        version,
+        from,
+        by: word(by),
+        time: UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs()),
+        stage: Stage::Writing,
+        reason: None,
+        excused: gate::lacking(&look::look()).into_iter().map(|(part, _)| part).collect(),
+        acknowledged: false,
+    }
+}
+
 fn install(order: &cli::Install, json: bool) -> Result<u8> {
     let _alone = alone()?;
-    let running = running()?;
-    let slot = running.other();
-    let before = Disk.record()?;
-    if before.is_some_and(|record| record.is_open() && record.slot == running) {
-        bail!(
-            "the running system is an update that has yet to show that it works, and the other slot is what it would \
-             go back to. hint: wait until lbctl update status says that it works"
-        );
-    }
+    let ground = Ground::look()?;
     let mut file = File::open(&order.file).with_context(|| format!("cannot open {}", order.file.display()))?;
     let about = file.metadata().context("cannot look at the bundle")?;
     if !about.is_file() {
         bail!("{} is no file. hint: a bundle is a file whose name ends in .lbu", order.file.display());
     }
-    let keys = PublicKey::all(Path::new(KEYS)).context("this unit's keys cannot be read")?;
-    let here = Here { version: version()?, configuration: Formats::OURS.newest, slot: disk::part(slot)?.size };
     let mut bar = Bar::new(json);
-    let head = install::examine(&mut file, about.len(), &keys, &here, order.downgrade, &mut |s, d, o| bar.at(s, d, o))?;
+    let Ground { keys, here, running } = &ground;
+    let head = install::examine(&mut file, about.len(), keys, here, order.downgrade, &mut |s, d, o| bar.at(s, d, o))?;
     bar.end();
-    let version = head.manifest.version;
+    let (version, slot) = (head.manifest.version, ground.slot());
     if !json {
         println!(
             "{version}, signed with the key {}, goes to slot {slot}; {} runs from slot {running}.",
@@ -99,27 +154,13 @@ fn install(order: &cli::Install, json: bool) -> Result<u8> {
         );
         println!("The unit goes on serving; the next start is from slot {slot}.");
     }
-    if !order.yes && !asked()? {
+    if !order.yes && !asked("install")? {
         println!("Nothing was changed.");
         return Ok(REFUSED);
     }
-    let excused = gate::lacking(&look::look()).into_iter().map(|(part, _)| part).collect();
-    let mut record = Record {
-        slot,
-        version,
-        from: here.version,
-        by: word(&order.by),
-        time: UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs()),
-        stage: Stage::Writing,
-        reason: None,
-        excused,
-        acknowledged: false,
-    };
-    // What is wrong with the one before is of no interest any more.
-    screen::quiet()?;
-    let done = install::install(&mut Disk, &mut file, &head, &mut record, &mut |s, d, o| bar.at(s, d, o));
+    let done = ground.fill(&mut file, &head, &order.by, &mut |s, d, o| bar.at(s, d, o));
     bar.end();
-    done?;
+    let record = done?;
     if json {
         println!("{:#}", serde_json::to_value(&record)?);
     } else {
@@ -128,7 +169,12 @@ fn install(order: &cli::Install, json: bool) -> Result<u8> {
             here.version
         );
     }
-    if order.reboot {
+    then(order.reboot, json)
+}
+
+/// Restarts, or says that this is left to do.
+fn then(reboot: bool, json: bool) -> Result<u8> {
+    if reboot {
         start::reboot()?;
     } else if !json {
         println!("hint: reboot starts it");
@@ -136,29 +182,82 @@ fn install(order: &cli::Install, json: bool) -> Result<u8> {
     Ok(DONE)
 }
 
-fn asked() -> Result<bool> {
-    print!("Type \"install\" to go on: ");
+fn back(order: &cli::Back, json: bool) -> Result<u8> {
+    let way = Way::look(alone()?)?;
+    if !json {
+        println!("The next start is from slot {}, with {}; {} runs.", way.slot, way.to, way.from);
+        println!("It has three tries to show that it works; else {} comes back.", way.from);
+    }
+    if !order.yes && !asked("back")? {
+        println!("Nothing was changed.");
+        return Ok(REFUSED);
+    }
+    let record = way.take(&order.by)?;
+    if json {
+        println!("{:#}", serde_json::to_value(&record)?);
+    }
+    then(order.reboot, json)
+}
+
+/// To the system in the other slot.
+struct Way {
+    slot: SlotName,
+    to: Version,
+    from: Version,
+    _alone: Flock<File>,
+}
+
+impl Way {
+    fn look(alone: Flock<File>) -> Result<Way> {
+        let running = running()?;
+        let slot = running.other();
+        let to = record::may_go_back(Disk.record()?.as_ref(), running, status::version_of(slot)?, Disk.given(slot)?)?;
+        Ok(Way { slot, to, from: version()?, _alone: alone })
+    }
+
+    /// In the order of an installation, so that a power cut leaves the same: the record, the switch, the record.
+    fn take(&self, by: &str) -> Result<Record> {
+        let mut record = record_of(self.slot, self.to, self.from, by);
+        screen::quiet()?;
+        Disk.keep(&record).context("it cannot be noted on the data partition")?;
+        Disk.remember(&install::first(self.slot)).context("the boot loader cannot be told")?;
+        record.stage = Stage::Installed;
+        Disk.keep(&record).context("it cannot be noted on the data partition")?;
+        Ok(record)
+    }
+}
+
+fn asked(word: &str) -> Result<bool> {
+    print!("Type \"{word}\" to go on: ");
     io::stdout().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "install")
+    Ok(answer.trim() == word)
 }
 
 fn acknowledge() -> Result<u8> {
     if let Some(mut record) = Disk.record()? {
         record.acknowledged = true;
-        install::Machine::keep(&mut Disk, &record).context("it cannot be noted on the data partition")?;
+        Disk.keep(&record).context("it cannot be noted on the data partition")?;
     }
     screen::quiet()?;
     Ok(DONE)
 }
 
-/// Nobody else installs meanwhile.
+/// Nobody else installs or looks meanwhile.
 fn alone() -> Result<Flock<File>> {
+    let begun = Instant::now();
+    loop {
+        match locked(FlockArg::LockExclusiveNonblock) {
+            Err(_) if begun.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(100)),
+            result => return result.context("another installation is under way. hint: lbctl update status"),
+        }
+    }
+}
+
+fn locked(how: FlockArg) -> Result<Flock<File>> {
     let file = File::create(LOCK).with_context(|| format!("cannot make {LOCK}. hint: be root"))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|(_, errno)| errno)
-        .context("another installation is under way. hint: lbctl update status")
+    Flock::lock(file, how).map_err(|(_, errno)| errno.into())
 }
 
 /// The slot that runs.

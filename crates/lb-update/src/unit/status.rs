@@ -70,7 +70,7 @@ fn text(view: &View) -> String {
 }
 
 /// The slot itself says it: `VERSION_ID` of its `/etc/os-release`. What does not mount is no system.
-fn version_of(slot: SlotName) -> Result<Option<Version>> {
+pub fn version_of(slot: SlotName) -> Result<Option<Version>> {
     let part = disk::part(slot)?;
     fs::create_dir_all(LOOK).with_context(|| format!("making {LOOK}"))?;
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
