@@ -316,22 +316,7 @@ impl Access {
         now: u64,
     ) -> Result<NewSession, PasswordRefusal> {
         password::policy(&who.user, new)?;
-        let (attempt, before) = {
-            let mut state = lock(&self.state);
-            let account = state.document.as_ref().and_then(|document| document.users.get(&who.user));
-            let before = account.map(|account| account.hash.clone()).ok_or(PasswordRefusal::NoSession)?;
-            let attempt = Attempt::new(&who.user, who.address, true);
-            state.guard.admit(&attempt, now).map_err(|retry_after| PasswordRefusal::Locked { retry_after })?;
-            (attempt, before)
-        };
-        let busy = |_| PasswordRefusal::Busy { retry_after: BUSY };
-        let place = self.hasher.enter(true).map_err(busy).inspect_err(|_| {
-            lock(&self.state).guard.give_back(&attempt);
-        })?;
-        if !place.verify(old, Some(&before)) {
-            return Err(PasswordRefusal::OldWrong);
-        }
-        lock(&self.state).guard.succeeded(&attempt);
+        let (place, before) = self.prove(who, old, now, PasswordRefusal::OldWrong)?;
         if random::same(old.as_bytes(), new.as_bytes()) {
             return Err(PasswordRefusal::Same);
         }
@@ -359,6 +344,43 @@ impl Access {
         )?;
         let session = session.ok_or(PasswordRefusal::NoSession)?;
         Ok(NewSession { cookie: secrets.cookie, session })
+    }
+
+    /// Whether this is the password of who asks, before something that cannot be undone. Wrong ones count as wrong
+    /// log-ins do. Blocks: hashes.
+    pub fn confirm_password(&self, who: &Who, password: &str, action: &str, now: u64) -> Result<(), PasswordRefusal> {
+        let result = self.prove(who, password, now, PasswordRefusal::Wrong).map(drop);
+        if let Err(refusal) = &result {
+            self.record(AuditEntry::new(now, who, action, format!("{refusal}.")).refused());
+        }
+        result
+    }
+
+    /// The hash that the password fits, and the place among those who hash; `wrong` says that it does not.
+    fn prove(
+        &self,
+        who: &Who,
+        password: &str,
+        now: u64,
+        wrong: PasswordRefusal,
+    ) -> Result<(password::Place<'_>, String), PasswordRefusal> {
+        let (attempt, hash) = {
+            let mut state = lock(&self.state);
+            let account = state.document.as_ref().and_then(|document| document.users.get(&who.user));
+            let hash = account.map(|account| account.hash.clone()).ok_or(PasswordRefusal::NoSession)?;
+            let attempt = Attempt::new(&who.user, who.address, true);
+            state.guard.admit(&attempt, now).map_err(|retry_after| PasswordRefusal::Locked { retry_after })?;
+            (attempt, hash)
+        };
+        let busy = |_| PasswordRefusal::Busy { retry_after: BUSY };
+        let place = self.hasher.enter(true).map_err(busy).inspect_err(|_| {
+            lock(&self.state).guard.give_back(&attempt);
+        })?;
+        if !place.verify(password, Some(&hash)) {
+            return Err(wrong);
+        }
+        lock(&self.state).guard.succeeded(&attempt);
+        Ok((place, hash))
     }
 
     /// One change of the document: `edit` decides, then it is written, then it counts and `after` sees to sessions.

@@ -86,6 +86,9 @@ pub enum PasswordRefusal {
     NoSession,
     #[error("The old password is wrong")]
     OldWrong,
+    /// Of one's own, asked for before what cannot be undone.
+    #[error("The password is wrong")]
+    Wrong,
     #[error("The new password is shorter than {SHORTEST} characters")]
     TooShort,
     #[error("The new password is longer than {LONGEST} characters")]
@@ -108,7 +111,7 @@ impl PasswordRefusal {
     pub fn hint(&self) -> String {
         match self {
             PasswordRefusal::NoSession => "Log in again.".into(),
-            PasswordRefusal::OldWrong => "Enter the password that you logged in with.".into(),
+            PasswordRefusal::OldWrong | PasswordRefusal::Wrong => "Enter the password that you logged in with.".into(),
             PasswordRefusal::TooShort => "A few words in a row are long and easy to keep in mind.".into(),
             PasswordRefusal::TooLong => format!("{SHORTEST} to {LONGEST} characters."),
             PasswordRefusal::UserName | PasswordRefusal::Factory | PasswordRefusal::Same => {
@@ -124,6 +127,7 @@ impl PasswordRefusal {
     /// The field of the form: `old` or `new`.
     pub fn field(&self) -> &'static str {
         match self {
+            PasswordRefusal::Wrong => "password",
             PasswordRefusal::NoSession | PasswordRefusal::OldWrong => "old",
             PasswordRefusal::Locked { .. } | PasswordRefusal::Busy { .. } | PasswordRefusal::Failed(_) => "old",
             _ => "new",

@@ -527,6 +527,20 @@ fn every_change_is_in_the_audit_log() {
     assert_eq!(entry.detail, "User ops gets the role maintenance.");
 }
 
+#[test]
+fn a_password_is_proved_again_before_what_cannot_be_undone() {
+    let story = story();
+    let prove = |password, now| story.access.confirm_password(&story.admin, password, "factory-settings", now);
+    assert_eq!(prove(GOOD, T), Ok(()));
+    assert_eq!(prove("nonsense", T), Err(PasswordRefusal::Wrong));
+    let log = story.access.audit(Some("factory-settings"), None, 10).entries;
+    assert_eq!(log.len(), 1, "what is right is written down by whoever does it");
+    assert!(log[0].entry.refused && log[0].entry.detail == "The password is wrong.", "{:?}", log[0].entry);
+    // Guessing is locked out as at the log-in.
+    let locked = (0..100).any(|_| matches!(prove("nonsense", T), Err(PasswordRefusal::Locked { .. })));
+    assert!(locked);
+}
+
 /// Every word that a person may see says what to do, and no secret shows in what programs print.
 #[test]
 fn refusals_have_hints_and_nothing_prints_a_secret() {

@@ -1,9 +1,11 @@
 /*
- * Enhancements only: every page works without this file. It owns five things, each found by an attribute in the page:
+ * Enhancements only: every page works without this file. It owns six things, each found by an attribute in the page:
  *
  *   .countdown[data-seconds]     seconds left of the confirm window; counts down and then loads the page again
  *   form.edit                    asks before one leaves the page with edits that were not sent
  *   form                         is sent once: its buttons are disabled until an answer is there (data-repeat: not so)
+ *   form[data-upload="/lbadmin/…"]  is sent with its file, its p.upload tells how far it is; then the page named is loaded.
+ *                                input[data-most]: a file of more bytes is not sent
  *   [sse-connect] span[id]       a value that the live view sends anew
  *   .chart[data-src="/lbadmin/…"] a graph from JSON, drawn by uPlot (loaded on the first page with a graph):
  *        {"unit": "bytes/s", "times": [unix seconds], "series": [{"label": "in", "values": [number or null]}]}
@@ -40,6 +42,48 @@
   });
   addEventListener("beforeunload", (event) => {
     if (edited?.isConnected && !leaving) event.preventDefault();
+  });
+
+  // ---- an upload tells how far it is; before "send once", which leaves alone what is sent here ----
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    const input = form.matches("[data-upload]") && form.querySelector("input[type=file]");
+    const file = input && input.files[0];
+    if (!file) return;
+    event.preventDefault();
+    if (form.hasAttribute("aria-busy")) return;
+    const line = form.querySelector(".upload");
+    const [words, bar] = [line.querySelector("span"), line.querySelector("progress")];
+    const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 99.5e5 ? 1 : 0)} MB`;
+    line.hidden = false;
+    if (input.dataset.most && file.size > Number(input.dataset.most) + 8192) {
+      bar.hidden = true;
+      words.textContent = `✕ The file has ${megabytes(file.size)}, and ${megabytes(Number(input.dataset.most))} is the most.`;
+      return;
+    }
+    bar.hidden = false;
+    form.setAttribute("aria-busy", "true");
+    const buttons = all("button", form);
+    buttons.forEach((button) => (button.disabled = true));
+    const data = new FormData(form);
+    const request = new XMLHttpRequest();
+    request.upload.onprogress = ({ loaded, total }) => {
+      bar.value = (100 * loaded) / total;
+      words.textContent = loaded < total ? `… ${megabytes(loaded)} of ${megabytes(total)}` : "… The signature is checked";
+    };
+    request.onload = () => {
+      edited = null;
+      // Whatever became of it, the page says so.
+      location.assign(form.dataset.upload);
+    };
+    request.onerror = () => {
+      words.textContent = "✕ The upload broke off; nothing was changed. Try again.";
+      form.removeAttribute("aria-busy");
+      buttons.forEach((button) => (button.disabled = false));
+    };
+    request.open("POST", form.action);
+    request.setRequestHeader("Accept", "text/plain");
+    request.send(data);
   });
 
   // ---- send once ----

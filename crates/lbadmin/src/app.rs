@@ -7,6 +7,7 @@ use crate::{
     live::{Hub, tail::Tails},
     sampler::History,
     tls::Tls,
+    update::Updates,
 };
 use anyhow::Context;
 use lb_access::Access;
@@ -27,6 +28,7 @@ pub struct App {
     pub tails: Tails,
     pub history: History,
     pub tls: Tls,
+    pub updates: Updates,
     pub state: PathBuf,
     /// The port that http is redirected to.
     pub https_port: u16,
@@ -72,6 +74,7 @@ impl App {
             tails: Tails::default(),
             history: History::open(&args.state, lb_series::LIMIT),
             tls,
+            updates: Updates::open(&args.updates, &args.state),
             state: args.state.clone(),
             https_port: args.https.port(),
             flashes: Mutex::default(),

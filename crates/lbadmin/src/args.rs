@@ -17,6 +17,9 @@ pub struct Args {
     /// lbd's Unix socket
     #[arg(long, default_value = lb_api::SOCKET)]
     pub socket: PathBuf,
+    /// Unix socket of the service that installs updates
+    #[arg(long, default_value = lb_api::UPDATE_SOCKET)]
+    pub updates: PathBuf,
     /// Where to serve http
     #[arg(long, default_value = "[::]:9080")]
     pub http: SocketAddr,

@@ -3,7 +3,7 @@
 use crate::{
     app::{App, Flash, now},
     menu::{self, Part},
-    refusal::Refusal,
+    refusal::{Refusal, words},
     seat::{Scheme, Seat},
 };
 use askama::Template;
@@ -14,10 +14,13 @@ use axum::{
 use lb_access::Permission;
 use lb_api::{CandidateView, HaRole, HaView, PeerView, Summary};
 use lb_model::Change;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Changes that the bar shows; the rest is on the page of pending changes.
 pub const IN_BAR: usize = 5;
+
+/// How long a page that does without lbd waits for it.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Seconds before its end at which everybody is told of the certificate.
 const CERTIFICATE_ENDS: u64 = 14 * 86_400;
@@ -168,6 +171,52 @@ impl Frame {
             summary,
             candidate,
             ha,
+        })
+    }
+
+    /// As [`Frame::load`], of a page that does without lbd: where it does not answer, an alarm says so.
+    pub async fn load_alone(app: &App, seat: &Seat, here: &'static str, crumbs: &[&str]) -> Result<Frame, Refusal> {
+        let why = match tokio::time::timeout(PATIENCE, Frame::load(app, seat, here, crumbs)).await {
+            Ok(Err(Refusal::Lbd(error))) => words(&error),
+            Ok(result) => return result,
+            Err(_) => format!("It says nothing for {} s.", PATIENCE.as_secs()),
+        };
+        let role = seat.session.who.role;
+        let config = lb_model::factory();
+        Ok(Frame {
+            title: crumbs.last().copied().unwrap_or_default().to_owned(),
+            crumbs: crumbs.iter().map(|c| c.to_uppercase()).collect(),
+            here,
+            user: seat.session.who.user.clone(),
+            role: role.to_string(),
+            csrf: seat.session.csrf.clone(),
+            hostname: nix::unistd::gethostname().map_or_else(|_| String::new(), |h| h.to_string_lossy().into_owned()),
+            menu: menu::visible(role),
+            bar: None,
+            confirm: None,
+            alarms: std::iter::once(format!("The load balancer's daemon does not answer. {why}"))
+                .chain(own_alarms(app))
+                .collect(),
+            pair: None,
+            elsewhere: None,
+            flash: app.told(&seat.session.id),
+            live: String::new(),
+            refresh: 0,
+            may_configure: seat.may(Permission::Configure),
+            may_set_state: seat.may(Permission::SetState),
+            may_administer: seat.may(Permission::Administer),
+            secure: seat.scheme == Scheme::Https,
+            summary: Summary::default(),
+            candidate: Arc::new(CandidateView {
+                base: 0,
+                etag: 0,
+                author: String::new(),
+                time: 0,
+                config,
+                changes: Vec::new(),
+                problems: Vec::new(),
+            }),
+            ha: Arc::new(HaView { role: HaRole::Unknown, ..HaView::default() }),
         })
     }
 

@@ -5,7 +5,7 @@
 //!                                                             |   |  \-- lb-access: users, sessions, audit
 //!                                        templates, forms <---+   \----- live: one poll of lbd for all viewers
 //! ```
-//! It sees the product through lb-api only, runs without root, and keeps nothing but its own state directory
+//! It sees the product through lb-api only (what takes root goes to the one other socket, [`update`]), runs without root, and keeps nothing but its own state directory
 //! (users, certificate, graphs). [`app`] is what every request shares; [`pages`] holds a module for each page of the
 //! menu ([`menu`]); [`forms`] is pure. Tested by `tests/it`: a real lbd with the fake kernel, real sockets.
 #![forbid(unsafe_code)]
@@ -33,6 +33,7 @@ pub mod seat;
 pub mod server;
 pub mod support;
 pub mod tls;
+pub mod update;
 
 #[cfg(test)]
 mod testing;

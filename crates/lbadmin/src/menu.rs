@@ -91,6 +91,8 @@ pub const MENU: &[Group] = &[
             look("Passwords", "maintenance/passwords"),
             look("Sessions", "maintenance/sessions"),
             backup("Backup & Restore", "maintenance/backup"),
+            administer("Software Update", "maintenance/update"),
+            administer("Factory Settings", "maintenance/factory-settings"),
             administer("Pair with Another Unit", "maintenance/pairing"),
             administer("Restart Services", "services"),
             administer("Halt or Restart the Unit", "unit"),

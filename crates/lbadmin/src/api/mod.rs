@@ -6,7 +6,7 @@
 //!                             404, 405 as problem details            handler --Backend--> lbd
 //! ```
 //! lbd's routes by the same paths and types ([`daemon`]); the parts of the candidate as objects with entity tags
-//! ([`servers`], [`layer7`], [`node`], [`ha`]); what lbadmin itself keeps ([`people`], [`certificate`], [`series`]). Every refusal is problem details. No cookie counts, so there
+//! ([`servers`], [`layer7`], [`node`], [`ha`]); what lbadmin itself keeps ([`people`], [`certificate`], [`series`]); root's door ([`update`]). Every refusal is problem details. No cookie counts, so there
 //! is nothing that another site could forge. [`openapi`] makes the document from the routes; what a body or query may
 //! be is checked against it. Tested by `tests/api`.
 
@@ -31,8 +31,9 @@ pub mod problem;
 mod schema;
 mod series;
 mod servers;
+mod update;
 
-use crate::Shared;
+use crate::{Shared, update::UPLOAD_TIME};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
@@ -50,12 +51,16 @@ use utoipa_axum::router::OpenApiRouter;
 const LARGE: usize = 32 << 20;
 const BODY: usize = 1 << 20;
 
+/// A whole bundle, which may come slowly.
+const UPLOAD: &str = "/v1/update/bundle";
+
 /// lbd answers within 60 s, or its client gives up.
 const REQUEST_TIME: Duration = Duration::from_secs(75);
 
 /// All routes below `/api`, with their description.
 fn described() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
+        .merge(update::unbounded().layer(DefaultBodyLimit::disable()))
         .merge(daemon::large().merge(backup::large()).merge(certificates::large()).layer(DefaultBodyLimit::max(LARGE)))
         .merge(
             OpenApiRouter::default()
@@ -72,6 +77,7 @@ fn described() -> OpenApiRouter<Shared> {
                 .merge(certificates::routes())
                 .merge(series::routes())
                 .merge(backup::routes())
+                .merge(update::routes())
                 .merge(openapi::routes())
                 .layer(DefaultBodyLimit::max(BODY)),
         )
@@ -104,7 +110,8 @@ async fn method_not_allowed(method: Method) -> Problem {
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
+    let time = if request.uri().path() == UPLOAD { UPLOAD_TIME } else { REQUEST_TIME };
+    match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(ErrorCode::Timeout, "the request took too long").into_response(),
     }

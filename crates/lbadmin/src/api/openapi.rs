@@ -41,7 +41,7 @@ const TAGS: [(&str, &str); 10] = [
     ("reports", "Connections, network, load, logs, graphs"),
     ("access", "Users, sessions, tokens, audit log"),
     ("dialects", "The cloud dialects: on or off, applications, grants"),
-    ("unit", "The unit itself: services, certificate, backup, support"),
+    ("unit", "The unit itself: services, certificate, backup, software update, factory settings, support"),
     ("description", "The API itself"),
 ];
 

@@ -7,6 +7,7 @@ pub mod changes;
 pub mod connections;
 pub mod dialects;
 pub mod edit;
+pub mod factory;
 pub mod graphs;
 pub mod ha;
 pub mod help;
@@ -20,6 +21,7 @@ pub mod servers;
 pub mod services;
 pub mod status;
 pub mod traffic;
+pub mod update;
 pub mod view;
 
 use crate::{Shared, live, refusal::Refusal};
@@ -51,5 +53,7 @@ pub fn routes() -> Router<Shared> {
         .merge(dialects::routes())
         .merge(view::routes())
         .merge(services::routes())
+        .merge(update::routes())
+        .merge(factory::routes())
         .fallback(|| async { Refusal::NotFound("There is no such page.".into()) })
 }

@@ -171,12 +171,12 @@ async fn ask_unit(State(app): State<Shared>, seat: Seat, Path(path): Path<String
 
 #[derive(Template)]
 #[template(path = "unit-done.html")]
-struct Gone {
-    title: String,
-    message: String,
-    text: &'static str,
+pub(super) struct Gone {
+    pub title: String,
+    pub message: String,
+    pub text: &'static str,
     /// Where to go when it is there again.
-    back: &'static str,
+    pub back: &'static str,
 }
 
 async fn do_unit(State(app): State<Shared>, Path(path): Path<String>, sent: Sent) -> Result<Response, Refusal> {

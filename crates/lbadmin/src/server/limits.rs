@@ -1,7 +1,7 @@
 //! What one client, and all together, may use. Who gets a connection is decided in [`super::places`].
 
 use super::places::{Full, Places, Source};
-use crate::seat::Scheme;
+use crate::{pages, seat::Scheme, update::UPLOAD_TIME};
 use axum::{
     extract::Request,
     http::StatusCode,
@@ -36,6 +36,8 @@ const HEAD: usize = 64 << 10;
 const HEAD_TIME: Duration = Duration::from_secs(15);
 /// A request must be read and answered in so long; server-sent events begin their answer at once.
 const REQUEST_TIME: Duration = Duration::from_secs(90);
+/// A bundle may be large and come slowly; these say themselves when it comes too slowly.
+const UPLOADS: [&str; 2] = [pages::update::UPLOAD, "/api/v1/update/bundle"];
 /// A client that takes nothing of its answer for so long is gone.
 const WRITE_TIME: Duration = Duration::from_secs(40);
 
@@ -73,7 +75,8 @@ fn lock(places: &Mutex<Places>) -> MutexGuard<'_, Places> {
 
 /// Answers 408 for a request that is not done in time.
 pub async fn in_time(request: Request, next: Next) -> Response {
-    within(REQUEST_TIME, request, next).await
+    let upload = UPLOADS.contains(&request.uri().path());
+    within(if upload { UPLOAD_TIME } else { REQUEST_TIME }, request, next).await
 }
 
 async fn within(time: Duration, request: Request, next: Next) -> Response {

@@ -10,6 +10,7 @@ import { pages } from "./pages.mjs";
 import { OneOfAPair, pair } from "./pair.mjs";
 import { story } from "./story.mjs";
 import { seconds, tell } from "./tell.mjs";
+import { update } from "./update.mjs";
 import { RealServer, Unit, network } from "./unit.mjs";
 
 async function main() {
@@ -31,6 +32,8 @@ async function main() {
     await tell(none.name, none, story(browser, none, servers, { javaScriptEnabled: false }));
     await tell(`layer 7, ${scripts.name}`, scripts, layer7(browser, scripts, {}));
     await tell(`layer 7, ${none.name}`, none, layer7(browser, none, { javaScriptEnabled: false }));
+    await tell(`update, ${scripts.name}`, scripts, update(browser, scripts, {}));
+    await tell(`update, ${none.name}`, none, update(browser, none, { javaScriptEnabled: false }));
     await tell("pages", scripts, pages(browser, scripts));
     await tell(half.name, half, pair(browser, half));
   } finally {

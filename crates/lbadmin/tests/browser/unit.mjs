@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Door } from "./door.mjs";
 import { limits, until } from "./limits.mjs";
 
 const ip = (...words) => execFileSync("ip", words, { stdio: ["ignore", "ignore", "pipe"] });
@@ -51,6 +52,8 @@ export class Unit {
     const socket = join(this.dir, "lbd.sock");
     // Somebody else may stand before lbd.
     const front = this.socket ?? socket;
+    this.door = new Door(join(this.dir, "updates.sock"), join(this.dir, "web", "update.lbu"));
+    await this.door.open();
     for (const folder of ["run", "etc"]) mkdirSync(join(this.dir, folder));
     this.spawn("lbd", [
       "--fake-kernel", "--fake-traffic", "--reconcile-every", "1",
@@ -58,7 +61,7 @@ export class Unit {
       "--socket", socket,
     ]);
     this.spawn("lbadmin", [
-      "--state", join(this.dir, "web"), "--socket", front, "--unconfined",
+      "--state", join(this.dir, "web"), "--socket", front, "--updates", this.door.socket, "--unconfined",
       "--http", `${this.host}:9080`, "--https", `${this.host}:9443`,
     ]);
     await until(`${this.name} at ${this.url}`, limits.start, async () => {
@@ -86,6 +89,7 @@ export class Unit {
   }
 
   async stop() {
+    this.door?.close();
     for (const child of this.daemons.reverse()) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const ended = new Promise((done) => child.once("exit", done));

@@ -39,6 +39,7 @@ const UPLOADS: &[&str] = &[
     "/lbadmin/edit/web-interface/certificate",
     "/lbadmin/edit/layer-7/ssl/upload",
     "/lbadmin/maintenance/backup/look",
+    "/lbadmin/maintenance/update/upload",
 ];
 
 /// The form with nothing but its token in it, as a browser sends it; `headers` come in place of its own.

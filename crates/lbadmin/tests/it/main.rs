@@ -19,5 +19,6 @@ mod rig;
 mod routes;
 mod servers;
 mod session;
+mod update;
 mod view;
 mod wizard;

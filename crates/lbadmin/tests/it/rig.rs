@@ -58,6 +58,7 @@ impl Rig {
         let args = Args {
             state: dir.path().join("web"),
             socket: socket.clone(),
+            updates: dir.path().join("updates.sock"),
             http: "127.0.0.1:0".parse().expect("an address"),
             https: "127.0.0.1:9443".parse().expect("an address"),
             unconfined: true,
