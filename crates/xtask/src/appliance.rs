@@ -81,7 +81,7 @@ impl Web {
         Ok(Web { port: http.local_addr()?.port(), secure: https.local_addr()?.port() })
     }
 
-    fn nic(&self) -> Nic {
+    pub fn nic(&self) -> Nic {
         Nic::forwarded(&[(self.port, HTTP), (self.secure, HTTPS)], "52:54:00:30:00:21")
     }
 

@@ -13,7 +13,7 @@ use testbed::image::{self, Appliance, Hardware};
 use testbed::limits::{self, scaled, wait_until};
 use testbed::qemu::{Builder, Bus, Disk, Firmware, Machine, Nic, Wire};
 
-use crate::appliance::PASSWORD;
+use crate::appliance::{PASSWORD, Web};
 
 /// Of the disk that the image is written to.
 const DISK: u64 = 2 << 30;
@@ -106,14 +106,18 @@ pub struct Unit {
 impl Unit {
     /// The image for virtual machines in one, with a second disk.
     pub fn with(name: &str, disk: Disk, cables: &Path, second: Option<Disk>) -> Result<Unit> {
+        Unit::start(second.into_iter().fold(Unit::cabled(name, disk, cables), Builder::disk))
+    }
+
+    /// The image for virtual machines in one, with a way to its web interface.
+    pub fn with_web(name: &str, disk: Disk, cables: &Path, web: &Web) -> Result<Unit> {
+        Unit::start(Unit::cabled(name, disk, cables).nic(web.nic()))
+    }
+
+    fn cabled(name: &str, disk: Disk, cables: &Path) -> Builder {
         let wire = |side| Wire::new(cables, &format!("{name}-{side}"));
-        let mut machine = Builder::new(name).firmware(Firmware::Bios).disk(disk);
-        if let Some(second) = second {
-            machine = machine.disk(second);
-        }
-        Unit::start(
-            machine.nic(wire("external").left("52:54:00:10:00:21")).nic(wire("internal").left("52:54:00:20:00:21")),
-        )
+        let machine = Builder::new(name).firmware(Firmware::Bios).disk(disk);
+        machine.nic(wire("external").left("52:54:00:10:00:21")).nic(wire("internal").left("52:54:00:20:00:21"))
     }
 
     fn start(machine: Builder) -> Result<Unit> {

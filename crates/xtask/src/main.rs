@@ -14,6 +14,7 @@ mod cuts;
 mod demo;
 mod dialects;
 mod disk;
+mod door;
 mod image;
 mod pair;
 mod pypi;

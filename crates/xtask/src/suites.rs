@@ -79,6 +79,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
                 "machines",
                 "disk",
                 "update",
+                "update-web",
                 "cuts",
                 "powercut",
                 "demo",
@@ -120,6 +121,9 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
     // By name only: a system that never gets ready is waited for.
     if !wanted.is_empty() && asked("update") {
         suite("updates of the image", crate::update::update)?;
+    }
+    if !wanted.is_empty() && asked("update-web") {
+        suite("updates and factory settings from the web interface", crate::update::web)?;
     }
     // By name only: a life of the whole image for each cut.
     if !wanted.is_empty() && asked("cuts") {

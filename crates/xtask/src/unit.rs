@@ -14,6 +14,8 @@ use socket2::{Domain, Socket, Type};
 use testbed::host;
 use testbed::limits::{self, scaled, wait_until};
 
+use crate::door;
+
 /// The password of `loadbalancer` after the first log-in.
 pub const PASSWORD: &str = "a yard of steel";
 
@@ -65,6 +67,7 @@ impl Unit {
             &at("lbd.log"),
         )?;
         let (http, https) = (free_port()?, free_port()?);
+        door::open(&at("updates.sock"))?;
         // As in rootfs-overlay/etc/sv/lbadmin/run.
         let lbadmin = spawn(
             Command::new(bins.join("lbadmin"))
@@ -73,6 +76,8 @@ impl Unit {
                 .arg(at("web"))
                 .arg("--socket")
                 .arg(at("lbd.sock"))
+                .arg("--updates")
+                .arg(at("updates.sock"))
                 .args(["--http", &http.to_string(), "--https", &https.to_string()]),
             &at("lbadmin.log"),
         )?;
@@ -206,6 +211,26 @@ impl Client {
         self.ask(&head, &body.join("&"))
     }
 
+    /// A form with a file in it.
+    pub fn upload(&mut self, path: &str, csrf: &str, file: &Path) -> Result<Answer> {
+        let mut from = fs::File::open(file).with_context(|| format!("opening {}", file.display()))?;
+        let part = "--part\r\ncontent-disposition: form-data; name=";
+        let before = format!("{part}\"csrf\"\r\n\r\n{csrf}\r\n{part}\"file\"; filename=\"x.lbu\"\r\n\r\n");
+        let after = "\r\n--part--\r\n";
+        let length = before.len() as u64 + from.metadata()?.len() + after.len() as u64;
+        let (to, cookie) = (self.to, &self.cookie);
+        let head = format!(
+            "POST {path} HTTP/1.1\r\norigin: http://{to}\r\nhost: {to}\r\nconnection: close\r\ncookie: {cookie}\r\n\
+             content-type: multipart/form-data; boundary=part\r\ncontent-length: {length}\r\n\r\n{before}"
+        );
+        let mut stream = TcpStream::connect(self.to).context("connecting to lbadmin")?;
+        stream.set_read_timeout(Some(scaled(Duration::from_secs(300))))?;
+        stream.write_all(head.as_bytes()).context("beginning an upload")?;
+        std::io::copy(&mut from, &mut stream).context("uploading")?;
+        stream.write_all(after.as_bytes()).context("ending an upload")?;
+        self.answer(stream, path)
+    }
+
     /// Begins a question whose answer does not end: server-sent events. `from` is one of this machine's addresses.
     pub fn listen(&self, from: IpAddr, path: &str) -> Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(self.to), Type::STREAM, None)?;
@@ -232,13 +257,17 @@ impl Client {
         let (to, cookie, length) = (self.to, &self.cookie, body.len());
         let more = format!("host: {to}\r\nconnection: close\r\ncookie: {cookie}\r\ncontent-length: {length}\r\n\r\n");
         stream.write_all(format!("{first}{more}{body}").as_bytes()).context("asking lbadmin")?;
+        self.answer(stream, first.trim())
+    }
+
+    fn answer(&mut self, mut stream: TcpStream, to: &str) -> Result<Answer> {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).context("reading lbadmin's answer")?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let (head, body) = text.split_once("\r\n\r\n").context("an answer without a head")?;
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).context("an answer without a status")?;
         if status >= 500 {
-            bail!("{}: {status}\n{body}", first.trim());
+            bail!("{to}: {status}\n{body}");
         }
         let answer = Answer { status, head: head.to_string(), body: body.to_string() };
         for line in answer.head.lines() {

@@ -1,6 +1,6 @@
 //! `cargo xtask test update`: bundles on a unit that boots from its disk. What is wrong is refused and changes nothing; a
 //! good one runs after a restart, with the configuration; one that panics and one that never gets ready are left by the
-//! unit itself, which says why.
+//! unit itself, which says why. `cargo xtask test update-web`: the same from the web interface, and factory settings.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,10 @@ use testbed::lab::{Lab, Topology};
 use testbed::limits::{self, scaled, wait_until};
 use testbed::qemu::{Disk, Wire};
 
+use crate::appliance::Web;
 use crate::demo::steps;
 use crate::disk::{START, Unit, written};
+use crate::unit::{Answer, Client, PASSWORD};
 
 /// Checking, writing and reading back a slot on an emulated disk.
 pub const INSTALL: Duration = Duration::from_secs(240);
@@ -56,12 +58,17 @@ fn bundles(folder: &Path) -> Result<PathBuf> {
             fs::write(root.join("boot/initrd"), "no initramfs\n").context("spoiling the initramfs")?;
             fs::remove_dir_all(root.join("usr/share")).context("making it small")
         })?;
-        image::bundle_of("0.1.3", &tree.join("never.lbu"), |root| {
-            fs::write(root.join("etc/sv/lbd/run"), "#!/bin/sh\nexec sleep 1000000\n").context("replacing lbd")?;
-            let gate = root.join("etc/sv/slot/run");
-            let text = fs::read_to_string(&gate).context("reading the service")?;
-            fs::write(&gate, text.replace("--within 180", &format!("--within {SHORT}"))).context("shortening the limit")
-        })
+        never_ready(&tree.join("never.lbu"))
+    })
+}
+
+/// 0.1.3, whose lbd never runs.
+fn never_ready(file: &Path) -> Result<()> {
+    image::bundle_of("0.1.3", file, |root| {
+        fs::write(root.join("etc/sv/lbd/run"), "#!/bin/sh\nexec sleep 1000000\n").context("replacing lbd")?;
+        let gate = root.join("etc/sv/slot/run");
+        let text = fs::read_to_string(&gate).context("reading the service")?;
+        fs::write(&gate, text.replace("--within 180", &format!("--within {SHORT}"))).context("shortening the limit")
     })
 }
 
@@ -185,4 +192,98 @@ fn install(unit: &mut Unit, name: &str) -> Result<()> {
 
 fn restart(unit: &mut Unit) -> Result<()> {
     unit.console.send_line("reboot")
+}
+
+const PAGE: &str = "/lbadmin/maintenance/update";
+const FACTORY: &str = "/lbadmin/maintenance/factory-settings";
+
+/// Larger than a slot (image/genimage.cfg), bytes.
+const LARGE: u64 = 108 << 20;
+
+pub fn web() -> Result<()> {
+    host::require_tools()?;
+    let appliance = image::build(Hardware::Virtual)?;
+    let folder = tempfile::Builder::new().prefix("sy-update-").tempdir().context("making a folder for the disk")?;
+    let at = |name: &str| folder.path().join(name);
+    step("bundles", || {
+        image::bundle_for_another(&at("another.lbu"))?;
+        fs::File::create(at("large.lbu")).and_then(|file| file.set_len(LARGE)).context("making a large file")?;
+        never_ready(&at("never.lbu"))
+    })?;
+    let web = Web::new()?;
+    let disk = written(&appliance, &at("unit"))?;
+    let mut unit = Unit::with_web("update-web", Disk::raw(&disk), folder.path(), &web)?;
+    step("boots from slot A", || unit.log_in())?;
+    unit.is_settled()?;
+    web.open(&mut unit.console)?;
+    let mut person = Client::new(web.http());
+    person.first_log_in()?;
+    step("web: what is wrong is refused, and leaves nothing", || {
+        uploaded(&mut person, &at("another.lbu"), "The bundle is for another, this is a steelyard.")?;
+        uploaded(&mut person, &at("large.lbu"), "The bundle is larger than the slot")?;
+        let left = unit.says("ls /data/web")?;
+        ensure!(!left.contains("update"), "something is left of it: {left}");
+        ensure!(unit.says("lbctl update")?.contains("slot B  empty"), "slot B was written");
+        Ok(())
+    })?;
+    step("web: uploaded, installed with its progress shown, restarted into", || {
+        uploaded(&mut person, &at("never.lbu"), "The bundle is here: version 0.1.3")?;
+        sent(&mut person, PAGE, "/lbadmin/maintenance/update/install", &[])?;
+        let mut shown = false;
+        wait_until("the installation", INSTALL, || {
+            let page = person.get(PAGE)?.body;
+            shown |= page.contains("id=\"work\"");
+            ensure!(!page.contains("was not installed"), "{page}");
+            Ok(page.contains("Restart into 0.1.3").then_some(()))
+        })?;
+        ensure!(shown, "the page did not say how far it is");
+        ensure!(unit.says("ls /data/web")?.lines().all(|name| name != "update.lbu"), "the upload is still there");
+        let path = "/lbadmin/maintenance/update/restart";
+        let answer = sent(&mut person, path, path, &[])?;
+        ensure!(answer.body.contains("The unit restarts."), "{}", answer.body);
+        unit.console.expect("Starting Steelyard from slot B", scaled(limits::BOOT * START)).map(drop)
+    })?;
+    step("web: back in slot A by itself, and the page says why", || {
+        unit.console.expect("Starting Steelyard from slot A", scaled(limits::BOOT * START))?;
+        unit.log_in()?;
+        unit.is_settled()?;
+        web.open(&mut unit.console)?;
+        person.log_in(PASSWORD)?;
+        let page = person.get(PAGE)?.body;
+        ensure!(page.contains("Version 0.1.3 did not stay: lbd does not answer"), "{page}");
+        sent(&mut person, PAGE, "/lbadmin/maintenance/update/acknowledge", &[])?;
+        ensure!(!person.get(PAGE)?.body.contains("Take the alarm away"), "it cannot be taken away");
+        Ok(())
+    })?;
+    step("web: factory settings, with lbd dead and the store destroyed", || {
+        unit.console.ok("sv force-stop lbd; rm -rf /data/lb/store; head -c 100000 /dev/urandom > /data/lb/store")?;
+        let refused = sent(&mut person, FACTORY, FACTORY, &[("word", "restore"), ("password", "a wrong one")])?;
+        ensure!(refused.status == 422, "a wrong password is answered with {}", refused.status);
+        let done = sent(&mut person, FACTORY, FACTORY, &[("word", "restore"), ("password", PASSWORD)])?;
+        ensure!(done.body.contains("with factory settings"), "{}", done.body);
+        unit.console.expect("Restoring factory settings", scaled(limits::BOOT * START))?;
+        unit.log_in()?;
+        unit.is_settled()?;
+        let log = unit.says("cat /data/log/restored")?;
+        ensure!(log.contains("asked for by loadbalancer:10.0.2.2"), "the log says {log:?}");
+        web.open(&mut unit.console)?;
+        Client::new(web.http()).first_log_in()
+    })
+}
+
+/// What the page says after this file was uploaded.
+fn uploaded(person: &mut Client, file: &Path, said: &str) -> Result<()> {
+    let csrf = person.get(PAGE)?.value("csrf").context("a page without a form")?;
+    let answer = person.upload("/lbadmin/maintenance/update/upload", &csrf, file)?;
+    ensure!(answer.status == 303, "the upload is answered with {}", answer.status);
+    let page = person.get(PAGE)?.body;
+    ensure!(page.contains(said), "the page does not say {said:?}:\n{page}");
+    Ok(())
+}
+
+/// Posts a form of the page at `from`.
+fn sent(person: &mut Client, from: &str, to: &str, fields: &[(&str, &str)]) -> Result<Answer> {
+    let csrf = person.get(from)?.value("csrf").context("a page without a form")?;
+    let all: Vec<(&str, &str)> = [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
+    person.post(to, &all)
 }

@@ -83,6 +83,24 @@ pub fn bundle_of(version: &str, file: &Path, change: impl FnOnce(&Path) -> Resul
     signed(&slot, version.parse()?, file)
 }
 
+/// For tests: a small bundle with our signature that is for another product.
+pub fn bundle_for_another(file: &Path) -> Result<()> {
+    let key = signing_key(&Folders::new()?)?;
+    let payload = b"nothing of ours";
+    let (sha256, size) = lb_update::bundle::hash(&mut &payload[..], payload.len() as u64, |_| Ok(()))?;
+    let manifest = Manifest {
+        product: "another".into(),
+        version: OLDEST,
+        architecture: ARCHITECTURE.into(),
+        size,
+        sha256,
+        oldest: OLDEST,
+        configuration: Formats::OURS,
+    };
+    let mut to = File::create(file).with_context(|| format!("making {}", file.display()))?;
+    write_bundle(&manifest, &key, &mut &payload[..], &mut to).with_context(|| format!("writing {}", file.display()))
+}
+
 fn signed(slot: &Path, version: Version, file: &Path) -> Result<()> {
     let key = signing_key(&Folders::new()?)?;
     let open = || File::open(slot).with_context(|| format!("opening {}", slot.display()));
