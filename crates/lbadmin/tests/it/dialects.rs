@@ -141,6 +141,60 @@ fn a_certificate_comes_with_its_key_and_the_key_stays() {
 }
 
 #[test]
+fn an_ovh_certificate_is_kept_at_once_and_its_key_stays() {
+    let (rig, mut browser) = Rig::with(&on());
+    browser.get("/lbadmin/edit/dialects/applications/new");
+    browser.post("/lbadmin/edit/dialects/applications/new", &[("name", "terraform")]);
+    let application = rig.app.keys.applications().remove(0).key;
+    let secret = rig.app.keys.secret(&application).expect("a secret");
+    let headers = [("content-type", "application/json"), ("x-ovh-application", application.as_str())];
+    let rules = br#"{"accessRules":[{"method":"*","path":"/*"}]}"#;
+    let asked = rig.browser().send("POST", "/1.0/auth/credential", &headers, Some(rules));
+    let asked: serde_json::Value = serde_json::from_str(&asked.text).expect("JSON");
+    let word = |name: &str| asked[name].as_str().expect("a text").to_owned();
+    let consumer = word("consumerKey");
+    let page = browser
+        .get(word("validationUrl").split_once("/auth/").map(|(_, rest)| format!("/auth/{rest}")).expect("it").as_str());
+    let approval = page.header("location").to_owned();
+    browser.follow(&page);
+    browser.post(&approval, &[("answer", "approve")]);
+    let call = |method: &str, place: &str, body: &str| {
+        let path = format!("/1.0/ipLoadbalancing/loadbalancer-1{place}");
+        let time = now().to_string();
+        let url = format!("http://127.0.0.1{path}");
+        let signature = lb_dialects::ovh::signature(&secret, &consumer, method, &url, body.as_bytes(), &time);
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-ovh-application", application.as_str()),
+            ("x-ovh-consumer", consumer.as_str()),
+            ("x-ovh-timestamp", time.as_str()),
+            ("x-ovh-signature", signature.as_str()),
+        ];
+        rig.browser().send(method, &path, &headers, Some(body.as_bytes()))
+    };
+    let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).expect("made");
+    let other = rcgen::generate_simple_self_signed(["blog.example.com".to_owned()]).expect("made");
+    let body = |key: &str| serde_json::json!({"certificate": made.cert.pem(), "key": key}).to_string();
+    let wrong = call("POST", "/ssl", &body(&other.signing_key.serialize_pem()));
+    assert_eq!(wrong.status, 400, "{}", wrong.text);
+    wrong.has("Client::BadRequest").has("key");
+    let put = call("POST", "/ssl", &body(&made.signing_key.serialize_pem()));
+    assert_eq!(put.status, 200, "{}", put.text);
+    put.has("shop.example.com").lacks("PRIVATE KEY");
+    let running = rig.lbd().running().expect("what runs").config;
+    let certificate = running.layer7.certificate("ovh-ssl-1").expect("a certificate");
+    assert_eq!(certificate.names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shop.example.com"]);
+    let view = rig.lbd().certificates().expect("the shelf").into_iter().find(|view| view.labels == ["ovh-ssl-1"]);
+    let serial = view.expect("it lies there").serial;
+    assert!(!serial.is_empty() && call("GET", "/ssl/1", "").text.contains(&serial));
+    let frontend = r#"{"zone":"all","port":"8443","ssl":true,"defaultSslId":1}"#;
+    assert_eq!(call("POST", "/http/frontend", frontend).status, 200);
+    call("POST", "/refresh", "").has("done");
+    let running = rig.lbd().running().expect("what runs").config;
+    assert!(running.layer7_virtual_server("ovh-http-2").is_some_and(|vs| vs.tls.is_some()));
+}
+
+#[test]
 fn an_administrators_candidate_gets_the_same_change() {
     let (rig, _) = Rig::with(&on());
     let may = token(&login(&rig, &by_key(&key(&rig, Role::Configuration))));
