@@ -14,7 +14,7 @@ pub use acme::{Acme, AcmeContact, AcmeDirectory};
 pub use memory::{PEERS_PORT, Peers};
 pub use persistence::{ApplicationCookie, Cookie, Layer7Persistence, SourceTable};
 pub use rules::{HeaderOperation, HeaderRule, Limits, Outcome, Rule, Test};
-pub use text::{CookieName, CookieValue, HeaderName, HttpText, ManualBlock};
+pub use text::{CookieName, CookieValue, HeaderName, HttpText, ManualBlock, PageText};
 pub use tls::{
     Certificate, CertificateFingerprint, CertificateName, ClientCertificates, ClientVerify, ServerVerification, Tls,
     TlsProfile,
@@ -132,6 +132,13 @@ pub struct Layer7VirtualServer {
     /// Serves when no real server is left; `null` for none: clients get status 503.
     #[serde(default = "Layer7Fallback::page")]
     pub fallback: Option<Layer7Fallback>,
+    /// Mode http: what clients get with status 503 when nobody serves, in place of the appliance's own fallback page.
+    /// Another fallback server goes before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_page: Option<PageText>,
+    /// Every request, in mode tcp every connection, is logged, and not only those that fail.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub log_requests: bool,
     /// Lines of HAProxy's own language for the end of this virtual server's section.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual: Option<ManualBlock>,
@@ -173,10 +180,18 @@ impl Layer7VirtualServer {
             limits: None,
             slow_start: 0,
             fallback: Layer7Fallback::page(),
+            fallback_page: None,
+            log_requests: false,
             manual: None,
             server_verification: None,
             real_servers: Vec::new(),
         }
+    }
+
+    /// Who serves when no real server is left; the appliance's own page does not where there is one for this virtual
+    /// server.
+    pub fn last_resort(&self) -> Option<&Layer7Fallback> {
+        self.fallback.as_ref().filter(|fallback| self.fallback_page.is_none() || !fallback.is_page())
     }
 
     /// Each place where clients connect.

@@ -5,7 +5,7 @@
 
 use crate::layer7::{
     AcmeContact, AcmeDirectory, ApplicationCookie, CertificateFingerprint, CertificateName, Cookie, CookieName,
-    CookieValue, HeaderName, HttpText, Layer7Persistence, ManualBlock, SourceTable,
+    CookieValue, HeaderName, HttpText, Layer7Persistence, ManualBlock, PageText, SourceTable,
 };
 use crate::{
     CheckMethod, Family, FirewallMark, Hostname, IfName, Label, Negotiate, Pattern, Ports, Protocol, Service,
@@ -79,6 +79,8 @@ schemas! {
         .pattern(Some("^[!-?A-~]+@[!-?A-~]+$")).min_length(Some(3)).max_length(Some(254));
     ManualBlock = text("Lines of HAProxy's own language for the virtual server's section.", &["http-request set-header X-Shop 1"])
         .max_length(Some(16_384));
+    PageText = text("HTML, without control characters other than line ends and tabs.", &["<h1>Back at noon</h1>"])
+        .pattern(Some(r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")).min_length(Some(1)).max_length(Some(PageText::LONGEST));
     Label = text("The name of a virtual or real server: letters, digits, `_`, `-` and `.`.", &["HTTP_Cluster", "WebServer1"])
         .pattern(Some(LABEL)).min_length(Some(1)).max_length(Some(63));
     Hostname = text("The unit's host name: labels of letters, digits and `-`, joined by dots.", &["lbmaster"])

@@ -6,9 +6,12 @@ use super::{
     show,
 };
 use crate::render;
-use lb_model::dialects::rackspace::{
-    LONGEST_ERROR_PAGE, RackspaceLoadBalancer, RackspaceMonitor, RackspaceMonitorType, RackspaceNodeType,
-    RackspacePersistence, RackspaceProtocol, RackspaceThrottle,
+use lb_model::{
+    dialects::rackspace::{
+        LONGEST_ERROR_PAGE, RackspaceLoadBalancer, RackspaceMonitor, RackspaceMonitorType, RackspaceNodeType,
+        RackspacePersistence, RackspaceProtocol, RackspaceThrottle,
+    },
+    layer7::PageText,
 };
 use serde_json::json;
 
@@ -236,9 +239,9 @@ fn error_page(call: &Call<'_>, lb: &RackspaceLoadBalancer, method: &str) -> Resu
                 return Err(Fault::invalid(format!("Content must have 1 to {LONGEST_ERROR_PAGE} bytes.")));
             }
             if !render::serves(&content) {
-                return Err(Fault::bad_request(
-                    "The error page is too long for this unit: about 8,000 bytes are possible.",
-                ));
+                let most = PageText::LONGEST;
+                let rule = format!("The error page is too long for this unit: {most} bytes are possible.");
+                return Err(Fault::bad_request(rule));
             }
             set(call, lb, "error page", |lb| lb.error_page = Some(content.clone()))
         }

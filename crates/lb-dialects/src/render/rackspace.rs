@@ -1,7 +1,6 @@
 //! Rackspace load balancers as virtual servers: one for each virtual IP, `rackspace-7` and `rackspace-7-ip-9`.
 
 use super::{Rendered, label, layer4, refusals, rejections, status_codes, text, unasked, without};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ipnet::IpNet;
 use lb_model::{
     Config, ForwardingMethod, Label, Layer7RealServer, Layer7VirtualServer, Persistence, Ports, RealServer,
@@ -13,7 +12,7 @@ use lb_model::{
     },
     layer7::{
         Balance, Cookie, HeaderOperation, HeaderRule, HttpText, Layer7Check, Layer7CheckMethod, Layer7Fallback,
-        Layer7Persistence, Limits, ManualBlock, ProxyMode, SourceTable, Tls,
+        Layer7Persistence, Limits, PageText, ProxyMode, SourceTable, Tls,
     },
 };
 use std::net::IpAddr;
@@ -162,7 +161,10 @@ fn proxied(
             .flatten()
             .collect();
     }
-    vs.manual = manual(lb, own, &denied);
+    // Who is not let in where no requests are read, the document cannot say otherwise.
+    vs.manual = if http { None } else { rejections(&denied, false) };
+    vs.log_requests = lb.connection_logging;
+    vs.fallback_page = lb.error_page.as_deref().filter(|_| http).and_then(error_page);
     vs.fallback = lb
         .nodes
         .iter()
@@ -178,42 +180,10 @@ fn proxied(
     vs
 }
 
-/// What the document cannot say otherwise: who is not let in where no requests are read, that every connection is
-/// logged, and the error page.
-fn manual(lb: &RackspaceLoadBalancer, own: &str, denied: &[IpNet]) -> Option<ManualBlock> {
-    let http = lb.protocol == RackspaceProtocol::Http;
-    let denied = if http { None } else { rejections(denied, false) };
-    let logging = lb.connection_logging.then(|| "no option dontlog-normal".to_owned());
-    let page = lb.error_page.as_deref().filter(|_| http).and_then(|page| {
-        // Who has a cookie may still be served by a node that drains.
-        let known = match lb.session_persistence {
-            Some(RackspacePersistence::HttpCookie) => format!(" !{{ req.cook(X-Mapping-{}) -m found }}", lb.id),
-            _ => String::new(),
-        };
-        let page = error_page(page)?;
-        Some(format!(
-            "http-request return status 503 content-type text/html lf-string {page} if {{ nbsrv({own}) eq 0 }}{known}"
-        ))
-    });
-    let lines: Vec<String> =
-        denied.map(|block| block.as_str().to_owned()).into_iter().chain(logging).chain(page).collect();
-    text(&lines.join("\n")).filter(|_| !lines.is_empty())
-}
-
-/// The longest word that HAProxy is given for a page; its buffer takes 16 KiB.
-const LONGEST_PAGE: usize = 12_000;
-
-/// A page as one word of HAProxy's: each line in base64, as no word of it may be read, and control characters would be
-/// written with `%`.
-fn error_page(page: &str) -> Option<String> {
-    let lines: Vec<String> = page
-        .lines()
-        .map(|line| match line.replace(|c: char| c.is_control(), " ") {
-            line if line.is_empty() => line,
-            line => format!("%[str({}),b64dec]", STANDARD.encode(line)),
-        })
-        .collect();
-    Some(lines.join("\\n")).filter(|word| !word.is_empty() && word.len() <= LONGEST_PAGE)
+/// An error page as clients are shown it; nothing where it is too long.
+fn error_page(page: &str) -> Option<PageText> {
+    let plain = |c: char| if c.is_control() && !"\n\r\t".contains(c) { ' ' } else { c };
+    text(&page.chars().map(plain).collect::<String>())
 }
 
 /// Whether clients can be shown this error page.

@@ -425,24 +425,25 @@ fn features_come_and_go() {
     ask("PUT", "connectionlogging", r#"{"connectionLogging":{"enabled":"true"}}"#).is(202);
     assert_eq!(ask("GET", "connectionlogging", "").body["connectionLogging"]["enabled"], true);
     ask("PUT", "connectionlogging", r#"{"enabled":"yes"}"#).is(400);
-    let manual = || {
-        let config = world.config.borrow();
-        config.layer7_virtual_server(&format!("rackspace-{id}")).and_then(|vs| vs.manual.clone()).map(|m| m.to_string())
-    };
-    assert_eq!(manual(), Some("no option dontlog-normal".into()), "every request is logged");
+    let running = || world.config.borrow().layer7_virtual_server(&format!("rackspace-{id}")).cloned().expect("it runs");
+    assert!(running().log_requests, "every request is logged");
     ask("PUT", "connectionlogging", r#"{"enabled":false}"#).is(202);
-    assert_eq!(manual(), None);
+    assert!(!running().log_requests);
     ask("PUT", "contentcaching", r#"{"contentCaching":{"enabled":false}}"#).is(202);
     ask("PUT", "contentcaching", r#"{"contentCaching":{"enabled":true}}"#).is(400).says("not available");
     assert_eq!(ask("GET", "contentcaching", "").body["contentCaching"]["enabled"], false);
     ask("GET", "errorpage", "").is(200).says("<html>");
     ask("PUT", "errorpage", r#"{"errorpage":{"content":"<html>Sorry</html>"}}"#).is(202);
     assert_eq!(ask("GET", "errorpage", "").body["errorpage"]["content"], "<html>Sorry</html>");
-    assert!(manual().is_some_and(|lines| lines.starts_with("http-request return status 503 ")));
-    let long = json!({"errorpage": {"content": "x".repeat(10_000)}}).to_string();
+    let page = || running().fallback_page.map(|page| page.to_string());
+    assert_eq!(page(), Some("<html>Sorry</html>".into()));
+    let odd = json!({"errorpage": {"content": "a\u{0}b\nc\u{85}"}}).to_string();
+    ask("PUT", "errorpage", &odd).is(202);
+    assert_eq!(page(), Some("a b\nc ".into()), "what no page may hold is a space");
+    let long = json!({"errorpage": {"content": "x".repeat(12_289)}}).to_string();
     ask("PUT", "errorpage", &long).is(400).says("too long");
     ask("DELETE", "errorpage", "").is(202);
-    assert_eq!(manual(), None);
+    assert_eq!((page(), running().manual), (None, None));
     assert_eq!(ask("GET", "stats", "").is(200).body["maxConnSsl"], 0);
 
     let list = r#"{"accessList":[{"address":"0.0.0.0/0","type":"DENY"},{"address":"10.0.0.5","type":"ALLOW"}]}"#;

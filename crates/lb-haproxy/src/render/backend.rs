@@ -55,7 +55,13 @@ pub(super) fn write(
     // Without the authority's certificate nobody could tell a server from somebody else.
     let verify = tls::verify(vs, places, files);
     let definitions = verify.and_then(|verify| server::write(vs, &verify, &defaults, at, lines));
-    if let Some(fallback) = &vs.fallback {
+    if let Some(page) = vs.fallback_page.as_ref().filter(|_| http) {
+        // In the backend: whoever comes by another one's rule gets it too.
+        let page = quote::lines(page.as_str());
+        let words = format!("content-type 'text/html; charset=utf-8' string {page} hdr Cache-Control no-cache");
+        lines.put(&format!("{at}/fallback_page"), format_args!("http-error status 503 {words}"));
+    }
+    if let Some(fallback) = vs.last_resort() {
         // It never comes into a table: clients go back when a real server does. Its way is not transparent where it
         // is the appliance itself.
         let source = match (vs.transparent && fallback.is_page(), fallback.address) {

@@ -29,6 +29,9 @@ pub(super) fn write(
     lines.section(&format!("{at}/label"), format_args!("frontend vs:{} from {}", vs.label, vs.mode));
     bind(vs, places, at, lines);
     lines.put(&format!("{at}/label"), "log global");
+    if vs.log_requests {
+        lines.put(&format!("{at}/log_requests"), "no option dontlog-normal");
+    }
     if vs.max_connections > 0 {
         lines.put(&format!("{at}/max_connections"), format_args!("maxconn {}", vs.max_connections));
     }

@@ -21,6 +21,22 @@ pub(crate) fn word(text: &str) -> String {
     }
 }
 
+/// One word that means exactly `text`, which may have several lines.
+pub(super) fn lines(text: &str) -> String {
+    let mut word = String::from('"');
+    for c in text.chars() {
+        match c {
+            '\r' => {}
+            '\n' => word.push_str("\\n"),
+            '\t' => word.push_str("\\t"),
+            '"' | '\\' | '$' => word.extend(['\\', c]),
+            c => word.push(c),
+        }
+    }
+    word.push('"');
+    word
+}
+
 /// One word that means exactly `text` where HAProxy expects a log format (8.2.4 "Custom log format").
 ///
 /// There `%` begins a variable, and spaces in a row become one: all but the first are written by their code.

@@ -47,3 +47,24 @@ fn requests_that_fail_are_told_without_what_may_be_secret() {
     let told = told(&live);
     assert!(!told.contains("secret") && !told.contains("session") && !told.contains("/good"), "{told}");
 }
+
+#[test]
+fn every_request_is_told_where_that_is_asked_for() {
+    if !installed() {
+        return;
+    }
+    let (port, quiet, servers) = (free_port(), free_port(), servers(1));
+    let (logs, tcp) = (json!({"log_requests": true}), json!({"label": "Bytes", "mode": "tcp", "log_requests": true}));
+    let (bytes, silent) = (free_port(), json!({"label": "Silent"}));
+    let shops = [shop(port, &servers, logs), shop(bytes, &servers, tcp), shop(quiet, &servers, silent)];
+    let live = Live::start(json!({"virtual_servers": shops}));
+    for port in [quiet, bytes, port] {
+        assert_eq!(get(port, "/good?secret=1", "").status, 200);
+    }
+    let told = eventually("both are told", || {
+        let told = fs::read_to_string(live.paths.run.join("log")).unwrap();
+        (told.contains(" vs:Shop ") && told.contains(" vs:Bytes ")).then_some(told)
+    });
+    assert!(told.contains(" vs:Shop Shop/Web1 status 200, ") && told.contains(": GET \"/good\""), "{told}");
+    assert!(!told.contains("secret") && !told.contains("vs:Silent"), "{told}");
+}

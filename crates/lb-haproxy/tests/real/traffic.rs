@@ -236,6 +236,40 @@ fn the_fallback_serves_when_nobody_else_does_and_no_longer() {
 }
 
 #[test]
+fn a_page_of_its_own_when_nobody_serves() {
+    if !installed() {
+        return;
+    }
+    let (port, other, servers) = (free_port(), free_port(), servers(1));
+    let page = "<!DOCTYPE html>\n\n\t<h1>Läden \"zu\" 'heute' \\ \\n $HOME ${HOME} %[src] 100% # x</h1>\n";
+    let own = json!({"fallback_page": page, "fallback": {"address": "127.0.0.1", "port": 9081}});
+    let rule =
+        json!({"test": {"on": "path-begins", "values": ["/shop"]}, "then": {"do": "use", "virtual_server": "Shop"}});
+    let front = json!({"label": "Front", "rules": [rule]});
+    let shops = [shop(port, &servers, own), shop(other, &servers, front)];
+    let mut live = Live::start(json!({"virtual_servers": shops}));
+    assert_eq!(get(port, "/", "").by(), "Web1");
+    for i in 0..2 {
+        live.edit(&format!("/virtual_servers/{i}/real_servers/0/state"), json!("offline"));
+    }
+    live.apply();
+    for port in [(port, "/"), (other, "/shop")] {
+        let answer = get(port.0, port.1, "");
+        assert_eq!((answer.status, answer.body.as_str()), (503, page));
+        assert_eq!(answer.header("Content-Type"), Some("text/html; charset=utf-8"));
+        assert_eq!(answer.header("Cache-Control"), Some("no-cache"));
+    }
+    assert!(!get(other, "/", "").body.contains("Läden"), "another virtual server's is HAProxy's own");
+    let long = "ü$".repeat(lb_model::layer7::PageText::LONGEST / 3);
+    live.edit("/virtual_servers/0/fallback_page", json!(long));
+    live.apply();
+    assert_eq!(get(port, "/", "").body, long);
+    live.edit("/virtual_servers/0/real_servers/0/state", json!("online"));
+    live.apply();
+    eventually("clients go back", || (get(port, "/", "").by() == "Web1").then_some(()));
+}
+
+#[test]
 fn to_https() {
     if !installed() {
         return;

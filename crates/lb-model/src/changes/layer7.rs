@@ -155,6 +155,7 @@ fn virtual_server(old: &Layer7VirtualServer, new: &Layer7VirtualServer, list: &m
     list.set(&format!("redirect of {label} to https"), on(old.redirect_https), on(new.redirect_https));
     list.set(&format!("slow start of {label}"), format!("{} s", old.slow_start), format!("{} s", new.slow_start));
     list.set(&format!("fallback server of {label}"), shown(old.fallback.as_ref()), shown(new.fallback.as_ref()));
+    list.set(&format!("log of every request of {label}"), on(old.log_requests), on(new.log_requests));
     let verified = |vs: &Layer7VirtualServer| {
         let words = |v: &ServerVerification| match &v.name {
             Some(name) => format!("{} for {name}", v.authority),
@@ -168,6 +169,7 @@ fn virtual_server(old: &Layer7VirtualServer, new: &Layer7VirtualServer, list: &m
         ("request headers", old.request_headers != new.request_headers),
         ("response headers", old.response_headers != new.response_headers),
         ("limits", old.limits != new.limits),
+        ("fallback page", old.fallback_page != new.fallback_page),
         ("manual configuration", old.manual != new.manual),
     ];
     for (name, _) in parts.into_iter().filter(|(_, changed)| *changed) {

@@ -29,6 +29,16 @@ string_name! {
     ManualBlock, check_manual
 }
 
+string_name! {
+    /// HTML of 1 to 12,288 bytes, in lines, without other control characters than tabs.
+    PageText, check_page
+}
+
+impl PageText {
+    /// Bytes. HAProxy sends an answer of its own in one buffer of 16,384, of which headers need a part.
+    pub const LONGEST: usize = 12_288;
+}
+
 impl CookieName {
     /// The name that HAProxy's own manual uses.
     pub fn server_id() -> CookieName {
@@ -137,6 +147,16 @@ fn reaches_out(line: &str) -> Option<String> {
     plain.split_whitespace().find(out).map(str::to_owned)
 }
 
+fn check_page(s: &str) -> Result<(), String> {
+    if s.is_empty() || s.len() > PageText::LONGEST {
+        return Err(format!("the page has {} bytes; 1 to {} are allowed", s.len(), PageText::LONGEST));
+    }
+    match s.chars().find(|c| c.is_control() && !"\n\r\t".contains(*c)) {
+        Some(c) => Err(format!("the page contains {c:?}; use no control characters but line ends and tabs")),
+        None => Ok(()),
+    }
+}
+
 fn check_manual(s: &str) -> Result<(), String> {
     if s.len() > 16_384 {
         return Err(format!("the manual configuration has {} bytes; at most 16384 are allowed", s.len()));
@@ -172,6 +192,16 @@ fn check_manual(s: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_text_of_a_length_that_can_be_sent() {
+        for good in ["<h1>Läden \"zu\"</h1>\r\n\t$x\n", &"x".repeat(PageText::LONGEST)] {
+            assert_eq!(check_page(good), Ok(()), "{good}");
+        }
+        for bad in ["", "a\u{0}b", "\u{1b}[0m", "\u{85}", &"x".repeat(PageText::LONGEST + 1)] {
+            assert!(check_page(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_manual_block_stays_in_its_section() {

@@ -116,6 +116,7 @@ fn only_http(vs: &Layer7VirtualServer, at: &str, found: &mut Found) {
         ("rules", !vs.rules.is_empty()),
         ("request_headers", !vs.request_headers.is_empty()),
         ("response_headers", !vs.response_headers.is_empty()),
+        ("fallback_page", vs.fallback_page.is_some()),
     ];
     for (name, used) in options {
         if used {

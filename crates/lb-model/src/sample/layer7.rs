@@ -47,6 +47,10 @@ pub(super) fn virtual_server(r: &mut Random, i: u64, wild: bool) -> Option<Layer
         vs.slow_start = 30;
     }
     vs.transparent = i % 3 == 2;
+    vs.log_requests = i % 4 == 1;
+    if http && i % 3 == 1 {
+        vs.fallback_page = Some("<h1>\"a\" 'b' $c \\ %[src]</h1>\n\té\n".parse().ok()?);
+    }
     vs.agent = super::agent(i, wild);
     for j in 0..r.below(5) {
         vs.real_servers.push(real_server(r, i * 10 + j, j, wild)?);

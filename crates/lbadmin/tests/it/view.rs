@@ -35,11 +35,13 @@ fn layer_7_says_every_setting_and_the_state() {
     let rule = r#"{"test":{"on":"path-begins","values":["/old"]},"then":{"do":"redirect","to":"/new"}}"#;
     vs.rules.push(serde_json::from_str(rule).expect("a rule"));
     vs.manual = Some("option http-buffer-request".parse().expect("a line"));
+    (vs.fallback_page, vs.log_requests) = (Some("<h1>Shut</h1>".parse().expect("a page")), true);
     let (_rig, mut browser) = Rig::with(&config);
     let page = browser.get("/lbadmin/view/layer-7");
     page.has("VIP 2 Shop: http 10.0.0.21:8080").has("RIP 1 WebServer1").has("192.168.2.50:80").has("revision 1");
     page.has("Client timeout</dt><dd>60 s").has("cookie SERVERID").has("30 min").has("on: never asked, always active");
     page.has("path /old -&#62; redirect /new").has("remove Server").has("option http-buffer-request");
+    page.has("&#60;h1&#62;Shut").has("a page of its own").has("Log of every request</dt><dd>yes");
     page.has("class=\"state state-").has("sse-connect=\"/lbadmin/live/layer-7?");
     browser.get("/lbadmin/view/layer-7?q=nobody").has("Nothing matches").lacks("VIP 2");
     browser.get("/lbadmin/view/layer-4").lacks("Shop");

@@ -86,6 +86,7 @@ fn all_errors_come_at_once_each_at_its_field() {
             ("check_interval", "0"),
             ("agent_interval", "5"),
             ("fallback", "somewhere"),
+            ("fallback_page", "<h1>\u{7}</h1>"),
             ("slow_start", "-1"),
             ("rules", "path /a -> use Images\n\npaht /b -> refuse\nhost www.example.com\nsource 10.0.0.0/33 -> refuse"),
             ("request_headers", "set X-Shop 1\nput X: 1\nremove X-Y: 2"),
@@ -371,6 +372,10 @@ fn any_virtual_server(random: &mut Random) -> Layer7VirtualServer {
     vs.balance = random.pick(&[lb_model::layer7::Balance::RoundRobin, lb_model::layer7::Balance::Random]);
     vs.limits = random.one_in(2).then_some(Limits { requests_per_10s: 5, connections: 0 });
     vs.fallback = random.pick(&[None, Some(())]).and_then(|()| Layer7Fallback::page());
+    vs.log_requests = random.one_in(2);
+    if vs.mode == ProxyMode::Http {
+        vs.fallback_page = random.one_in(2).then(|| " <h1>zu</h1>\n\n\t<p>ä $x".parse().expect("a page"));
+    }
     vs.manual = random.one_in(2).then(|| "  http-request deny\n\n  option x".parse().expect("a block"));
     vs
 }

@@ -10,7 +10,7 @@ use crate::forms::{
 };
 use lb_model::{
     Config, Family, Label, Layer7VirtualServer, Ports,
-    layer7::{Balance, KeepAlive, Layer7Fallback, Limits, ManualBlock, Outcome, ProxyMode},
+    layer7::{Balance, KeepAlive, Layer7Fallback, Limits, ManualBlock, Outcome, PageText, ProxyMode},
 };
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -84,7 +84,9 @@ fn values(vs: &Layer7VirtualServer) -> Values {
         ("limit_connections", limits.connections.to_string()),
         ("slow_start", vs.slow_start.to_string()),
         ("fallback", vs.fallback.as_ref().map_or_else(String::new, |f| parse::shown(f.address, f.port))),
+        ("log_requests", on(vs.log_requests)),
         // Browsers send their own line ends, whatever is stored.
+        ("fallback_page", vs.fallback_page.as_ref().map_or_else(String::new, |p| p.as_str().replace("\r\n", "\n"))),
         ("manual", vs.manual.as_ref().map_or_else(String::new, |m| m.as_str().replace("\r\n", "\n"))),
     ]);
     persistence::values(vs.persistence.as_ref(), Family::of(vs.address), &mut values);
@@ -135,6 +137,9 @@ impl Object for Layer7VirtualServerForm {
                     Field::text("fallback", "Fallback server (ipaddress:port)", "layer-seven-fallback")
                         .placeholder("none")
                         .hint("127.0.0.1:9081 is this unit's own fallback page; empty: none"),
+                    Field::area("fallback_page", "Page of this virtual server (HTML)", "layer-seven-fallback-page", 6)
+                        .placeholder("<h1>Back at noon</h1>")
+                        .hint("In place of this unit's own page, with status 503 (http). Empty: none"),
                     Field::number("slow_start", "Slow start", "layer-seven-slow-start", 0, 3600)
                         .unit("seconds")
                         .hint("In which a server that is back gets its full share; 0: at once"),
@@ -177,6 +182,10 @@ impl Object for Layer7VirtualServerForm {
         check::write(&mut vs.check, typed);
         agent::write(&mut vs.agent, typed);
         typed.put("fallback", &mut vs.fallback, fallback);
+        typed.put("fallback_page", &mut vs.fallback_page, |text| match text.trim() {
+            "" => Ok(None),
+            _ => text.parse::<PageText>().map(Some),
+        });
         typed.put_number("slow_start", &mut vs.slow_start);
         typed.put_number("max_connections", &mut vs.max_connections);
         typed.put("keep_alive", &mut vs.keep_alive, str::parse::<KeepAlive>);
@@ -185,6 +194,7 @@ impl Object for Layer7VirtualServerForm {
         vs.transparent = typed.on("transparent");
         vs.compression = typed.on("compression");
         vs.redirect_https = typed.on("redirect_https");
+        vs.log_requests = typed.on("log_requests");
         typed.put("rules", &mut vs.rules, |text| parse::lines(text, rules::rule));
         typed.put("request_headers", &mut vs.request_headers, |text| parse::lines(text, rules::header));
         typed.put("response_headers", &mut vs.response_headers, |text| parse::lines(text, rules::header));
@@ -242,6 +252,8 @@ impl Object for Layer7VirtualServerForm {
             "/limits" => "limit_requests",
             "/slow_start" => "slow_start",
             "/fallback" => "fallback",
+            "/fallback_page" => "fallback_page",
+            "/log_requests" => "log_requests",
             "/manual" => "manual",
             _ => return None,
         })
@@ -259,7 +271,7 @@ impl Object for Layer7VirtualServerForm {
     }
 
     fn verbatim(&self) -> &'static [&'static str] {
-        &["check_request", "check_response", "check_host", "agent_send", "manual"]
+        &["check_request", "check_response", "check_host", "agent_send", "fallback_page", "manual"]
     }
 }
 
@@ -305,6 +317,9 @@ fn connections(usual: &Values) -> Section {
                 .hint("Text that the server sent uncompressed is sent on with gzip (http)"),
             Field::checkbox("redirect_https", "Redirect to https", "layer-seven-redirect-https")
                 .hint("Every client is sent to the same place with https:// (http)"),
+            Field::checkbox("log_requests", "Log every request", "layer-seven-log-requests").hint(
+                "And not only those that fail; in mode tcp every connection. For minutes, where there is much traffic",
+            ),
         ],
         usual,
     )

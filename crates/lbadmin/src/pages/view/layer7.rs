@@ -108,7 +108,9 @@ fn facts(v: &Layer7VirtualServer, config: &Config) -> Vec<Fact> {
     facts.push((
         "Fallback server",
         match &v.fallback {
+            None if v.fallback_page.is_some() => "a page of its own".to_owned(),
             None => "none: clients get status 503 when no real server is left".to_owned(),
+            Some(f) if f.is_page() && v.fallback_page.is_some() => "a page of its own".to_owned(),
             Some(f) if f.is_page() => "the unit's own page".to_owned(),
             Some(f) => f.to_string(),
         },
@@ -123,6 +125,7 @@ fn facts(v: &Layer7VirtualServer, config: &Config) -> Vec<Fact> {
         facts.push(("Compression", yes(v.compression)));
         facts.push(("Redirect to https", yes(v.redirect_https)));
     }
+    facts.push(("Log of every request", yes(v.log_requests)));
     facts.push(("PROXY protocol from clients", yes(v.accept_proxy)));
     if v.transparent {
         facts.push(("Transparent", yes(v.transparent)));
@@ -143,6 +146,7 @@ fn texts(v: &Layer7VirtualServer) -> Vec<Fact> {
         ("Content rules", lines(v.rules.iter().map(rule_text).collect())),
         ("Request headers", lines(v.request_headers.iter().map(header_text).collect())),
         ("Response headers", lines(v.response_headers.iter().map(header_text).collect())),
+        ("Fallback page", v.fallback_page.as_ref().map_or_else(String::new, |p| p.as_str().to_owned())),
         ("Manual configuration", v.manual.as_ref().map_or_else(String::new, |m| m.as_str().to_owned())),
     ];
     all.into_iter().filter(|(_, text)| !text.is_empty()).collect()
