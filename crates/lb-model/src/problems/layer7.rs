@@ -287,11 +287,13 @@ fn real_servers(config: &Config, vs: &Layer7VirtualServer, at: &str, found: &mut
     let (mut places, mut cookies) = (HashSet::new(), HashSet::new());
     for (j, rs) in vs.real_servers.iter().enumerate() {
         let at = format!("{at}/real_servers/{j}");
-        if !labels.insert(&rs.label) {
+        let new = labels.insert(&rs.label);
+        if !new {
             let reason = format!("another real server of {} has this label", vs.label);
             found.add(format!("{at}/label"), &rs.label, reason, "labels must differ");
         }
-        if !cookies.insert(rs.cookie_value()) {
+        // Where no cookie is set, another label mends this too.
+        if !cookies.insert(rs.cookie_value()) && (new || rs.cookie.is_some()) {
             let reason = format!("another real server of {} has this in its cookie", vs.label);
             found.add(format!("{at}/cookie"), rs.cookie_value(), reason, "where none is set it is the label");
         }
