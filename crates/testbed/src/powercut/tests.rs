@@ -177,7 +177,7 @@ fn cut(run: impl FnOnce(u32, u64) -> anyhow::Result<Summary>) {
     let seed = number("SEED", std::time::UNIX_EPOCH.elapsed().map_or(1, |d| d.subsec_nanos().into()));
     println!("SEED={seed}");
     let started = std::time::Instant::now();
-    let summary = run(u32::try_from(number("CUTS", 20)).unwrap(), seed).unwrap();
+    let summary = run(u32::try_from(number("CUTS", 12)).unwrap(), seed).unwrap();
     println!("{summary} in {:?}", started.elapsed());
 }
 
