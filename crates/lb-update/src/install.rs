@@ -40,7 +40,7 @@ pub trait Machine {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Before anything was written.
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("the bundle cannot be read: {0}")]
     Bundle(io::Error),
