@@ -47,7 +47,7 @@ pub struct Masquerade {
 /// What would end a TCP connection that this unit does not know yet: see `Desired::holding_back`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeldBack {
-    /// No reset leaves under these addresses.
+    /// No reset leaves under these addresses, and nothing is remembered of what is only passed on to them.
     pub floating: BTreeSet<IpAddr>,
     /// Nothing is passed on from these real servers and ports under their own addresses.
     pub answers: BTreeMap<Ports, BTreeSet<IpAddr>>,
@@ -81,10 +81,14 @@ fn family(address: IpAddr) -> &'static str {
 
 /// `ip saddr { … }` for the addresses of each family there are some of.
 fn sources(addresses: &BTreeSet<IpAddr>) -> impl Iterator<Item = String> {
-    let of = |word: &'static str| {
+    each_family("saddr", addresses)
+}
+
+fn each_family(end: &'static str, addresses: &BTreeSet<IpAddr>) -> impl Iterator<Item = String> {
+    let of = move |word: &'static str| {
         let of_family = addresses.iter().filter(|a| family(**a) == word).map(IpAddr::to_string);
         let list: Vec<String> = of_family.collect();
-        (!list.is_empty()).then(|| format!("{word} saddr {{ {} }}", list.join(", ")))
+        (!list.is_empty()).then(|| format!("{word} {end} {{ {} }}", list.join(", ")))
     };
     ["ip", "ip6"].into_iter().filter_map(of)
 }
@@ -110,16 +114,24 @@ fn transparent(servers: &BTreeMap<Ports, BTreeSet<IpAddr>>, f: &mut fmt::Formatt
 
 impl HeldBack {
     fn chains(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Before conntrack sees it (NF_IP_PRI_RAW). It would remember a client's SYN that comes between two owners of an
+        // address, and IPVS drops the SYN of a reused port that conntrack knows (`ip_vs_conn_uses_old_conntrack`).
+        writeln!(f, "  chain passing {{\n    type filter hook prerouting priority raw; policy accept;")?;
+        for to in each_family("daddr", &self.floating) {
+            writeln!(f, "    {to} fib daddr type != local notrack")?;
+        }
+        writeln!(f, "  }}")?;
         writeln!(f, "  chain resets {{\n    type filter hook output priority filter; policy accept;")?;
         for from in sources(&self.floating) {
             writeln!(f, "    {from} tcp flags & rst == rst drop")?;
         }
         writeln!(f, "  }}")?;
-        if self.answers.is_empty() {
-            return Ok(());
-        }
-        // After IPVS has put the VIP into the answers that it knows (priority 100, `ip_vs_core.c`).
+        // After IPVS has put the VIP into the answers that it knows (priority 100, `ip_vs_core.c`). Resets among these may
+        // be of a real server that an older connection of the client's port led to.
         writeln!(f, "  chain answers {{\n    type filter hook forward priority 110; policy accept;")?;
+        for from in sources(&self.floating) {
+            writeln!(f, "    {from} tcp flags & rst == rst drop")?;
+        }
         for (ports, servers) in &self.answers {
             for from in sources(servers) {
                 match ports.is_any() {

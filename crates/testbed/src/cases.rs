@@ -75,6 +75,8 @@ const HALVES: [&[Case]; 2] = [
         ("sync_a_download_survives_a_move_to_a_late_joiner", sync::download),
         ("sync_a_download_over_ipv6_survives_the_move", sync::download_ipv6),
         ("sync_a_connection_that_comes_before_its_entry_is_not_refused", sync::late),
+        ("sync_a_reused_port_is_not_dropped_after_a_move", sync::passed_through),
+        ("sync_a_reused_port_is_not_refused_by_its_older_server", sync::older_server),
         ("sync_a_client_stays_on_its_server", sync::persistence),
         ("sync_marked_connections_find_their_server", sync::marks),
         ("sync_a_reused_port_is_its_newer_connection", sync::reused_port),

@@ -15,7 +15,7 @@ use lb_kernel::{
     Forgotten,
     transfer::{First, Pace},
 };
-use pair::{BACKUP_ID, Pair, Unit, VIP};
+use pair::{BACKUP_ID, Pair, Unit, VIP, held_back};
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -150,6 +150,102 @@ pub fn late() -> Result<()> {
     Ok(())
 }
 
+/// The client's SYN passes through a unit on its way to the one that serves, as it does while an address moves; later that
+/// one serves, and the client uses its port again. Whether that SYN is answered, or has to come a second time.
+fn passes_through(rules: bool) -> Result<bool> {
+    let pair = Pair::new()?;
+    let _rs1 = Server::start(&pair.rs1, "0.0.0.0:80", "rs1")?;
+    pair.service(&["-t", VIP, "-s", "rr"], &[("192.168.2.50:80", "-m")])?;
+    let vip: SocketAddr = VIP.parse()?;
+    let servers = ["192.168.2.50:80".parse()?];
+    pair.rules(&pair.b, rules.then(|| held_back(vip, &servers)))?;
+    pair.serves(&pair.a)?;
+    let mac = pair.b.run("cat", &["/sys/class/net/eth0/address"])?;
+    pair.client.ip(&format!("neigh replace 10.0.0.21 lladdr {} dev eth0", mac.trim()))?;
+    ask_from(&pair, 40_000)?;
+    pair.start_backup(&pair.b)?;
+    pair.transfer(&pair.b, BACKUP_ID, Pace::default())?;
+    let table = pair.table(&pair.b)?;
+    ensure!(table.contains("TIME_WAIT"), "no older connection: {table}");
+    pair.moves()?;
+    Ok(ask_from(&pair, 40_000).inspect_err(|error| println!("  {error:#}")).is_ok())
+}
+
+/// One request from that port, whose SYN has no time to come again (TCP_TIMEOUT_INIT, 1 s).
+fn ask_from(pair: &Pair, port: u16) -> Result<()> {
+    let vip: SocketAddr = VIP.parse()?;
+    pair.client.inside(move || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from(([10, 0, 0, 31], port)).into())?;
+        socket.connect_timeout(&vip.into(), Duration::from_millis(900)).context("connecting")?;
+        let mut stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE))?;
+        // The server closes first, and the port is free.
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).context("reading the answer")?;
+        ensure!(answer.ends_with("rs1"), "{answer}");
+        Ok(())
+    })
+}
+
+pub fn passed_through() -> Result<()> {
+    ensure!(passes_through(true)?, "the first SYN was lost");
+    super::net::clean_up();
+    ensure!(!passes_through(false)?, "it is answered without the rules: this case shows nothing");
+    Ok(())
+}
+
+/// The unit that takes over has an older connection of the client's port, to another server, which refuses the newer one.
+fn led_astray(rules: bool) -> Result<()> {
+    let pair = Pair::new()?;
+    pair.service(&["-t", VIP, "-s", "rr"], &[("192.168.2.50:80", "-m"), ("192.168.2.51:80", "-m")])?;
+    pair.a.run(C_TOOL, &["-e", "-t", VIP, "-r", "192.168.2.51:80", "-m", "-w", "0"])?;
+    file_server(&pair, "192.168.2.50:80")?;
+    let vip: SocketAddr = VIP.parse()?;
+    let servers = ["192.168.2.50:80".parse()?, "192.168.2.51:80".parse()?];
+    pair.rules(&pair.b, rules.then(|| held_back(vip, &servers)))?;
+    pair.serves(&pair.a)?;
+    let mut stream = pair.client.inside(move || Ok(TcpStream::connect_timeout(&vip, PATIENCE)?))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut read = 0;
+    read_on(&mut stream, &mut read, BEFORE)?;
+    pair.start_backup(&pair.b)?;
+    pair.tell(&ipvs::sync::Connection {
+        protocol: 6,
+        flags: ipvs::sync::flag::INACTIVE,
+        // IP_VS_TCP_S_TIME_WAIT
+        state: 5,
+        client: stream.local_addr()?,
+        virtual_server: vip,
+        destination: "192.168.2.51:80".parse()?,
+        mark: 0,
+        timeout: 120,
+        sequence: None,
+        engine: None,
+    })?;
+    wait("the older one", || pair.entries(&pair.b), |n| *n == 1)?;
+    pair.moves()?;
+    stream.set_read_timeout(Some(SILENT))?;
+    let Err(error) = read_on(&mut stream, &mut read, LENGTH) else { bail!("it went on without its entry") };
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    ensure!(kind == Some(std::io::ErrorKind::WouldBlock), "it was refused: {error:#}");
+    pair.transfer_from(First::Lacking, &pair.b, BACKUP_ID, Pace::default())?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    read_on(&mut stream, &mut read, LENGTH)
+}
+
+pub fn older_server() -> Result<()> {
+    led_astray(true)?;
+    super::net::clean_up();
+    match led_astray(false) {
+        Ok(()) => bail!("it goes on without the rules: this case shows nothing"),
+        Err(error) => println!("  without the rules: {error:#}"),
+    }
+    Ok(())
+}
+
 /// A client that is bound to a server which gets no new ones any more: the servers that it is given after the move.
 fn bound(transferred: bool) -> Result<(String, Vec<String>)> {
     let pair = Pair::new()?;
@@ -194,23 +290,17 @@ pub fn reused_port() -> Result<()> {
     pair.a.run(C_TOOL, &["-e", "-u", "10.0.0.21:5353", "-r", "192.168.2.51:5353", "-m", "-w", "0"])?;
     pair.serves(&pair.a)?;
     pair.start_backup(&pair.b)?;
-    pair.a.inside(|| {
-        let older = ipvs::sync::Connection {
-            protocol: 17,
-            flags: 0,
-            state: 0,
-            client: "10.0.0.31:40000".parse()?,
-            virtual_server: "10.0.0.21:5353".parse()?,
-            destination: "192.168.2.51:5353".parse()?,
-            mark: 0,
-            timeout: 300,
-            sequence: None,
-            engine: None,
-        };
-        let mut message = ipvs::sync::Message::new(BACKUP_ID, 1472);
-        ensure!(message.push(&older) == Ok(true));
-        UdpSocket::bind("10.9.9.1:0")?.send_to(message.bytes(), "224.0.0.81:8848")?;
-        Ok(())
+    pair.tell(&ipvs::sync::Connection {
+        protocol: 17,
+        flags: 0,
+        state: 0,
+        client: "10.0.0.31:40000".parse()?,
+        virtual_server: "10.0.0.21:5353".parse()?,
+        destination: "192.168.2.51:5353".parse()?,
+        mark: 0,
+        timeout: 300,
+        sequence: None,
+        engine: None,
     })?;
     // As the table writes it: 192.168.2.51 and .50.
     let at = |server: &str| pair.table(&pair.b).map(|t| t.contains("9C40") && t.contains(server));

@@ -12,8 +12,14 @@ use lb_kernel::{
     },
 };
 use lb_model::Ports;
-use lb_plan::{Action, Health, HeldBack, Ruleset, SyncDaemon, SyncPair, SyncRole, desired, plan};
-use std::{net::SocketAddr, ops::ControlFlow, path::Path, time::Instant};
+use lb_plan::{Action, Health, HeldBack, Masquerade, Ruleset, SyncDaemon, SyncPair, SyncRole, desired, plan};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{SocketAddr, UdpSocket},
+    ops::ControlFlow,
+    path::Path,
+    time::Instant,
+};
 
 pub const VIP: &str = "10.0.0.21:80";
 /// What the joining unit's backup daemon listens to.
@@ -109,10 +115,26 @@ impl Pair {
 
     /// What a unit has that stands by, for this virtual server and this real server.
     pub fn hold_back(&self, ns: &Netns, vip: SocketAddr, server: SocketAddr) -> Result<()> {
-        let answers = [(Ports::from(server.port()), [server.ip()].into())].into();
-        let held_back = HeldBack { floating: [vip.ip()].into(), answers };
-        let rules = Ruleset { held_back: Some(held_back), ..Ruleset::default() };
+        self.rules(ns, Some(held_back(vip, &[server])))
+    }
+
+    /// A unit's table: MASQUERADE, so that conntrack looks at every packet, and what it holds back, if anything.
+    pub fn rules(&self, ns: &Netns, held_back: Option<HeldBack>) -> Result<()> {
+        let networks = vec!["192.168.2.0/24".parse()?];
+        let out = "eth0".parse().map_err(|e| anyhow::anyhow!("{e}"))?;
+        let rules = Ruleset { masquerade: Some(Masquerade { networks, out }), held_back, ..Ruleset::default() };
         ns.run("nft", &[&rules.script()]).map(drop)
+    }
+
+    /// The other unit's kernel is told of this connection.
+    pub fn tell(&self, connection: &ipvs::sync::Connection) -> Result<()> {
+        let connection = connection.clone();
+        self.a.inside(move || {
+            let mut message = ipvs::sync::Message::new(BACKUP_ID, 1472);
+            ensure!(message.push(&connection) == Ok(true));
+            UdpSocket::bind("10.9.9.1:0")?.send_to(message.bytes(), "224.0.0.81:8848")?;
+            Ok(())
+        })
     }
 
     pub fn table(&self, ns: &Netns) -> Result<String> {
@@ -158,6 +180,15 @@ impl Pair {
             Ok(report)
         })
     }
+}
+
+/// What a unit holds back for this virtual server and these real servers.
+pub fn held_back(vip: SocketAddr, servers: &[SocketAddr]) -> HeldBack {
+    let mut answers = BTreeMap::<_, BTreeSet<_>>::new();
+    for server in servers {
+        answers.entry(Ports::from(server.port())).or_default().insert(server.ip());
+    }
+    HeldBack { floating: [vip.ip()].into(), answers }
 }
 
 /// The other unit's answers, as bytes, like over a channel.
