@@ -25,6 +25,7 @@ use testbed::qemu::Wire;
 
 use crate::appliance::{self, Web};
 use crate::demo::steps;
+use crate::ports;
 use crate::pypi;
 use crate::suites::cargo;
 use crate::unit::{Client, Unit};
@@ -55,7 +56,7 @@ pub fn dialects() -> Result<()> {
     Ok(())
 }
 
-/// `cargo xtask test clouds`: only this, on an appliance that the wizard has set up.
+/// `cargo xtask test clouds`: on an appliance that the wizard has set up, whose ports are looked at first.
 pub fn clouds() -> Result<()> {
     install()?;
     let built = image::build(image::Hardware::Virtual)?;
@@ -74,6 +75,7 @@ pub fn clouds() -> Result<()> {
         web.open(&mut shell)
     })?;
     steps::configure(Topology::Nat, &mut shell)?;
+    ports::scanned(&mut lab, &mut shell, "10.0.0.21", &["80/tcp"])?;
     let mut person = Client::new(web.http());
     person.first_log_in()?;
     let done = booted(&web, person, &mut lab, &mut shell);

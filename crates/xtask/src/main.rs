@@ -17,6 +17,7 @@ mod disk;
 mod door;
 mod image;
 mod pair;
+mod ports;
 mod pypi;
 mod scan;
 mod suites;

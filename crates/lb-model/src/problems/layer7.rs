@@ -336,3 +336,18 @@ fn real_server(config: &Config, vs: &Layer7VirtualServer, rs: &Layer7RealServer,
         found.add(path(), rs.address, reason, "turn transparent off");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_units_own_ports_are_the_guides() {
+        let guide = include_str!("../../../../docs/guide/15-reference.md");
+        let (_, table) = guide.split_once("## Ports of the unit").expect("a table of ports");
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once("/tcp |"));
+        let mut ports: Vec<u16> = rows.filter_map(|(port, _)| port.parse().ok()).collect();
+        ports.sort_unstable();
+        assert_eq!(ports, OWN_PORTS);
+    }
+}

@@ -3,11 +3,12 @@
 
 mod client;
 mod file;
+mod ports;
 mod server;
 mod steady;
 mod wiring;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -93,6 +94,13 @@ enum Task {
         #[arg(long)]
         seconds: u32,
     },
+    /// Try every port of a machine, and print the open ones; of UDP those that are not refused
+    Ports {
+        #[arg(long)]
+        of: Ipv4Addr,
+        #[arg(long, value_enum)]
+        kind: ports::Kind,
+    },
     /// Answer every datagram with a name
     UdpServer {
         #[arg(long)]
@@ -150,6 +158,11 @@ fn work(task: Task) -> Result<bool> {
             println!("{text}");
             true
         }),
+        Task::Ports { of, kind } => {
+            let open = ports::scan(of, kind)?;
+            open.iter().for_each(|port| println!("{port}/{}", kind.name()));
+            Ok(true)
+        }
         Task::Udp { to, count, timeout } => {
             let tally = client::udp(to, count, seconds(timeout))?;
             print!("{tally}");
