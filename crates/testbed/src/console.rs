@@ -2,7 +2,7 @@
 //!
 //! A thread reads the line all the time, so nothing is lost between two calls; [`Console::expect`] looks for the next
 //! match after the last one. The whole conversation is kept ([`Console::transcript`]) and stands in every error.
-//! [`Console::run`] needs a root shell at its prompt: [`Console::login`] leaves one.
+//! [`Console::run`] needs a root shell at its prompt: [`Console::login_root`] leaves one.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,6 +16,11 @@ use regex::Regex;
 
 use crate::limits::{self, scaled, wait_until};
 
+/// Of root on a new unit.
+pub const FACTORY_PASSWORD: &str = "loadbalancer";
+/// What root gets in its place at the first log-in.
+pub const ROOT_PASSWORD: &str = "steel Yard 77";
+
 /// How much of the conversation an error shows, in characters.
 const SHOWN: usize = 2500;
 
@@ -26,6 +31,17 @@ pub struct Answer {
     pub text: String,
     /// Exit status of the shell's last command.
     pub status: i32,
+}
+
+/// What a password came to at the log-in prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoggedIn {
+    /// It is wrong: the prompt comes again.
+    No,
+    /// It is the factory's: another one is asked for.
+    Asked,
+    /// A shell is at its prompt.
+    Shell,
 }
 
 #[derive(Default)]
@@ -41,6 +57,8 @@ pub struct Console {
     /// Everything before this byte of the text has been matched already.
     seen: usize,
     commands: u32,
+    /// The factory's password was replaced on this line.
+    renewed: bool,
 }
 
 impl Console {
@@ -52,7 +70,7 @@ impl Console {
         let mut reader = line.try_clone().context("duplicating the console socket")?;
         let shared = Arc::clone(&heard);
         thread::spawn(move || listen(&mut reader, &shared));
-        Ok(Console { line, heard, seen: 0, commands: 0 })
+        Ok(Console { line, heard, seen: 0, commands: 0, renewed: false })
     }
 
     /// Types `text` and Enter.
@@ -78,14 +96,46 @@ impl Console {
         self.wait_for(&format!("/{pattern}/"), limit, |heard| regex.find(heard).map(|m| (m.start(), m.end())))
     }
 
-    /// Logs in at the prompt (waiting for it up to `limit`) and prepares a quiet root shell for [`Console::run`].
-    pub fn login(&mut self, user: &str, password: &str, limit: Duration) -> Result<()> {
+    /// Logs in as root at the prompt (waiting for it up to `limit`) and prepares a quiet root shell for [`Console::run`].
+    /// A unit that has the factory's password is given [`ROOT_PASSWORD`], as it asks for another one; one that was given
+    /// it before is logged in to with that.
+    pub fn login_root(&mut self, limit: Duration) -> Result<()> {
+        let mut passwords = [FACTORY_PASSWORD, ROOT_PASSWORD];
+        if self.renewed {
+            passwords.reverse();
+        }
+        let mut limit = limit;
+        for password in passwords {
+            match self.try_login("root", password, limit)? {
+                LoggedIn::No => limit = limits::COMMAND,
+                LoggedIn::Shell => return self.quiet_shell(),
+                LoggedIn::Asked => {
+                    self.send_line(ROOT_PASSWORD)?;
+                    self.expect("The same again: ", limits::COMMAND)?;
+                    self.send_line(ROOT_PASSWORD)?;
+                    self.expect_match(r"[#$] $", limits::COMMAND).context("no shell after the new password")?;
+                    self.renewed = true;
+                    return self.quiet_shell();
+                }
+            }
+        }
+        bail!("root has neither the factory's password nor the one it is given here")
+    }
+
+    /// Answers the log-in prompt, and says what comes of it.
+    pub fn try_login(&mut self, user: &str, password: &str, limit: Duration) -> Result<LoggedIn> {
         self.expect("login: ", limit).context("no login prompt")?;
         self.send_line(user)?;
         self.expect("assword: ", limits::COMMAND)?;
         self.send_line(password)?;
-        self.expect_match(r"[#$] $", limits::COMMAND).context("no shell after the password")?;
-        self.quiet_shell()
+        let (_, end) = self
+            .expect_match(r"Login incorrect|New password: $|[#$] $", limits::COMMAND)
+            .context("nothing after the password")?;
+        Ok(match end.as_str() {
+            "Login incorrect" => LoggedIn::No,
+            "New password: " => LoggedIn::Asked,
+            _ => LoggedIn::Shell,
+        })
     }
 
     /// Turns echo, prompt and line editing off, so that what comes back is output only.

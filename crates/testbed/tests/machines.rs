@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use testbed::console::Console;
+use testbed::console::{Console, FACTORY_PASSWORD, LoggedIn, ROOT_PASSWORD};
 use testbed::guest::Job;
 use testbed::image::{self, COMMAND_LINE};
 use testbed::limits::{self, wait_until};
@@ -62,24 +62,47 @@ fn appliance(name: &str, disk: &std::path::Path, cables: &std::path::Path) -> Re
     Ok((machine, console))
 }
 
+/// At the question for a new password: twice this one, and it is refused for that reason.
+fn refused(shell: &mut Console, one: &str, other: &str, why: &str) -> Result<()> {
+    shell.send_line(one)?;
+    shell.expect("The same again: ", limits::COMMAND)?;
+    shell.send_line(other)?;
+    shell.expect(&format!("Not this one: {why}."), limits::COMMAND)?;
+    shell.expect("New password: ", limits::COMMAND).map(drop)
+}
+
 #[test]
 #[ignore = "boots QEMU"]
-fn a_changed_password_outlives_a_power_cut() -> Result<()> {
+fn the_first_log_in_leads_to_a_new_password_which_outlives_a_power_cut() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sy-").tempdir()?;
     let disk = folder.path().join("disk.img");
     let (mut machine, mut shell) = appliance("first-boot", &disk, folder.path())?;
-    shell.login("root", "loadbalancer", limits::BOOT)?;
-    shell.send_line("passwd")?;
-    shell.expect("ew password:", limits::COMMAND)?;
-    shell.send_line("steel Yard 77")?;
-    shell.expect("etype password:", limits::COMMAND)?;
-    shell.send_line("steel Yard 77")?;
-    shell.expect("changed", limits::COMMAND)?;
-    shell.ok("cp /etc/hostname /data/witness; sync")?;
+    ensure!(shell.try_login("root", FACTORY_PASSWORD, limits::BOOT)? == LoggedIn::Asked, "a shell for the factory's");
+    refused(&mut shell, "", "", "it has fewer than 8 characters")?;
+    refused(&mut shell, "1234567", "1234567", "it has fewer than 8 characters")?;
+    refused(&mut shell, ROOT_PASSWORD, "steel Yard 78", "the two are not the same")?;
+    refused(&mut shell, FACTORY_PASSWORD, FACTORY_PASSWORD, "it is the factory's")?;
+    // Ctrl-C, and Ctrl-D in the midst of it: the session is over, nothing is changed.
+    for end in ["\u{3}", "secret 1\r\u{4}"] {
+        shell.send(end)?;
+        let again = shell.try_login("root", FACTORY_PASSWORD, limits::COMMAND)?;
+        ensure!(again == LoggedIn::Asked, "after {end:?}: {again:?}");
+    }
+    ensure!(!shell.transcript().contains("secret"), "what is typed is shown");
+    shell.send_line(ROOT_PASSWORD)?;
+    shell.expect("The same again: ", limits::COMMAND)?;
+    shell.send_line(ROOT_PASSWORD)?;
+    shell.expect_match(r"root has the new password\.\n(?s:.*)[#$] $", limits::COMMAND)?;
+    shell.quiet_shell()?;
+    // A log-in shell of bash: it has read /etc/profile.
+    ensure!(shell.ok("echo $SHELL $PAGER")?.trim() == "/bin/bash less", "it is no log-in shell");
+    shell.ok("grep -q '^root:[$]6[$]' /data/etc/shadow && cp /etc/hostname /data/witness; sync")?;
     machine.kill();
 
     let (mut machine, mut shell) = appliance("second-boot", &disk, folder.path())?;
-    shell.login("root", "steel Yard 77", limits::BOOT).context("the new password is forgotten")?;
+    ensure!(shell.try_login("root", FACTORY_PASSWORD, limits::BOOT)? == LoggedIn::No, "the factory's is taken again");
+    ensure!(shell.try_login("root", ROOT_PASSWORD, limits::COMMAND)? == LoggedIn::Shell, "the new one is forgotten");
+    shell.quiet_shell()?;
     shell.ok("test -s /data/witness")?;
     machine.kill();
     Ok(())
@@ -90,7 +113,7 @@ fn a_changed_password_outlives_a_power_cut() -> Result<()> {
 fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sy-").tempdir()?;
     let (mut machine, mut shell) = appliance("fresh", &folder.path().join("disk.img"), folder.path())?;
-    shell.login("root", "loadbalancer", limits::BOOT)?;
+    shell.login_root(limits::BOOT)?;
     // Every scheduler, tunnels and firewall as modules that load.
     shell.ok("modprobe -a ip_vs_mh ip_vs_ovf ipip ip_gre fou nft_masq nft_chain_nat dummy 8021q bonding softdog")?;
     ensure!(shell.ok("ipvsadm -Ln")?.contains("size=262144"), "conn_tab_bits=18 is not in force");
@@ -145,7 +168,7 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
 fn the_web_interface_is_up_with_the_login_prompt_and_has_no_rights() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sy-").tempdir()?;
     let (mut machine, mut shell) = appliance("web", &folder.path().join("disk.img"), folder.path())?;
-    shell.login("root", "loadbalancer", limits::BOOT)?;
+    shell.login_root(limits::BOOT)?;
     let asks = "wget -q -O - http://127.0.0.1:9080/lbadmin/login";
     // It may be up before lbd, and says so then.
     wait_until("the log-in page with the unit's name", limits::CONVERGE, || {

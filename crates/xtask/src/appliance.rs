@@ -15,8 +15,6 @@ const MEMORY: u32 = 256;
 /// Where lbadmin speaks http and https.
 const HTTP: u16 = 9080;
 const HTTPS: u16 = 9443;
-/// Factory password of root.
-pub const PASSWORD: &str = "loadbalancer";
 
 /// A machine that boots `appliance`, without cards.
 fn machine(appliance: &Appliance, disk: Disk) -> Builder {
@@ -120,7 +118,9 @@ pub fn run(disk: Option<&Path>) -> Result<()> {
     };
     let cables = tempfolder()?;
     let (external, internal) = (Wire::new(&cables, "external"), Wire::new(&cables, "internal"));
-    host::say("Booting. Log in as root, password loadbalancer; lbwizard sets the unit up. Ctrl-A X ends the machine.");
+    host::say(
+        "Booting. Log in as root, password loadbalancer; you are asked for another one. lbwizard sets the unit up. Ctrl-A X ends the machine.",
+    );
     let mut machine = cabled(&appliance, disk, &external, &internal).on_stdio().start()?;
     let end = machine.wait_forever();
     let _ = std::fs::remove_dir_all(&cables);

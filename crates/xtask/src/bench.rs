@@ -152,7 +152,7 @@ fn boot() -> Result<()> {
     let start = |disk: &Path| appliance::start_on(&built, Disk::raw(disk), &external, &internal);
 
     let (mut machine, mut shell) = start(&disk)?;
-    shell.login("root", appliance::PASSWORD, limits::BOOT)?;
+    shell.login_root(limits::BOOT)?;
     steps::configure(Topology::Nat, &mut shell)?;
     shell.send_line("poweroff")?;
     machine.wait(limits::POWER_OFF)?;
@@ -171,7 +171,7 @@ fn boot() -> Result<()> {
         wait_until("an answer through the VIP", limits::CONVERGE, || Ok(lab.fetch("10.0.0.21:80", 1).ok()))?;
         let answer = power_on.elapsed().as_secs_f64();
         shell.send_line("")?;
-        shell.login("root", appliance::PASSWORD, limits::BOOT)?;
+        shell.login_root(limits::BOOT)?;
         let used =
             shell.ok("awk '/^MemTotal/{t=$2}/^MemAvailable/{a=$2}END{printf \"%d\", (t-a)/1024}' /proc/meminfo")?;
         machine.kill();

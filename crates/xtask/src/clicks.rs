@@ -46,7 +46,7 @@ pub fn clicks() -> Result<()> {
         Ok(lab)
     })?;
     host::step("appliance: its third card, and lbadmin", || {
-        shell.login("root", appliance::PASSWORD, limits::BOOT)?;
+        shell.login_root(limits::BOOT)?;
         web.open(&mut shell)
     })?;
     host::step("Chromium: the guide's story", || chromium(&web, &mut lab))?;

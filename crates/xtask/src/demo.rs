@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use testbed::console::Console;
+use testbed::console::{Console, ROOT_PASSWORD};
 use testbed::host::{self, say};
 use testbed::image;
 use testbed::lab::{Lab, Topology};
@@ -46,7 +46,7 @@ pub fn demo(exit: bool) -> Result<()> {
         lab.wire(Topology::Nat)?;
         Ok(lab)
     })?;
-    host::step("appliance: login on the serial console", || shell.login("root", appliance::PASSWORD, limits::BOOT))?;
+    host::step("appliance: login on the serial console", || shell.login_root(limits::BOOT))?;
     host::step("appliance: its web interface", || web.open(&mut shell))?;
 
     for topology in [Topology::Nat, Topology::Dr, Topology::Tun] {
@@ -67,9 +67,9 @@ pub fn demo(exit: bool) -> Result<()> {
     say("\nThe machines stay until Ctrl-C. In a browser:");
     say(&format!("  {}    the web interface: loadbalancer / loadbalancer, then a password of your own", web.url()));
     say("In another terminal:");
-    say(
-        "  cargo xtask console          the appliance (you are root there; `exit` shows the login: root / loadbalancer)",
-    );
+    say(&format!(
+        "  cargo xtask console          the appliance (you are root there; `exit` shows the login: root / {ROOT_PASSWORD})"
+    ));
     say("  cargo xtask console --lab    the lab; `ip netns exec client lab fetch --to 10.0.0.21:80` sends requests");
     until_ctrl_c(|| machine.is_running())?;
     console::withdraw();

@@ -71,11 +71,14 @@ pub fn clouds() -> Result<()> {
         Ok(lab)
     })?;
     step("appliance: its third card, and lbadmin", || {
-        shell.login("root", appliance::PASSWORD, limits::BOOT)?;
+        shell.login_root(limits::BOOT)?;
         web.open(&mut shell)
     })?;
     steps::configure(Topology::Nat, &mut shell)?;
     ports::scanned(&mut lab, &mut shell, "10.0.0.21", &["80/tcp"])?;
+    step("SSH with the factory password: private networks only, and for a new one only", || {
+        ports::ssh(&mut lab, &mut shell, "10.0.0.21")
+    })?;
     let mut person = Client::new(web.http());
     person.first_log_in()?;
     let done = booted(&web, person, &mut lab, &mut shell);

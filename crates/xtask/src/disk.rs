@@ -13,7 +13,7 @@ use testbed::image::{self, Appliance, Hardware};
 use testbed::limits::{self, scaled, wait_until};
 use testbed::qemu::{Builder, Bus, Disk, Firmware, Machine, Nic, Wire};
 
-use crate::appliance::{PASSWORD, Web};
+use crate::appliance::Web;
 
 /// Of the disk that the image is written to.
 const DISK: u64 = 2 << 30;
@@ -135,7 +135,7 @@ impl Unit {
     }
 
     pub fn log_in(&mut self) -> Result<()> {
-        self.console.login("root", PASSWORD, limits::BOOT * START)
+        self.console.login_root(limits::BOOT * START)
     }
 
     /// One line of what a command says.

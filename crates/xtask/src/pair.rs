@@ -67,7 +67,7 @@ impl Unit {
             .nic(self.wire("ext").left(&mac(1)))
             .nic(self.wire("int").left(&mac(2)));
         let (machine, mut shell) = appliance::boot(builder)?;
-        shell.login("root", appliance::PASSWORD, limits::BOOT)?;
+        shell.login_root(limits::BOOT)?;
         // A program logs in faster than a person, and sooner than lbd has started.
         wait_until("lbd to answer", limits::BOOT, || Ok((shell.run("lbctl status")?.status == 0).then_some(())))?;
         self.on = Some((machine, Some(shell)));

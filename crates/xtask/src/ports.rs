@@ -1,14 +1,15 @@
 //! What of the booted appliance can be reached from outside is what the guide's table of ports says, and no more: all
 //! 65,535 ports of TCP and of UDP are asked by the lab's client. Two strangers are let in for the scan, so that it shows
-//! what it would find. Who listens is asked of the appliance too.
+//! what it would find. Who listens is asked of the appliance too. SSH with the factory password is for private networks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use testbed::console::Console;
+use testbed::console::{Console, FACTORY_PASSWORD, ROOT_PASSWORD};
 use testbed::host::{self, step};
 use testbed::lab::Lab;
+use testbed::limits::{self, wait_until};
 
 /// The page of the guide with the table, which is the list.
 const PAGE: &str = "docs/guide/15-reference.md";
@@ -30,6 +31,8 @@ const REFUSALS: [(&str, &str); 3] = [
     ("net.ipv4.icmp_msgs_burst", "10000"),
 ];
 
+/// Of a public network (RFC 5737), on the appliance and on the client.
+const PUBLIC: [&str; 2] = ["198.51.100.1", "198.51.100.2"];
 /// `unit` is an address of the appliance, and `services` are open there beside what every unit has: `80/tcp`.
 pub fn scanned(lab: &mut Lab, shell: &mut Console, unit: &str, services: &[&str]) -> Result<()> {
     let page = std::fs::read_to_string(host::workspace().join(PAGE)).context("reading the guide")?;
@@ -95,6 +98,50 @@ fn with_strangers(lab: &mut Lab, shell: &mut Console, unit: &str) -> Result<BTre
         shell.ok(&format!("sysctl -w {name}={value}"))?;
     }
     Ok(found)
+}
+
+/// From a public network nobody gets to the log-in of SSH at `unit` until root has a password of its own; from a private
+/// one nothing is done for the factory's but to replace it.
+pub fn ssh(lab: &mut Lab, shell: &mut Console, unit: &str) -> Result<()> {
+    let shadow =
+        std::fs::read_to_string(host::workspace().join("rootfs-overlay/etc/shadow")).context("reading shadow")?;
+    let factory = shadow.lines().next().context("nobody in the overlay's shadow")?;
+    shell.ok(&format!("sed -i '1s|.*|{factory}|' /data/etc/shadow && sv restart dropbear"))?;
+    wait_until("the rule for SSH", limits::CONVERGE, || {
+        Ok((shell.run("nft list table inet steelyard_ssh >/dev/null 2>&1")?.status == 0).then_some(()))
+    })?;
+    let [here, there] = PUBLIC;
+    shell.ok(&format!("ip address add {here}/24 dev eth0"))?;
+    lab.on("client", &format!("/sbin/ip address add {there}/24 dev eth0"))?;
+    wait_until("SSH to answer a private network", limits::CONVERGE, || Ok(reaches(lab, unit, 22)?.then_some(())))?;
+    ensure!(reaches(lab, here, 9080)?, "the public network is not there");
+    ensure!(!reaches(lab, here, 22)?, "SSH answers a public network, and the password is the factory's");
+    let refused = logged_in(lab, unit, FACTORY_PASSWORD, "lbctl status", "")?;
+    ensure!(
+        refused.contains("root has the factory's password"),
+        "a command with the factory's password says {refused}"
+    );
+    let renewed = logged_in(lab, unit, FACTORY_PASSWORD, "passwd", &format!("{ROOT_PASSWORD}\\n").repeat(2))?;
+    ensure!(renewed.contains("root has the new password."), "passwd over SSH says {renewed}");
+    wait_until("SSH to answer everybody", limits::CONVERGE, || Ok(reaches(lab, here, 22)?.then_some(())))?;
+    let old = logged_in(lab, here, FACTORY_PASSWORD, "echo in", "")?;
+    let new = logged_in(lab, here, ROOT_PASSWORD, "echo in", "")?;
+    let gets_in = |said: &str| said.lines().any(|line| line.trim() == "in");
+    ensure!(!gets_in(&old) && gets_in(&new), "SSH says {old} to the factory's password, {new} to the new one");
+    lab.on("client", &format!("/sbin/ip address del {there}/24 dev eth0"))?;
+    shell.ok(&format!("ip address del {here}/24 dev eth0")).map(drop)
+}
+
+/// What `command` says over SSH, with `input` as printf writes it; whatever becomes of it.
+fn logged_in(lab: &mut Lab, unit: &str, password: &str, command: &str, input: &str) -> Result<String> {
+    let ssh = format!("env DROPBEAR_PASSWORD='{password}' dbclient -y -y root@{unit} '{command}'");
+    let line = format!("printf '{input}' | /sbin/ip netns exec client timeout 60 {ssh} 2>&1");
+    Ok(lab.shell.run_within(&line, limits::BOOT)?.text)
+}
+
+fn reaches(lab: &mut Lab, address: &str, port: u16) -> Result<bool> {
+    let connect = format!("timeout 5 bash -c '</dev/tcp/{address}/{port}'");
+    Ok(lab.shell.run(&format!("/sbin/ip netns exec client {connect}"))?.status == 0)
 }
 
 #[cfg(test)]

@@ -81,6 +81,7 @@ const APPLETS: &[&str] = &[
     "mkdir",
     "mount",
     "mv",
+    "passwd",
     "readlink",
     "reboot",
     "rm",
