@@ -2,6 +2,7 @@
 //! ed25519` writes it too; an image holds the public ones it believes, one file each.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use pem::{EncodeConfig, LineEnding};
 use ring::{
     rand::SystemRandom,
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
@@ -14,6 +15,9 @@ const LENGTH: usize = 32;
 const LONGEST_NAME: usize = 32;
 /// In a PEM file.
 const PRIVATE: &str = "PRIVATE KEY";
+const PUBLIC: &str = "PUBLIC KEY";
+/// What stands before the bytes of a public Ed25519 key (SubjectPublicKeyInfo, RFC 8410, section 4).
+const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// First word of a public key's file.
 const KIND: &str = "ed25519";
 
@@ -113,6 +117,12 @@ impl SigningKey {
     pub fn public_text(&self) -> String {
         format!("{KIND} {}\n", BASE64.encode(self.pair.public_key().as_ref()))
     }
+
+    /// The public key as OpenSSL reads it: for whoever has no program of ours.
+    pub fn public_pem(&self) -> String {
+        let document = [&PREFIX[..], self.pair.public_key().as_ref()].concat();
+        pem::encode_config(&pem::Pem::new(PUBLIC, document), EncodeConfig::new().set_line_ending(LineEnding::LF))
+    }
 }
 
 fn stem(path: &Path) -> String {
@@ -134,13 +144,15 @@ mod tests {
     /// Made by `openssl genpkey -algorithm ed25519`; RFC 8410, section 10.3, has the same form.
     const OPENSSL: &str = "-----BEGIN PRIVATE KEY-----\n\
         MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
-    /// Its public half, from the same section.
-    const PUBLIC: &str = "ed25519 Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    /// Its public half, from the same section; section 10.1 has it in PEM.
+    const OF_OPENSSL: &str = "ed25519 Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
 
     #[test]
     fn openssls_keys_are_read() -> Result<(), KeyError> {
         let key = SigningKey::parse("release", OPENSSL)?;
-        assert_eq!(key.public_text().trim(), PUBLIC);
+        assert_eq!(key.public_text().trim(), OF_OPENSSL);
+        let lines = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+        assert_eq!(key.public_pem(), format!("-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n"));
         assert_eq!(format!("{key:?}"), "SigningKey { name: \"release\", .. }", "a private key is never shown");
         Ok(())
     }
@@ -163,7 +175,7 @@ mod tests {
         for text in ["", "ed25519", "ed25519 AAAA", "rsa Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="] {
             assert!(PublicKey::parse("k", text).is_err(), "{text:?}");
         }
-        assert!(PublicKey::parse("../k", PUBLIC).is_err());
+        assert!(PublicKey::parse("../k", OF_OPENSSL).is_err());
         assert!(SigningKey::parse("k", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").is_err());
     }
 }

@@ -25,12 +25,16 @@ pub fn image(fresh: bool, virtual_machines: bool) -> Result<()> {
     };
     let forms = [Form::Xz, Form::Qcow2, Form::Vmdk].map(|form| image::export(&built.disk, form));
     let forms = forms.into_iter().collect::<Result<Vec<_>>>()?;
-    let sums = image::checksums(&built.disk, &forms)?;
+    let listed: Vec<_> = forms.iter().chain([&built.sbom]).cloned().collect();
+    let sums = image::checksums(&built.disk, &listed)?;
+    let [signature, public] = image::signature(&sums)?;
     line("disk", &built.disk)?;
     for (what, file) in ["compressed", "qcow2", "vmdk"].into_iter().zip(&forms) {
         line(what, file)?;
     }
     println!("{:<11} {}", "checksums", sums.display());
+    println!("{:<11} {}", "signature", signature.display());
+    println!("{:<11} {}", "public key", public.display());
     println!("{:<11} {}", "what ships", built.sbom.display());
     line("slot", &built.slot)?;
     line("initramfs", &built.initrd)?;

@@ -60,6 +60,8 @@ enum Task {
         wanted: Vec<String>,
     },
     /// Build the appliance image in all its forms, and print their places and sizes
+    ///
+    /// Their checksums are signed with the key that `bundle` signs with.
     Image {
         /// Fetch Debian's packages again and build from nothing
         #[arg(long)]

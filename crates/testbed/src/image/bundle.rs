@@ -59,6 +59,22 @@ pub(super) fn trust_builder(root: &Path) -> Result<()> {
     }
 }
 
+/// Signs a file of checksums with the key that bundles are signed with: the signature, 64 bytes beside it, and the public
+/// key as OpenSSL reads it. No bundle's head begins as checksums do, so neither signature counts for the other.
+pub fn signature(sums: &Path) -> Result<[PathBuf; 2]> {
+    signature_by(&signing_key(&Folders::new()?)?, sums)
+}
+
+fn signature_by(key: &SigningKey, sums: &Path) -> Result<[PathBuf; 2]> {
+    let text = fs::read(sums).with_context(|| format!("reading {}", sums.display()))?;
+    let name = sums.file_name().unwrap_or_default().to_string_lossy();
+    let signature = sums.with_file_name(format!("{name}.sig"));
+    fs::write(&signature, key.sign(&text)).with_context(|| format!("writing {}", signature.display()))?;
+    let public = sums.with_file_name(format!("{}.pem", key.name));
+    fs::write(&public, key.public_pem()).with_context(|| format!("writing {}", public.display()))?;
+    Ok([signature, public])
+}
+
 /// The bundle of an image, beside it.
 pub fn bundle(appliance: &Appliance) -> Result<PathBuf> {
     let version: Version = env!("CARGO_PKG_VERSION").parse()?;
@@ -119,4 +135,40 @@ fn signed(slot: &Path, version: Version, file: &Path) -> Result<()> {
     write_bundle(&manifest, &key, &mut open()?, &mut to).with_context(|| format!("writing {}", file.display()))?;
     host::say(&format!("  bundle {} signed with the key {}", file.display(), key.name));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// As the guide tells people to.
+    fn openssl_says(public: &Path, sums: &Path, signature: &Path) -> Result<bool> {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["pkeyutl", "-verify", "-pubin", "-rawin", "-inkey"]).arg(public);
+        let done = openssl.arg("-in").arg(sums).arg("-sigfile").arg(signature).output().context("starting openssl")?;
+        Ok(done.status.success())
+    }
+
+    #[test]
+    fn openssl_believes_signed_checksums_and_nothing_else() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let sums = folder.path().join("steelyard.sha256");
+        let key = |name: &str| Ok::<_, anyhow::Error>(SigningKey::parse(name, &SigningKey::generate()?)?);
+        fs::write(&sums, format!("{}  steelyard.img.xz\n", "a1".repeat(32)))?;
+        let [signature, public] = signature_by(&key("release")?, &sums)?;
+        let names = [&signature, &public].map(|file| file.file_name().unwrap_or_default().to_owned());
+        assert_eq!(names, ["steelyard.sha256.sig", "release.pem"]);
+        assert!(openssl_says(&public, &sums, &signature)?);
+
+        let changed = folder.path().join("changed");
+        fs::write(&changed, fs::read_to_string(&sums)?.replacen("a1", "a2", 1))?;
+        assert!(!openssl_says(&public, &changed, &signature)?, "another checksum is believed");
+        let copy = folder.path().join("of-a-stranger");
+        fs::copy(&sums, &copy)?;
+        let [of_a_stranger, _] = signature_by(&key("stranger")?, &copy)?;
+        assert!(!openssl_says(&public, &sums, &of_a_stranger)?, "a stranger is believed");
+        Ok(())
+    }
 }

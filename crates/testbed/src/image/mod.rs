@@ -24,7 +24,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::host::{self, run, step};
-pub use bundle::{bundle, bundle_for_another, bundle_of};
+pub use bundle::{bundle, bundle_for_another, bundle_of, signature};
 pub use hardware::Hardware;
 pub use release::{partition, release_disk, release_root};
 use stamp::{Stamp, digest};
