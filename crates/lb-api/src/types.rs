@@ -2,7 +2,7 @@
 
 use lb_model::{Change, Config, Label, RequestedState};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 /// A revision with its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +108,11 @@ pub struct ApplyRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 5, maximum = 3600))]
     pub confirm_within: Option<u64>,
+    /// Where whoever asks comes from; left out: the unit's console. A change by which the lock-down would lock them out is
+    /// refused. What comes in over the network is given the client's address, whatever it says here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<lb_model::schema::IpAddress>))]
+    pub from: Option<IpAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,7 +178,7 @@ pub struct ConfirmView {
     pub revision: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
@@ -185,6 +190,11 @@ pub struct RollbackRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 5, maximum = 3600))]
     pub confirm_within: Option<u64>,
+    /// Where whoever asks comes from; left out: the unit's console. A change by which the lock-down would lock them out is
+    /// refused. What comes in over the network is given the client's address, whatever it says here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<lb_model::schema::IpAddress>))]
+    pub from: Option<IpAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use lb_plan::{Action, Desired, Health, MarkRule, Ruleset, desired};
 use nix::sched::{CloneFlags, unshare};
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     path::Path,
     process::Command,
     sync::mpsc::channel,
@@ -190,6 +190,93 @@ fn answers_to_a_clients_address_come_back() {
             kernel.execute(&[action]).remove(0).expect("undone");
         }
         assert!(under_a_clients_address(Duration::from_millis(300)).is_err());
+    });
+}
+
+/// From one of the client's addresses, in the client's namespace.
+fn connect(from: &str, to: &str) -> Option<TcpStream> {
+    let (from, to): (SocketAddr, SocketAddr) = (from.parse().expect("an address"), to.parse().expect("an address"));
+    let socket = socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&from.into()).expect("its own address");
+    socket.connect_timeout(&to.into(), Duration::from_millis(400)).ok()?;
+    Some(socket.into())
+}
+
+/// Strangers are left out of the unit's own ports, by whichever of its addresses; connections that are there, virtual
+/// servers and the unit itself do not notice.
+#[test]
+fn a_lock_down_leaves_out_strangers_and_nobody_else() {
+    const OWN: [u16; 4] = lb_model::MANAGEMENT_PORTS;
+    in_namespace(|dir| {
+        let ((here, client), (go, begin)) = (channel(), channel::<()>());
+        let ((ask, asked), (answer, answers)) = (channel::<(&str, String)>(), channel());
+        thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a new namespace");
+            here.send(nix::unistd::gettid()).expect("told");
+            begin.recv().expect("its card");
+            for address in ["10.5.0.2/24", "10.5.0.3/24"] {
+                ip(&format!("addr add {address} dev far0"));
+            }
+            for address in ["fd00::2/64", "fd00::3/64"] {
+                ip(&format!("addr add {address} dev far0 nodad"));
+            }
+            ip("link set far0 up");
+            for (from, to) in asked {
+                answer.send(connect(from, &to)).expect("told");
+            }
+        });
+        ip(&format!("link set far0 netns {}", client.recv().expect("a thread")));
+        for command in [
+            "addr add 10.5.0.1/24 dev eth0",
+            "addr add 10.5.0.9/32 dev eth0",
+            "addr add fd00::1/64 dev eth0 nodad",
+            "link set eth0 up",
+        ] {
+            ip(command);
+        }
+        let listens = |port| TcpListener::bind(("::", port)).expect("its port");
+        let (web, _others) = (listens(9080), [22, 80, 9081, 9443].map(listens));
+        go.send(()).expect("told");
+        let client = |from, to: &str| {
+            ask.send((from, to.to_owned())).expect("asked");
+            answers.recv().expect("an answer")
+        };
+        let reaches = |from, to: &str| client(from, to).is_some();
+        let own = |from: [&'static str; 2]| {
+            let both = [(from[0], "10.5.0.1"), (from[1], "[fd00::1]")];
+            both.map(|(from, unit)| OWN.map(|port| reaches(from, &format!("{unit}:{port}"))))
+        };
+        let (admin, stranger) = (["10.5.0.2:0", "[fd00::2]:0"], ["10.5.0.3:0", "[fd00::3]:0"]);
+        assert_eq!(own(stranger), [[true; 4]; 2]);
+        let mut before = client(stranger[0], "10.5.0.1:9080").expect("open still");
+        let port = before.local_addr().expect("its address").port();
+        let accepted = || web.accept().expect("a connection").0;
+        let mut before_here = std::iter::repeat_with(accepted)
+            .find(|stream| stream.peer_addr().is_ok_and(|peer| peer.port() == port))
+            .expect("endless");
+
+        let door = lb_plan::ManagementDoor {
+            sources: vec!["10.5.0.2/32".parse().expect("a net"), "fd00::2/128".parse().expect("a net")],
+            services: [(Ipv4Addr::new(10, 5, 0, 9).into(), 22)].into(),
+            marks: [7].into(),
+        };
+        let ruleset = Ruleset { management: Some(door), ..Ruleset::default() };
+        let mut kernel = open(dir);
+        kernel.execute(&[Action::SetRuleset(ruleset)]).remove(0).expect("loaded");
+        assert_eq!((own(admin), own(stranger)), ([[true; 4]; 2], [[false; 4]; 2]));
+        assert!(reaches(stranger[0], "10.5.0.1:80"), "what is no service of the unit's own");
+        assert!(reaches(stranger[0], "10.5.0.9:22"), "a virtual server");
+        assert!(!reaches(stranger[0], "10.5.0.9:9443"), "the unit by a virtual server's address");
+        assert!(TcpStream::connect("10.5.0.9:9443").is_ok() && TcpStream::connect("[::1]:22").is_ok());
+        before.write_all(b"?").expect("it goes on");
+        let mut said = [0];
+        before_here.read_exact(&mut said).expect("heard");
+        before_here.write_all(b"!").expect("answered");
+        before.read_exact(&mut said).expect("heard");
+        assert_eq!(said, *b"!");
+
+        kernel.execute(&[Action::SetRuleset(Ruleset::default())]).remove(0).expect("gone");
+        assert_eq!(own(stranger), [[true; 4]; 2]);
     });
 }
 

@@ -3,7 +3,7 @@
 mod dialects;
 mod layer7;
 
-use crate::{Config, Globals, Heartbeat, Node, RealServer, RequestedState, VirtualServer, Witness};
+use crate::{Config, Globals, Heartbeat, Lockdown, Node, RealServer, RequestedState, VirtualServer, Witness};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt};
 
@@ -137,6 +137,31 @@ fn globals(old: &Globals, new: &Globals, list: &mut List) {
     list.set("TCP FIN time-out", format!("{} s", old.timeouts.tcp_fin), format!("{} s", new.timeouts.tcp_fin));
     list.set("UDP time-out", format!("{} s", old.timeouts.udp), format!("{} s", new.timeouts.udp));
     list.set("time servers", joined(&old.time_servers), joined(&new.time_servers));
+    lockdown(&old.lockdown, &new.lockdown, list);
+}
+
+fn lockdown(old: &Lockdown, new: &Lockdown, list: &mut List) {
+    match (old.enabled, new.enabled) {
+        (false, true) => list.hurting(
+            "Turn the firewall lock-down on",
+            "SSH and the web interface take new connections from the management networks only",
+        ),
+        (true, false) => list.hurting(
+            "Turn the firewall lock-down off",
+            "SSH and the web interface take connections from everywhere again",
+        ),
+        _ => {}
+    }
+    for network in new.networks.iter().filter(|n| !old.networks.contains(n)) {
+        list.add(format!("Add management network {network}"));
+    }
+    for network in old.networks.iter().filter(|n| !new.networks.contains(n)) {
+        let text = format!("Remove management network {network}");
+        match old.enabled && new.enabled {
+            true => list.hurting(text, "SSH and the web interface take no new connections from there any more"),
+            false => list.add(text),
+        }
+    }
 }
 
 fn pair(old: &Config, new: &Config, list: &mut List) {

@@ -2,7 +2,7 @@
 
 use crate::{
     Dialects, FallbackPage, FirewallMark, ForwardingMethod, Heartbeat, Hostname, IfName, Layer7, Layer7VirtualServer,
-    NodeId, Service, TimeServer, VirtualServer,
+    Lockdown, NodeId, Service, TimeServer, VirtualServer,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,9 @@ pub struct Globals {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(max_items = 8))]
     pub time_servers: Vec<TimeServer>,
+    /// Who may open connections to the unit's own services.
+    #[serde(skip_serializing_if = "Lockdown::is_unused")]
+    pub lockdown: Lockdown,
 }
 
 impl Globals {
@@ -123,6 +126,7 @@ impl Default for Globals {
             masquerade: false,
             timeouts: Timeouts::default(),
             time_servers: Vec::new(),
+            lockdown: Lockdown::default(),
         }
     }
 }

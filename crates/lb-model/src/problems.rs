@@ -13,6 +13,7 @@ use std::{
 
 mod dialects;
 mod layer7;
+mod lockdown;
 mod pair;
 mod tls;
 mod virtual_servers;
@@ -256,6 +257,7 @@ fn globals(config: &Config, found: &mut Found) {
         found.range("/globals/timeouts", name, value, 1, 31_536_000, " seconds");
     }
     time_servers(&config.globals, found);
+    lockdown::check(&config.globals.lockdown, found);
     let arms = config.node.interfaces.iter().filter(|i| !i.addresses.is_empty()).count();
     if config.globals.masquerade && (arms < 2 || config.node.gateway.is_none()) {
         found.add(

@@ -7,8 +7,8 @@ mod layer7;
 
 use crate::{
     Agent, Check, CheckMethod, Config, FallbackPage, FallbackServer, Family, FirewallMark, ForwardingMethod, Interface,
-    Negotiate, NegotiateService, Persistence, Ports, Protocol, RealServer, RequestedState, Route, Scheduler, Service,
-    Tunnel, VirtualServer, factory,
+    Lockdown, Negotiate, NegotiateService, Persistence, Ports, Protocol, RealServer, RequestedState, Route, Scheduler,
+    Service, Tunnel, VirtualServer, factory,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -62,6 +62,9 @@ pub fn config(seed: u64, wild: bool) -> Config {
     // Not by `r`: what else is drawn stays as it was for every seed.
     let servers = ["10.0.0.5", "ntp1.example.com", "2001:db8::123"].into_iter().filter_map(|s| s.parse().ok());
     config.globals.time_servers = servers.take(usize::try_from(seed / 7 % 4).unwrap_or(0)).collect();
+    let networks = ["10.0.0.0/8", "10.1.0.0/16", "fd00::/8"].map(net);
+    let networks = networks[..usize::try_from(seed / 11 % 4).unwrap_or(0)].to_vec();
+    config.globals.lockdown = Lockdown { enabled: seed.is_multiple_of(3) && (wild || !networks.is_empty()), networks };
     for i in 0..r.below(6) {
         config.virtual_servers.extend(virtual_server(&mut r, i, wild));
     }

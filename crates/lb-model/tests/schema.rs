@@ -76,6 +76,7 @@ fn full() -> Value {
     });
     config["globals"] = serde_json::to_value(lb_model::factory().globals).expect("globals");
     config["globals"]["time_servers"] = json!(["ntp.example.com", "10.0.0.5"]);
+    config["globals"]["lockdown"] = json!({"enabled": true, "networks": ["10.0.0.0/8", "2001:db8::/32"]});
     config
 }
 

@@ -199,6 +199,10 @@ impl fmt::Display for Action {
                 if ruleset.peers.is_some() {
                     f.write_str(", layer 7's peers only from the other unit")?;
                 }
+                if let Some(management) = &ruleset.management {
+                    let networks: Vec<String> = management.sources.iter().map(ToString::to_string).collect();
+                    write!(f, ", the unit's own services from {} only", networks.join(", "))?;
+                }
                 match ruleset.held_back {
                     Some(_) => f.write_str(", resets held back"),
                     None => Ok(()),

@@ -1,13 +1,14 @@
 //! What the kernel should have, from the configuration and the health of its real servers.
 
 use crate::{
-    Address, Desired, Dest, DestKey, Forward, HeldBack, MarkRule, Masquerade, Observed, PeersDoor, Route, Ruleset,
-    Service, ServiceKey, SyncDaemon, SyncPair,
+    Address, Desired, Dest, DestKey, Forward, HeldBack, ManagementDoor, MarkRule, Masquerade, Observed, PeersDoor,
+    Route, Ruleset, Service, ServiceKey, SyncDaemon, SyncPair,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lb_model::{
-    CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, HeartbeatPath, Label, NodeId,
-    Ports, Protocol, RealServer, RequestedState, Service as VirtualService, Tunnel, VirtualServer,
+    CheckMethod, Config, FALLBACK_PAGE_PORT, FallbackServer, Family, ForwardingMethod, HeartbeatPath, Label,
+    MANAGEMENT_PORTS, NodeId, Ports, Protocol, RealServer, RequestedState, Service as VirtualService, Tunnel,
+    VirtualServer,
     layer7::{PEERS_PORT, Peers},
 };
 use std::{
@@ -308,8 +309,29 @@ fn ruleset(config: &Config) -> Ruleset {
         masquerade: masquerade(config),
         held_back: None,
         peers: peers(config),
+        management: management(config),
         transparent: transparent(config),
     }
+}
+
+/// `None`: the lock-down is off. A virtual server at a port of the unit's own is no service of the unit's own: clients of
+/// its address reach it from everywhere. Layer 7 has none there, as [`lb_model::problems`] sees to.
+fn management(config: &Config) -> Option<ManagementDoor> {
+    let sources = config.management_sources()?;
+    let mut door = ManagementDoor { sources, ..ManagementDoor::default() };
+    for vs in &config.virtual_servers {
+        match &vs.service {
+            VirtualService::Address { address, protocol: Protocol::Tcp, ports, .. } => {
+                let taken = MANAGEMENT_PORTS.into_iter().filter(|port| ports.overlaps(&Ports::from(*port)));
+                door.services.extend(taken.map(|port| (*address, port)));
+            }
+            VirtualService::Address { .. } => {}
+            VirtualService::FirewallMark { mark, .. } => {
+                door.marks.insert(mark.get());
+            }
+        }
+    }
+    Some(door)
 }
 
 /// With whom layer 7 speaks under clients' addresses. The unit's own fallback page is not among them.

@@ -16,7 +16,7 @@ mod state;
 pub use action::Action;
 pub use desired::{AgentShare, Fitness, Health, desired, dest_key, floating, health_seen, service_key};
 pub use plan::{Drift, Plan, plan};
-pub use ruleset::{HeldBack, MarkRule, Masquerade, PeersDoor, Ruleset};
+pub use ruleset::{HeldBack, ManagementDoor, MarkRule, Masquerade, PeersDoor, Ruleset};
 pub use state::{
     Address, Desired, Dest, DestKey, Forward, Link, Observed, ObservedAddress, ObservedRoute, ObservedSync, Route,
     Service, ServiceKey, SyncDaemon, SyncPair, SyncRole,

@@ -1,7 +1,7 @@
 //! Our own nftables table, as data and as the text that `nft` takes.
 
 use ipnet::IpNet;
-use lb_model::{IfName, Ports, Protocol};
+use lb_model::{IfName, MANAGEMENT_PORTS, Ports, Protocol};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -9,13 +9,15 @@ use std::{
 };
 
 /// The table `inet steelyard`: marks for virtual servers with several ports, MASQUERADE, what a unit of a pair holds
-/// back, who may tell it what layer 7 remembers, and which answers to clients' addresses are its own.
+/// back, who may tell it what layer 7 remembers, who reaches the unit's own services, and which answers to clients'
+/// addresses are its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ruleset {
     pub marks: Vec<MarkRule>,
     pub masquerade: Option<Masquerade>,
     pub held_back: Option<HeldBack>,
     pub peers: Option<PeersDoor>,
+    pub management: Option<ManagementDoor>,
     /// Ports of real servers with which layer 7 speaks under clients' addresses: their answers get [`Ruleset::DETOUR`].
     pub transparent: BTreeMap<Ports, BTreeSet<IpAddr>>,
 }
@@ -26,6 +28,17 @@ pub struct PeersDoor {
     pub mine: IpAddr,
     pub other: IpAddr,
     pub port: u16,
+}
+
+/// The lock-down: new connections to [`MANAGEMENT_PORTS`] from elsewhere are dropped. Those that are there go on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ManagementDoor {
+    /// None overlaps another.
+    pub sources: Vec<IpNet>,
+    /// Virtual servers that stand at one of these ports at an address: they stay open to all.
+    pub services: BTreeSet<(IpAddr, u16)>,
+    /// What has one of these marks is a virtual server's as well.
+    pub marks: BTreeSet<u32>,
 }
 
 /// Packets to these ports get the mark by which IPVS knows the virtual server.
@@ -144,6 +157,34 @@ impl HeldBack {
     }
 }
 
+impl ManagementDoor {
+    /// Only the packet that asks for a connection is looked at, so that no connection need be tracked and none is cut.
+    /// On the way in (`input`) it has the address and port that the client sent it to: what IPVS passes on to the
+    /// fallback page is not yet the fallback page's (priority 99, `ip_vs_core.c`).
+    fn chains(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |texts: Vec<String>| texts.join(", ");
+        let ports = list(MANAGEMENT_PORTS.iter().map(u16::to_string).collect());
+        writeln!(f, "  chain outsiders {{\n    iifname \"lo\" accept")?;
+        if !self.marks.is_empty() {
+            let marks = list(self.marks.iter().map(|mark| format!("{mark:#x}")).collect());
+            writeln!(f, "    meta mark {{ {marks} }} accept")?;
+        }
+        for (address, port) in &self.services {
+            writeln!(f, "    {} daddr {address} tcp dport {port} accept", family(*address))?;
+        }
+        for word in ["ip", "ip6"] {
+            let of_family = self.sources.iter().filter(|net| family(net.addr()) == word);
+            let networks: Vec<String> = of_family.map(IpNet::to_string).collect();
+            if !networks.is_empty() {
+                writeln!(f, "    {word} saddr {{ {} }} accept", list(networks))?;
+            }
+        }
+        writeln!(f, "    drop\n  }}")?;
+        writeln!(f, "  chain management {{\n    type filter hook input priority filter; policy accept;")?;
+        writeln!(f, "    tcp dport {{ {ports} }} tcp flags & (syn | ack) == syn jump outsiders\n  }}")
+    }
+}
+
 /// The table as `nft` reads it. Every word in it comes from a parsed type, none from a person's text.
 impl fmt::Display for Ruleset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,6 +217,9 @@ impl fmt::Display for Ruleset {
             let word = family(mine);
             writeln!(f, "  chain peers {{\n    type filter hook input priority filter; policy accept;")?;
             writeln!(f, "    {word} daddr {mine} tcp dport {port} {word} saddr != {{ {mine}, {other} }} drop\n  }}")?;
+        }
+        if let Some(management) = &self.management {
+            management.chains(f)?;
         }
         if !self.transparent.is_empty() {
             transparent(&self.transparent, f)?;

@@ -40,6 +40,12 @@ pub enum Edit<E> {
     Refused(E),
 }
 
+/// The lock-down may leave somebody out by `new` whom it let in by `old`: it is turned on, or a network goes.
+pub fn locks(old: &Config, new: &Config) -> bool {
+    let (old, new) = (&old.globals.lockdown, &new.globals.lockdown);
+    new.enabled && !(old.enabled && old.networks.iter().all(|net| new.networks.contains(net)))
+}
+
 impl Backend {
     pub fn new(socket: &Path) -> Self {
         Backend {
@@ -85,11 +91,12 @@ impl Backend {
         Ok(running)
     }
 
-    /// The candidate changes how this unit is reached: addresses, gateways or routes.
+    /// The candidate changes how this unit is reached: addresses, gateways, routes, or who may.
     pub async fn cuts_off(&self, candidate: &CandidateView) -> Result<bool, ClientError> {
-        let (old, new) = (&self.running().await?.config.node, &candidate.config.node);
-        let reach = |n: &lb_model::Node| (n.interfaces.clone(), n.gateway, n.gateway6, n.routes.clone());
-        Ok(reach(old) != reach(new))
+        let running = self.running().await?;
+        let (old, new) = (&running.config, &candidate.config);
+        let reach = |c: &Config| (c.node.interfaces.clone(), c.node.gateway, c.node.gateway6, c.node.routes.clone());
+        Ok(reach(old) != reach(new) || locks(old, new))
     }
 
     /// At most [`FRESH`] old, asked for once however many pages want it.

@@ -94,6 +94,9 @@ pub enum Command {
     /// Add and remove real servers
     #[command(subcommand)]
     Rip(RipCommand),
+    /// Show and set who reaches SSH and the web interface
+    #[command(subcommand)]
+    Lockdown(crate::lockdown::LockdownCommand),
     /// Upload, make, show and remove certificates for TLS on layer 7
     #[command(subcommand)]
     Certificate(crate::certificate::CertificateCommand),

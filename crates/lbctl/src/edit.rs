@@ -78,6 +78,7 @@ impl Session {
             author: self.author.clone(),
             comment: options.comment.clone().unwrap_or_default(),
             confirm_within: options.confirm,
+            from: self.from,
             config,
         };
         self.client.apply(&request).map_err(|e| {

@@ -13,6 +13,7 @@ mod editor;
 mod error;
 mod ha;
 mod layer7;
+mod lockdown;
 mod manual;
 mod pair;
 mod parse;
@@ -82,7 +83,9 @@ fn run(cli: Cli) -> Result<Answer, Error> {
     for warning in warnings {
         print(io::stderr(), &format!("warning: {warning}\n"), error::DONE);
     }
-    let s = Session { client, author: session::author() };
+    // Another unit sees for itself where a request comes from.
+    let from = if cli.remote.url.is_none() { session::from() } else { None };
+    let s = Session { client, author: session::author(), from };
     match cli.command {
         Command::Status(args) => s.status(&args, json),
         Command::Config(command) => config(&s, command),
@@ -91,6 +94,7 @@ fn run(cli: Cli) -> Result<Answer, Error> {
         Command::Vip(VipCommand::Remove { vip, options }) => s.edit(&options, |c| servers::remove_vip(c, &vip)),
         Command::Rip(RipCommand::Add(args)) => s.edit(&args.options, |c| servers::add_rip(c, &args)),
         Command::Rip(RipCommand::Remove { server, options }) => s.edit(&options, |c| servers::remove_rip(c, &server)),
+        Command::Lockdown(command) => s.lockdown(&command),
         Command::Certificate(command) => s.certificate(command),
         Command::Persistence(command) => s.persistence(command),
         Command::Online(server) => s.set_state(&server, RequestedState::Online),
@@ -136,7 +140,8 @@ fn run(cli: Cli) -> Result<Answer, Error> {
         }
         Command::Rollback { revision, options } => {
             let comment = options.comment.unwrap_or_else(|| format!("rollback to revision {revision}"));
-            let request = RollbackRequest { revision, author: s.author, comment, confirm_within: options.confirm };
+            let confirm_within = options.confirm;
+            let request = RollbackRequest { revision, author: s.author, comment, confirm_within, from: s.from };
             let applied = s.client.rollback(&request)?;
             Answer::new(text::applied(&applied), &applied)
         }

@@ -3,6 +3,7 @@
 //! Each refusal names the value and an example. Tested beside the code.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use ipnet::IpNet;
 use lb_api::{Keep, LogName};
 use lb_model::{ForwardingMethod, NegotiateService, Ports};
 use std::{
@@ -39,6 +40,14 @@ pub enum CheckType {
     On,
     Off,
     Negotiate(NegotiateService),
+}
+
+/// A network; an address is that one alone.
+pub fn network(s: &str) -> Result<IpNet, String> {
+    let address = s.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| s.parse()).map_err(|_| {
+        format!("\"{s}\" is no network; write an address and its prefix length, for example 192.168.2.0/24")
+    })
 }
 
 /// Address and what follows its `:`. A bare IPv6 address has no port: its last group would be taken for one.

@@ -150,6 +150,10 @@ fn tree(config: &Config) -> Result<Value, PathError> {
         map.entry("floating_ips").or_insert_with(|| Value::Array(Vec::new()));
         if let Some(Value::Object(globals)) = map.get_mut("globals") {
             globals.entry("time_servers").or_insert_with(|| Value::Array(Vec::new()));
+            let lockdown = globals.entry("lockdown").or_insert_with(|| serde_json::json!({ "enabled": false }));
+            if let Value::Object(lockdown) = lockdown {
+                lockdown.entry("networks").or_insert_with(|| Value::Array(Vec::new()));
+            }
         }
         if let Ok(empty) = serde_json::to_value(lb_model::Layer7::default()) {
             map.entry("layer7").or_insert(empty);

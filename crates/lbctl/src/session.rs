@@ -12,6 +12,7 @@ use lb_model::{Config, changes};
 use serde::Serialize;
 use std::{
     io::Read,
+    net::IpAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -21,6 +22,8 @@ pub struct Session {
     pub client: BlockingClient,
     /// Who is recorded in the history.
     pub author: String,
+    /// Where they sit, by SSH; `None` at the console.
+    pub from: Option<IpAddr>,
 }
 
 /// What a command prints: one of the two.
@@ -98,6 +101,14 @@ pub fn author() -> String {
         Ok(me) => format!("uid {}", me.uid()),
         Err(_) => "unknown".to_owned(),
     })
+}
+
+/// The client of the SSH session that this process belongs to: `SSH_CONNECTION` begins with its address (dropbear(8)).
+pub fn from() -> Option<IpAddr> {
+    let connection = std::env::var("SSH_CONNECTION").ok()?;
+    let client = connection.split_whitespace().next()?;
+    // Of a link-local address without its card.
+    client.split('%').next()?.parse().ok()
 }
 
 /// Refuses here, before anything is sent, what lbd would refuse.

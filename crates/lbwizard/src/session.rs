@@ -146,10 +146,9 @@ impl Run<'_> {
         let request = ApplyRequest {
             config: Some(config),
             base: Some(self.running.revision.number),
-            etag: None,
             author: self.author.to_owned(),
             comment,
-            confirm_within: None,
+            ..ApplyRequest::default()
         };
         self.guard.begin();
         // lbd takes nothing else while a revision waits for its confirmation.

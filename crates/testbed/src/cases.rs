@@ -15,6 +15,7 @@ mod health;
 mod ipvsadm;
 pub(crate) mod kept;
 pub(crate) mod layer7;
+mod lockdown;
 mod random;
 mod restart;
 mod seamless;
@@ -68,6 +69,7 @@ const HALVES: [&[Case]; 2] = [
         ("ipv6_connections_are_shown", views::connections_ipv6),
         ("fifty_thousand_connections_are_paged", views::many_connections),
         ("the_network_is_shown_as_the_kernel_has_it", views::network),
+        ("the_lock_down_leaves_out_strangers_and_nobody_else", lockdown::management_networks),
         ("the_kernels_own_selftest_topology_passes_with_our_ipvsadm", ipvsadm::selftest),
         ("our_ipvsadm_does_what_the_c_tool_does", ipvsadm::matrix),
     ],

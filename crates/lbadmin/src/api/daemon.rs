@@ -145,6 +145,7 @@ async fn apply(
     Json(mut request): Json<ApplyRequest>,
 ) -> Result<Answer<Applied>> {
     request.author = caller.author();
+    request.from = Some(caller.who.address);
     let applied = app.lbd.apply(&request).await?;
     caller.audit(&app, "apply", &format!("revision {}", applied.revision.number));
     Ok(Answer(applied))
@@ -231,6 +232,7 @@ async fn rollback(
     Json(mut request): Json<RollbackRequest>,
 ) -> Result<Answer<Applied>> {
     request.author = caller.author();
+    request.from = Some(caller.who.address);
     let applied = app.lbd.client.rollback(&request).await?;
     app.lbd.forget_status().await;
     caller.audit(&app, "roll back", &format!("to revision {}", request.revision));

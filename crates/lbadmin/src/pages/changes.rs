@@ -82,6 +82,7 @@ async fn apply(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusa
         author: seat.author(),
         comment: sent.get("comment").trim().chars().take(200).collect(),
         confirm_within: confirmed.then_some(CONFIRM_WITHIN),
+        from: Some(seat.session.who.address),
         ..ApplyRequest::default()
     };
     match app.lbd.apply(&request).await {
@@ -166,7 +167,8 @@ async fn undo(State(app): State<Shared>, sent: Sent) -> Result<Response, Refusal
         revision: waiting.revert_to,
         author: seat.author(),
         comment: format!("Undo revision {}", waiting.revision),
-        confirm_within: None,
+        // It would come back by itself.
+        ..RollbackRequest::default()
     };
     match app.lbd.client.rollback(&request).await {
         Ok(applied) => {

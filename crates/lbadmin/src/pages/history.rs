@@ -3,6 +3,7 @@
 use crate::{
     Shared,
     app::Flash,
+    backend::locks,
     frame::{Frame, go, show, time},
     pages::changes::{CONFIRM_WITHIN, done},
     refusal::Refusal,
@@ -105,12 +106,13 @@ async fn roll_back(State(app): State<Shared>, Path(number): Path<u64>, sent: Sen
     seat.must(&app, Permission::Configure, "roll back")?;
     let target = app.lbd.client.revision(number).await?;
     let running = app.lbd.running().await?;
-    let cuts_off = running.config.node != target.config.node;
+    let cuts_off = running.config.node != target.config.node || locks(&running.config, &target.config);
     let request = RollbackRequest {
         revision: number,
         author: seat.author(),
         comment: sent.get("comment").trim().chars().take(200).collect(),
         confirm_within: cuts_off.then_some(CONFIRM_WITHIN),
+        from: Some(seat.session.who.address),
     };
     match app.lbd.client.rollback(&request).await {
         Ok(applied) => {

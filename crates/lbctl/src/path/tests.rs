@@ -236,6 +236,9 @@ fn a_pair_is_set_by_its_paths() {
     );
     sets("globals.time_servers", "ntp1.example.com,10.0.0.5", "[\"ntp1.example.com\",\"10.0.0.5\"]");
     sets("globals.time_servers.+", "ntp.example.com", "[\"ntp.example.com\"]");
+    sets("globals.lockdown.networks", "10.0.0.0/8,2001:db8::/32", "[\"10.0.0.0/8\",\"2001:db8::/32\"]");
+    sets("globals.lockdown.networks.+", "10.0.0.0/8", "[\"10.0.0.0/8\"]");
+    sets("globals.lockdown.enabled", "true", "true");
     pair_sets("floating_ips", "10.0.0.20,192.168.2.20", "[\"10.0.0.20\",\"192.168.2.20\"]");
     pair_sets("floating_ips.+", "192.168.2.20", "[\"192.168.2.20\"]");
     assert_eq!(get(&sample(), "heartbeat"), Ok(Value::Null));

@@ -246,7 +246,7 @@ impl Fake {
                 to_json(&self.history.iter().rev().take(limit).map(|r| &r.revision).collect::<Vec<_>>())
             }
             ("POST", route::ROLLBACK) => {
-                let RollbackRequest { revision, author, comment, confirm_within } = read(body)?;
+                let RollbackRequest { revision, author, comment, confirm_within, .. } = read(body)?;
                 let config = self.revision(revision)?.config;
                 to_json(&self.commit(config, author, comment, confirm_within)?)
             }

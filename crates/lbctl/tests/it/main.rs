@@ -218,6 +218,10 @@ fn help_fits_the_console() {
         "ha unpair",
         "ha resolve",
         "log",
+        "lockdown",
+        "lockdown show",
+        "lockdown on",
+        "lockdown off",
     ];
     for command in commands {
         let line = format!("lbctl {command} --help").replace("  ", " ");

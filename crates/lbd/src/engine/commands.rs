@@ -9,7 +9,7 @@ use lb_model::{Config, Label, Problem, RequestedState, changes, factory, migrate
 use lb_pair::SharedVersion;
 use lb_plan::{Drift, plan};
 use lb_store::{CommitError, Confirm, NewCandidate, NewRevision, Store};
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// What goes into one commit, besides the configuration.
 #[derive(Default)]
@@ -99,6 +99,7 @@ impl<K: Kernel> Engine<K> {
             }
         };
         self.may_change(&config)?;
+        self.keeps_in(&config, request.from)?;
         let newest = self.adopted(config.clone(), now)?;
         note.document = note.document.filter(|_| Arc::ptr_eq(&config, &newest));
         self.commit(newest, note, now)
@@ -120,8 +121,25 @@ impl<K: Kernel> Engine<K> {
             ..Note::default()
         };
         self.may_change(&config)?;
+        self.keeps_in(&config, request.from)?;
         let config = self.adopted(config, now)?;
         self.commit(config, note, now)
+    }
+
+    /// Refuses a change after which whoever asks for it could not come back. Whom the lock-down leaves out already, by a
+    /// connection of before, may go on.
+    fn keeps_in(&self, config: &Config, from: Option<IpAddr>) -> Result<(), ApiError> {
+        let Some(from) = from.filter(|from| self.running.admits(*from) && !config.admits(*from)) else {
+            return Ok(());
+        };
+        let networks: Vec<String> = config.globals.lockdown.networks.iter().map(ToString::to_string).collect();
+        let mine = config.likely_management_network(from);
+        Err(ApiError::invalid(vec![Problem {
+            path: "/globals/lockdown/networks".into(),
+            value: networks.join(", "),
+            reason: format!("you come from {}, and would be locked out", from.to_canonical()),
+            hint: Some(format!("add {mine}; only at the unit's console can you lock yourself out")),
+        }]))
     }
 
     /// Undoes a revision that nobody confirmed.

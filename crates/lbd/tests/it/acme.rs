@@ -109,7 +109,7 @@ fn a_stand_in_is_shown_until_the_real_one_is_there() {
     assert_eq!(fingerprint(&rig), first);
 
     // The way back is no way back to the stand-in.
-    let back = RollbackRequest { revision: 1, author: "alice".into(), comment: String::new(), confirm_within: None };
+    let back = RollbackRequest { revision: 1, author: "alice".into(), comment: String::new(), ..Default::default() };
     rig.ask::<lb_api::Applied>(Command::Rollback(back)).expect("rolled back");
     assert_eq!((rig.running().config.globals.timeouts.tcp == 901, fingerprint(&rig)), (false, first));
     assert!(rig.orders.lock().expect("the orders").is_empty(), "nothing more is ordered");

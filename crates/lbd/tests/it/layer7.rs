@@ -188,7 +188,7 @@ fn a_rollback_is_checked_too() {
     let rig = running(&dir);
     rig.apply(&lb_model::factory()).expect("without layer 7");
     rig.proxy.0.lock().expect("HAProxy").complaints.push(complaint());
-    let rollback = RollbackRequest { revision: 1, author: "test".into(), comment: String::new(), confirm_within: None };
+    let rollback = RollbackRequest { revision: 1, author: "test".into(), comment: String::new(), ..Default::default() };
     let error = rig.ask::<Applied>(Command::Rollback(rollback)).expect_err("refused");
     assert_eq!(error.problems, [complaint()]);
     assert_eq!(rig.running().revision.number, 2);

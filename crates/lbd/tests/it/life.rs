@@ -97,7 +97,7 @@ fn a_rollback_is_a_new_revision() {
             revision,
             author: "test".into(),
             comment: String::new(),
-            confirm_within: None,
+            ..RollbackRequest::default()
         })
     };
     let applied: Applied = rig.ask(request(0)).expect("back to the factory settings");
@@ -339,4 +339,49 @@ fn what_another_program_says_is_an_alarm_while_it_says_it() {
     let after = rig.summary();
     assert_eq!(after.alarms, [] as [&str; 0]);
     assert!(after.generation > before.generation, "who looks would not see it");
+}
+
+fn locked_to(network: &str) -> lb_model::Config {
+    let mut config = lb_model::factory();
+    let networks = vec![network.parse().expect("a network")];
+    config.globals.lockdown = lb_model::Lockdown { enabled: true, networks };
+    config
+}
+
+/// Who comes from nowhere sits at the console.
+#[test]
+fn nobody_locks_themselves_out_over_the_network() {
+    let dir = dir();
+    let rig = Rig::start(dir.path());
+    let from = |address: &str| Some(address.parse().expect("an address"));
+    let apply = |config: lb_model::Config, from| {
+        rig.ask::<Applied>(Command::Apply(Box::new(ApplyRequest { config: Some(config), from, ..Default::default() })))
+    };
+    let back = |from| {
+        let request = RollbackRequest { revision: 1, author: "test".into(), from, ..RollbackRequest::default() };
+        rig.ask::<Applied>(Command::Rollback(request))
+    };
+    let locked = locked_to("10.1.0.0/16");
+    let error = apply(locked.clone(), from("192.168.2.77")).expect_err("refused");
+    assert_eq!(error.code, ErrorCode::Invalid);
+    assert_eq!(
+        error.problems[0].to_string(),
+        "/globals/lockdown/networks (10.1.0.0/16): you come from 192.168.2.77, and would be locked out\n  \
+         hint: add 192.168.2.0/24; only at the unit's console can you lock yourself out"
+    );
+    assert_eq!(rig.running().revision.number, 0);
+    rig.put(&locked).expect("a candidate");
+    let request = ApplyRequest { from: from("192.168.2.77"), ..Default::default() };
+    rig.ask::<Applied>(Command::Apply(Box::new(request))).expect_err("by way of the candidate neither");
+
+    apply(locked.clone(), from("::ffff:10.1.2.3")).expect("from within");
+    assert!(rig.kernel.state().ruleset.expect("rules").management.is_some());
+    // A connection of before the lock-down may do everything else, and end it.
+    let mut slower = locked.clone();
+    slower.globals.timeouts.tcp = 901;
+    apply(slower, from("192.168.2.77")).expect("whom it leaves out already may go on");
+    apply(lb_model::factory(), from("192.168.2.77")).expect("off");
+    assert!(rig.kernel.state().ruleset.expect("rules").management.is_none());
+    assert_eq!(back(from("192.168.2.77")).expect_err("an old revision is no way around it").code, ErrorCode::Invalid);
+    back(None).expect("at the console");
 }

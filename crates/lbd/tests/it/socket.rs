@@ -229,7 +229,7 @@ fn what_was_done_and_what_checks_found_is_in_the_logs() {
     };
     client.set_state(&state).expect("offline");
     let back =
-        lb_api::RollbackRequest { revision: 2, author: "frank".into(), comment: "".into(), confirm_within: None };
+        lb_api::RollbackRequest { revision: 2, author: "frank".into(), comment: "".into(), ..Default::default() };
     client.rollback(&back).expect("rolled back");
     let filter = |filter: &str| lb_api::LogQuery { filter: Some(filter.into()), ..Default::default() };
     let log = client.log(lb_api::LogName::LoadBalancer, &filter("change: ")).expect("the log");

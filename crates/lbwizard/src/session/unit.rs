@@ -51,7 +51,7 @@ impl Unit for BlockingClient {
 
     fn rollback(&self, revision: u64, author: &str) -> Result<(), ClientError> {
         let comment = "setup wizard: left before the end".to_owned();
-        let request = RollbackRequest { revision, author: author.to_owned(), comment, confirm_within: None };
+        let request = RollbackRequest { revision, author: author.to_owned(), comment, ..RollbackRequest::default() };
         BlockingClient::rollback(self, &request).map(|_| ())
     }
 

@@ -54,6 +54,7 @@ pub fn globals(g: &Globals) -> Vec<Fact> {
         ("TCP connections after FIN", duration(g.timeouts.tcp_fin.into())),
         ("UDP", duration(g.timeouts.udp.into())),
         ("Time servers", time_servers(g)),
+        ("Firewall lock-down", g.lockdown.to_string()),
     ]
 }
 

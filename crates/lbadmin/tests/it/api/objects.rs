@@ -265,6 +265,20 @@ fn what_has_not_changed_is_not_sent_again() {
     assert_eq!((again.text.as_str(), again.header("etag")), ("", read.header("etag")));
 }
 
+/// Where a request comes from is seen, not believed: this stranger would be locked out, the test itself is not.
+#[test]
+fn a_lock_down_goes_by_the_address_that_is_seen() {
+    let p = Program::start();
+    let mut globals = p.get("/api/v1/globals").json();
+    globals["lockdown"] = json!({"enabled": true, "networks": []});
+    p.put("/api/v1/globals", "*", &globals).problem(422, "invalid");
+    globals["lockdown"]["networks"] = json!(["10.1.0.0/16"]);
+    p.put("/api/v1/globals", "*", &globals).is(200);
+    p.send("POST", "/api/v1/apply", &[("content-type", "application/json")], Some(r#"{"from": "203.0.113.9"}"#))
+        .is(200);
+    assert_eq!(p.get("/api/v1/globals").json()["lockdown"]["enabled"], true);
+}
+
 #[test]
 fn history_plan_and_rollback() {
     let p = Program::start();
