@@ -95,7 +95,7 @@ pub fn web(peer: &PeerView) -> Option<&str> {
 }
 
 /// Pages that edit what both units of a pair share. The others are about this unit alone.
-const SHARED: [&str; 12] = [
+const SHARED: [&str; 13] = [
     "edit/wizard",
     "edit/virtual-servers",
     "edit/real-servers",
@@ -106,6 +106,7 @@ const SHARED: [&str; 12] = [
     "edit/floating-ips",
     "maintenance/servers",
     "maintenance/fallback-page",
+    "maintenance/lockdown",
     "changes",
     "history",
 ];

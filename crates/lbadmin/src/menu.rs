@@ -87,6 +87,7 @@ pub const MENU: &[Group] = &[
             },
             look("Pending Changes", "changes"),
             edit("Fallback Page", "maintenance/fallback-page"),
+            edit("Firewall Lock-down", "maintenance/lockdown"),
             look("Configuration History", "history"),
             look("Passwords", "maintenance/passwords"),
             look("Sessions", "maintenance/sessions"),

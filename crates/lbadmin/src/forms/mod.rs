@@ -21,6 +21,7 @@ mod globals;
 mod health_check;
 mod heartbeat;
 pub mod layer7;
+mod lockdown;
 mod network;
 mod parse;
 mod places;
@@ -35,6 +36,7 @@ pub use form::{Field, Form, Kind, Section, wrong};
 pub use globals::GlobalsForm;
 pub use heartbeat::{HeartbeatForm, Proposal};
 pub use layer7::{Layer7RealServerForm, Layer7VirtualServerForm};
+pub use lockdown::LockdownForm;
 pub use network::{DnsForm, InterfaceForm, RoutingForm};
 pub use places::{new_problems, place};
 pub use posted::Posted;
@@ -52,6 +54,7 @@ pub fn help_anchors() -> Vec<&'static str> {
         RoutingForm.form(&config),
         GlobalsForm.form(&config),
         FallbackPageForm.form(&config),
+        LockdownForm { client: std::net::Ipv4Addr::LOCALHOST.into() }.form(&config),
         FloatingIpForm::add().form(&config),
         HeartbeatForm::of(Some(Proposal::default())).form(&config),
     ];

@@ -65,6 +65,7 @@ pub fn place(config: &Config, pointer: &str) -> String {
         ["floating_ips"] => (vec!["Floating IPs".into()], &[]),
         ["node", ..] => (vec!["DNS & hostname".into()], &parts[1..]),
         ["fallback_page"] => (vec!["Fallback Page".into()], &[]),
+        ["globals", "lockdown", ..] => (vec!["Firewall Lock-down".into()], &parts[2..]),
         ["globals", ..] => (vec!["Global Settings".into()], &parts[1..]),
         _ => return pointer.to_owned(),
     };

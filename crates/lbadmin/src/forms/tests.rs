@@ -87,6 +87,8 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
     lb_model::changes(old, new).iter().map(ToString::to_string).collect()
 }
 
+const AT_THE_UNIT: LockdownForm = LockdownForm { client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) };
+
 #[test]
 fn the_forms_of_the_guide() {
     let config = guide();
@@ -101,6 +103,7 @@ fn the_forms_of_the_guide() {
         ("routing", RoutingForm.form(&config)),
         ("globals", GlobalsForm.form(&config)),
         ("fallback-page", FallbackPageForm.form(&config)),
+        ("lockdown", AT_THE_UNIT.form(&config)),
     ] {
         golden(&format!("{name}.txt"), &shown(&form.expect(name)));
     }
@@ -187,6 +190,7 @@ fn a_form_as_it_is_shown_changes_nothing() {
         let config = sample::config(seed, seed % 3 == 0);
         let mut editors: Vec<Box<dyn Edit>> =
             vec![Box::new(DnsForm), Box::new(RoutingForm), Box::new(GlobalsForm), Box::new(FallbackPageForm)];
+        editors.push(Box::new(AT_THE_UNIT));
         for interface in &config.node.interfaces {
             editors.push(Box::new(InterfaceForm::modify(interface.name.as_str())));
         }
@@ -298,6 +302,7 @@ fn garbage_is_refused_and_never_panics() {
             Box::new(RoutingForm),
             Box::new(GlobalsForm),
             Box::new(FallbackPageForm),
+            Box::new(AT_THE_UNIT),
         ];
         for editor in editors {
             let Some(form) = editor.form(&config) else { continue };
@@ -461,4 +466,35 @@ fn the_fallback_page_is_kept_to_the_letter() {
     let large = "x".repeat(lb_model::FallbackPage::LONGEST + 1);
     let refused = refused(FallbackPageForm.read(&new, &typed(&form, &[("page", &large)])));
     assert!(refused.field("page").is_some_and(|f| f.error.is_some()));
+}
+
+/// Who would not get in any more is told so at the field, and so is nobody else.
+#[test]
+fn a_lock_down_does_not_lock_out_its_author() {
+    let config = guide();
+    let editor = LockdownForm { client: [192, 168, 2, 77].into() };
+    let mut form = editor.form(&config).expect("a form");
+    assert_eq!(form.field("networks").expect("networks").value, "");
+    editor.suggest(&config, &mut form);
+    assert_eq!(form.field("networks").expect("networks").value, "192.168.2.0/24");
+    let locked = editor.read(&config, &typed(&form, &[("enabled", "on")])).expect("as it is suggested");
+    assert_eq!(
+        changes(&config, &locked),
+        [
+            "Turn the firewall lock-down on (SSH and the web interface take new connections from the management networks \
+             only)",
+            "Add management network 192.168.2.0/24"
+        ]
+    );
+    let refused = refused(editor.read(&config, &typed(&form, &[("enabled", "on"), ("networks", "10.1.0.0/16")])));
+    let error = refused.field("networks").and_then(|f| f.error.clone());
+    assert_eq!(error.as_deref(), Some("You come from 192.168.2.77, and would be locked out; add 192.168.2.0/24"));
+    // Whom it leaves out already is not in the way of others.
+    let elsewhere = LockdownForm { client: [203, 0, 113, 9].into() };
+    let form = elsewhere.form(&locked).expect("a form");
+    elsewhere.read(&locked, &typed(&form, &[("networks", "192.168.2.0/24\n10.1.0.0/16")])).expect("one more");
+    let form = AT_THE_UNIT.form(&config).expect("a form");
+    AT_THE_UNIT
+        .read(&config, &typed(&form, &[("enabled", "on"), ("networks", "10.1.0.0/16")]))
+        .expect("at the console");
 }

@@ -127,6 +127,13 @@ const FORMS: &[(&str, Typed, &str, Typed, &str)] = &[
         &[("page", TOO_LONG)],
         "This is too long; at most 262144 characters are allowed",
     ),
+    (
+        "/lbadmin/maintenance/lockdown",
+        &[("enabled", "on"), ("networks", "10.0.0.0/24\n2001:db8::/32")],
+        "Turn the firewall lock-down on",
+        &[("networks", "10.0.0.21/24")],
+        "is an address within a network",
+    ),
 ];
 
 /// As a browser sends the form of `page`, some fields typed over; an empty check box is not sent.

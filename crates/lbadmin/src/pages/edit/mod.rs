@@ -13,6 +13,7 @@ mod heartbeat;
 mod interfaces;
 mod layer7;
 mod listing;
+mod lockdown;
 mod object;
 mod real_servers;
 mod virtual_servers;
@@ -57,6 +58,7 @@ pub fn routes() -> Router<Shared> {
         .merge(fallback_page::routes())
         .merge(floating_ips::routes())
         .merge(heartbeat::routes())
+        .merge(lockdown::routes())
         .merge(wizard::routes())
         .route("/lbadmin/edit/dns", get(show_dns).post(take_dns))
         .route("/lbadmin/edit/routing", get(show_routing).post(take_routing))
