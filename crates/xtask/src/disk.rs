@@ -1,7 +1,7 @@
 //! `cargo xtask test disk`: the image on a larger, blank disk. The one for virtual machines, started by BIOS: it boots,
-//! grows, is found good; factory settings come back; a slot that does not start is given up after three tries. The one
-//! for servers: started by UEFI from a stick it installs itself on a SATA disk, which starts by BIOS, with ten network
-//! cards.
+//! grows, is found good; factory settings come back, from the boot menu too; a slot that does not start is given up after
+//! three tries. The one for servers: started by UEFI from a stick it installs itself on a SATA disk, which starts by
+//! BIOS, with ten network cards.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,7 @@ fn virtual_machine(folder: &Path) -> Result<()> {
     step("virtual machine: boots to a log-in prompt by BIOS", || unit.log_in())?;
     step("virtual machine: the data partition has grown, the slot is good", || unit.is_settled())?;
     step("factory settings come back, whatever was there", || restored(&mut unit))?;
+    step("factory settings come back by the boot menu", || restored_by_menu(&mut unit))?;
     step("a slot that does not start is given up after three tries", || given_up(&mut unit))?;
     drop(unit);
     fs::remove_file(&disk).context("removing a disk")
@@ -181,6 +182,27 @@ fn restored(unit: &mut Unit) -> Result<()> {
     ensure!(address.contains("192.168.2.21/24"), "eth0 has {address:?}");
     ensure!(unit.console.run("test -e /data/full")?.status != 0, "a file outlived it");
     Ok(())
+}
+
+/// A store of half its bytes, and the keys that somebody presses at the boot menu.
+fn restored_by_menu(unit: &mut Unit) -> Result<()> {
+    unit.console.ok(
+        "touch /data/mark; for file in $(find /data/lb/store -type f -size +1k); do truncate -s 700 $file; done; sync",
+    )?;
+    unit.console.send_line("reboot")?;
+    unit.console.expect("will be executed automatically", scaled(limits::BOOT * START))?;
+    // Ctrl-N is the next entry on every terminal; the first key stops the clock.
+    for entry in ["*Steelyard, slot A", "*Steelyard, slot B", "*Restore factory settings"] {
+        unit.console.send("\x0e")?;
+        unit.console.expect(entry, scaled(limits::QUESTION))?;
+    }
+    unit.console.send_line("")?;
+    unit.console.expect("Restoring factory settings", scaled(limits::BOOT * START))?;
+    unit.log_in()?;
+    let log = unit.says("cat /data/log/restored")?;
+    ensure!(log.contains("factory settings restored (asked for by the boot menu)"), "the log says {log:?}");
+    ensure!(unit.console.run("test -e /data/mark")?.status != 0, "a file outlived it");
+    unit.is_settled()
 }
 
 /// Slot B gets what cannot be mounted, and is preferred.
