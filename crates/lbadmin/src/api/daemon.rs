@@ -225,7 +225,7 @@ async fn revision_changes(
 
 /// Make an earlier revision run again, as a new one
 #[utoipa::path(post, path = "/v1/rollback", tag = "configuration", security(("token" = ["configure"])),
-    request_body = RollbackRequest, responses((status = 200, body = Applied)))]
+    request_body = RollbackRequest, responses((status = 200, body = Applied), (status = 404)))]
 async fn rollback(
     caller: Caller<Configure>,
     State(app): State<Shared>,
