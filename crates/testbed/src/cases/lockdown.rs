@@ -46,12 +46,13 @@ pub fn management_networks() -> Result<()> {
 
     let applied = appliance.apply(&locked)?;
     ensure!(applied.plan.len() == 1 && applied.plan[0].contains("the unit's own services"), "{:?}", applied.plan);
-    closed_but_for_administrators(&lab)?;
-    clients_notice_nothing(&lab)?;
+    // First, as the server takes one connection after another.
     before.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
     let mut answer = String::new();
-    before.read_to_string(&mut answer)?;
+    before.read_to_string(&mut answer).context("on the connection from before")?;
     ensure!(answer.ends_with("unit"), "the connection from before goes on: {answer:?}");
+    closed_but_for_administrators(&lab)?;
+    clients_notice_nothing(&lab)?;
     let itself = lab.lb.inside(|| super::web::get("10.0.0.21:9443".parse()?))?;
     ensure!(itself == "unit", "the unit reaches itself: {itself:?}");
 
@@ -142,7 +143,7 @@ fn ask(lab: &Lab, from: &str, to: &str, port: u16) -> Result<String> {
         let mut stream = connect(&from, &to, port)?;
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
+        stream.read_to_string(&mut answer).with_context(|| format!("no answer of {to}:{port} to {from}"))?;
         Ok(answer.rsplit("\r\n\r\n").next().unwrap_or_default().to_owned())
     })
 }
