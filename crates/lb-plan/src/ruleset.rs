@@ -57,10 +57,11 @@ pub struct Masquerade {
     pub out: IfName,
 }
 
-/// What would end a TCP connection that this unit does not know yet: see `Desired::holding_back`.
+/// What would end a TCP connection that this unit does not know yet, or keep one from coming about: see
+/// `Desired::holding_back`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeldBack {
-    /// No reset leaves under these addresses, and nothing is remembered of what is only passed on to them.
+    /// No reset leaves or passes under these addresses, and nothing is remembered of what is only passed on to them.
     pub floating: BTreeSet<IpAddr>,
     /// Nothing is passed on from these real servers and ports under their own addresses.
     pub answers: BTreeMap<Ports, BTreeSet<IpAddr>>,

@@ -33,6 +33,7 @@ const REFUSALS: [(&str, &str); 3] = [
 
 /// Of a public network (RFC 5737), on the appliance and on the client.
 const PUBLIC: [&str; 2] = ["198.51.100.1", "198.51.100.2"];
+
 /// `unit` is an address of the appliance, and `services` are open there beside what every unit has: `80/tcp`.
 pub fn scanned(lab: &mut Lab, shell: &mut Console, unit: &str, services: &[&str]) -> Result<()> {
     let page = std::fs::read_to_string(host::workspace().join(PAGE)).context("reading the guide")?;
