@@ -18,9 +18,10 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
+use tokio::sync::oneshot::error::TryRecvError;
 
 /// Long enough for a loaded machine; a state that has not come by then does not come.
-const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub type Hands = Box<dyn lb_haproxy::Proxy>;
 
@@ -103,11 +104,18 @@ impl Rig {
         Rig { kernel, proxy, events, probes, questions, orders, engine: Some(engine), sync }
     }
 
-    pub fn ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, ApiError> {
+    /// The engine has it when this returns, before whatever is asked later; what comes of it is for whoever calls that.
+    pub fn begin<T: DeserializeOwned>(&self, command: Command) -> impl FnOnce() -> Result<T, ApiError> + use<T> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         assert!(self.events.send(Event::Command { command, answer }).is_ok(), "the engine is gone");
-        let reply = answered.blocking_recv().expect("the engine answers")?;
-        Ok(serde_json::from_value(serde_json::to_value(&reply).expect("a reply")).expect("the reply's type"))
+        move || {
+            let reply = answer_of(answered)?;
+            Ok(serde_json::from_value(serde_json::to_value(&reply).expect("a reply")).expect("the reply's type"))
+        }
+    }
+
+    pub fn ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, ApiError> {
+        self.begin(command)()
     }
 
     pub fn apply(&self, config: &Config) -> Result<Applied, ApiError> {
@@ -140,7 +148,7 @@ impl Rig {
     fn event<T>(&self, event: impl FnOnce(tokio::sync::oneshot::Sender<T>) -> Event) -> T {
         let (answer, answered) = tokio::sync::oneshot::channel();
         assert!(self.events.send(event(answer)).is_ok(), "the engine is gone");
-        answered.blocking_recv().expect("the engine answers")
+        answer_of(answered)
     }
 
     pub fn told(&self) -> pair::Told {
@@ -164,9 +172,7 @@ impl Rig {
     }
 
     pub fn status(&self) -> Status {
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        assert!(self.events.send(Event::Snapshot(answer)).is_ok(), "the engine is gone");
-        let snapshot = answered.blocking_recv().expect("the engine answers");
+        let snapshot = self.event(Event::Snapshot);
         snapshot.status(&self.kernel.inspector().counters().unwrap_or_default())
     }
 
@@ -194,6 +200,19 @@ impl Rig {
             assert!(Instant::now() < end, "{what}: not within {LIMIT:?}; status {:#?}", self.status());
             std::thread::yield_now();
         }
+    }
+}
+
+/// Fails rather than waits for ever.
+fn answer_of<T>(mut answered: tokio::sync::oneshot::Receiver<T>) -> T {
+    let end = Instant::now() + LIMIT;
+    loop {
+        match answered.try_recv() {
+            Ok(answer) => return answer,
+            Err(TryRecvError::Closed) => panic!("the engine hung up"),
+            Err(TryRecvError::Empty) => assert!(Instant::now() < end, "the engine answers: not within {LIMIT:?}"),
+        }
+        std::thread::sleep(Duration::from_micros(100));
     }
 }
 
