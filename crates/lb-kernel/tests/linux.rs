@@ -198,7 +198,8 @@ fn connect(from: &str, to: &str) -> Option<TcpStream> {
     let (from, to): (SocketAddr, SocketAddr) = (from.parse().expect("an address"), to.parse().expect("an address"));
     let socket = socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None).expect("a socket");
     socket.bind(&from.into()).expect("its own address");
-    socket.connect_timeout(&to.into(), Duration::from_millis(400)).ok()?;
+    // The kernel asks a second time after a second.
+    socket.connect_timeout(&to.into(), Duration::from_millis(1500)).ok()?;
     Some(socket.into())
 }
 

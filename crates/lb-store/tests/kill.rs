@@ -46,27 +46,34 @@ enum From {
     Start,
     /// The store is open: commits are under way.
     Open,
+    /// One commit was acknowledged.
+    FirstAck,
 }
 
 /// Start the writer, kill it `life` after `from`; its lines.
 fn run_and_kill(dir: &Path, from: From, life: Duration) -> Vec<String> {
     let mut child = Command::new(writer()).arg(dir).env(MAX.0, MAX.1).stdout(Stdio::piped()).spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
-    let (first_line, is_open) = mpsc::channel();
+    let (line, lines_seen) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         let lines = out.lines().map_while(Result::ok);
-        // Nobody listens after the first line.
-        lines.inspect(|_| first_line.send(()).unwrap_or(())).collect::<Vec<_>>()
+        // Nobody listens to the later ones.
+        lines.inspect(|_| line.send(()).unwrap_or(())).collect::<Vec<_>>()
     });
-    if from == From::Open {
+    let awaited = match from {
+        From::Start => 0,
+        From::Open => 1,
+        From::FirstAck => 2,
+    };
+    for _ in 0..awaited {
         // An error means that the writer ended by itself: its last line says why.
-        let _ = is_open.recv();
+        let _ = lines_seen.recv();
     }
     // The moment of the kill is what the test draws at random: not a wait for a state.
     std::thread::sleep(life);
     child.kill().unwrap();
     child.wait().unwrap();
-    drop(is_open);
+    drop(lines_seen);
     reader.join().unwrap()
 }
 
@@ -78,7 +85,12 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
     let mut acknowledged = 0u64;
     let (mut acks, mut before_open, mut in_flight) = (0, 0, 0);
     for kill in 0..=KILLS {
-        let from = if random.below(2) == 0 { From::Start } else { From::Open };
+        let from = match random.below(4) {
+            0 | 1 => From::Start,
+            2 => From::Open,
+            // However slow the machine is.
+            _ => From::FirstAck,
+        };
         let life = Duration::from_micros(random.below(60_000));
         // The last run only looks how the last kill was survived.
         let lines = if kill == KILLS {
@@ -117,5 +129,5 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
     println!(
         "{KILLS} kills: {acks} acknowledged, {before_open} before the store was open, {in_flight} found one in flight"
     );
-    assert!(acks > 100, "the kills came too early to say anything: {acks}");
+    assert!(acks > KILLS / 8, "the kills came too early to say anything: {acks}");
 }

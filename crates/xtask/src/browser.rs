@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use testbed::host::{self, step};
 use testbed::limits;
 
-use crate::suites::cargo;
+use crate::suites;
 
 /// All of the suite, from the start of the daemons.
 const SUITE: Duration = Duration::from_secs(480);
@@ -20,7 +20,7 @@ const SUITE: Duration = Duration::from_secs(480);
 pub fn browser() -> Result<()> {
     install()?;
     let modules = modules()?;
-    cargo(&["build", "--quiet", "-p", "lbd", "-p", "lbadmin"])?;
+    let programs = suites::programs()?;
     clear_pictures(&modules)?;
     let chromium = host::find_program("chromium").context("chromium is missing\nhint: cargo xtask setup")?;
     let mut command = host::tool("unshare");
@@ -31,7 +31,7 @@ pub fn browser() -> Result<()> {
         .args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc", "node"])
         .arg(suite().join("suite.mjs"))
         .env("STEELYARD_BROWSER_MODULES", &modules)
-        .env("STEELYARD_PROGRAMS", host::target().join("debug"))
+        .env("STEELYARD_PROGRAMS", programs)
         .env("STEELYARD_CHROMIUM", chromium)
         .spawn()
         .context("starting unshare")?;

@@ -27,7 +27,7 @@ use crate::appliance::{self, Web};
 use crate::demo::steps;
 use crate::ports;
 use crate::pypi;
-use crate::suites::cargo;
+use crate::suites;
 use crate::unit::{Client, Unit};
 
 /// A client's whole flow; on a busy machine the appliance takes seconds for each of its checks and reloads.
@@ -44,8 +44,7 @@ const CONFIGURATION: &str = r#"{"version":1,
 
 pub fn dialects() -> Result<()> {
     install()?;
-    cargo(&["build", "--quiet", "-p", "lbd", "-p", "lbadmin", "-p", "lbctl"])?;
-    let unit = Unit::start(&host::target().join("debug"), Some(CONFIGURATION))?;
+    let unit = Unit::start(&suites::programs()?, Some(CONFIGURATION))?;
     let mut site = Site::open(unit.http, unit.https, unit.logged_in()?)?;
     // Nobody is served by a kernel in memory.
     let mut nobody = |_: &str| Ok(());

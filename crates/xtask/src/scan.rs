@@ -17,7 +17,7 @@ use testbed::host::{self, say, step};
 use testbed::limits::{self, wait_until};
 
 use crate::pypi;
-use crate::suites::cargo;
+use crate::suites;
 use crate::unit::{Client, Unit};
 
 /// A run of schemathesis, for each time as many requests.
@@ -61,12 +61,11 @@ const CONFIGURATION: &str = r#"{"version":1,
 
 pub fn scan() -> Result<()> {
     install()?;
-    cargo(&["build", "--quiet", "-p", "lbd", "-p", "lbadmin", "-p", "lbctl"])?;
+    let programs = suites::programs()?;
     let times: u32 = match std::env::var("STEELYARD_SCAN") {
         Ok(text) => text.parse().context("STEELYARD_SCAN is not a number")?,
         Err(_) => 1,
     };
-    let programs = host::target().join("debug");
     for (role, examples) in [(Some("configuration"), EXAMPLES), (Some("report"), FEW_EXAMPLES), (None, FEW_EXAMPLES)] {
         let unit = Unit::start(&programs, Some(CONFIGURATION))?;
         step(&format!("schemathesis as {}", role.unwrap_or("nobody")), || api(&unit, role, examples * times))?;

@@ -11,6 +11,8 @@ use testbed::qemu::Clock;
 
 /// Time for the VM cases of one guest.
 const CASES: Duration = Duration::from_secs(1500);
+/// A `cargo` that selects less has other features of the same crates, and builds half of them again.
+const UNIT_TESTS: [&str; 3] = ["test", "--workspace", "--quiet"];
 /// Time for the pair's stories in their guest.
 const PAIR: Duration = Duration::from_secs(1500);
 
@@ -43,7 +45,7 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
             ];
             cargo(&all)
         })?;
-        suite("unit and component tests", || cargo(&["test", "--workspace", "--quiet"]))?;
+        suite("unit and component tests", || cargo(&UNIT_TESTS))?;
     }
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
     std::thread::scope(|scope| {
@@ -109,8 +111,8 @@ pub fn test(fast: bool, wanted: &[String]) -> Result<()> {
         let cuts = asked("powercut").then(|| scope.spawn(|| suite("power cuts", powercut)));
         if asked("machines") {
             suite("guest and appliance", || {
-                let machines = ["-p", "testbed", "--test", "machines", "--", "--ignored", "--test-threads", "1"];
-                cargo(&[&["test", "--quiet"][..], &machines].concat())
+                let machines = ["--test", "machines", "--", "--ignored", "--test-threads", "1"];
+                cargo(&[&UNIT_TESTS[..], &machines].concat())
             })?;
         }
         if asked("disk") {
@@ -162,7 +164,13 @@ fn cases(wanted: &[String]) -> Result<()> {
 }
 
 fn powercut() -> Result<()> {
-    cargo(&["test", "--release", "-p", "testbed", "powercut", "--", "--ignored", "--nocapture"])
+    cargo(&[&UNIT_TESTS[..], &["--lib", "powercut", "--", "--ignored", "--nocapture"]].concat())
+}
+
+/// The daemons and `lbctl` as the unit tests have them, and the folder they are in.
+pub fn programs() -> Result<PathBuf> {
+    cargo(&[&UNIT_TESTS[..], &["--no-run"]].concat())?;
+    Ok(host::target().join("debug"))
 }
 
 /// What a thread came to.

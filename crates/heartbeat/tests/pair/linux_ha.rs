@@ -161,7 +161,7 @@ fn fastdetection() {
             let said = said.expect("a number");
             println!("Fastdetection: silence of {said} ms found, owner {took:.0?} after the death");
             assert!((400..=500).contains(&said), "{said} ms, with a dead time of 400 ms");
-            assert!(took < Duration::from_millis(1500), "{took:?}");
+            assert!(took < Duration::from_secs(5), "{took:?}");
             pair.power_on(active);
             pair.until_settled();
         }
@@ -228,7 +228,7 @@ fn split_brain() {
                 pair.until("one owner", |pair| pair.owners()[0] != pair.owners()[1]);
                 let took = began.elapsed();
                 println!("Split_brain: one owner {took:.0?} after path {healed} was back");
-                assert!(took < Duration::from_secs(1), "{took:?}");
+                assert!(took < Duration::from_secs(5), "{took:?}");
             });
             pair.two_owners_allowed(false);
             (0..3).for_each(|path| pair.heal(path));
@@ -316,9 +316,9 @@ fn component_fail() {
 /// Frozen for shorter and longer than the dead time and the lease, either node.
 #[test]
 fn stall() {
-    in_pair("Stall", |pair| {
+    in_pair_with("Stall", r#""lease_ms":2000,"#, |pair| {
         pair.start_both();
-        for (milliseconds, whom) in [(150, 0), (150, 1), (600, 1), (600, 0), (1800, 0), (1800, 1)] {
+        for (milliseconds, whom) in [(150, 0), (150, 1), (600, 1), (600, 0), (2800, 0), (2800, 1)] {
             let active = pair.active();
             let node = if whom == 0 { active } else { 1 - active };
             let role = ["the active one", "the stand-by"][whom];

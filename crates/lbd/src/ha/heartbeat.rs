@@ -168,9 +168,12 @@ mod tests {
             let again = Arc::new(Mutex::new(Vec::new()));
             let _second = tokio::spawn(daemon(socket, again.clone()));
             let mut waiting = tokio::time::interval(Duration::from_millis(10));
-            while again.lock().expect("the list").first() != Some(&true) {
-                waiting.tick().await;
-            }
+            let told_again = async {
+                while again.lock().expect("the list").first() != Some(&true) {
+                    waiting.tick().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), told_again).await.expect("within a minute");
             assert!(told.lock().expect("the list").starts_with(&[true]));
         });
     }

@@ -12,7 +12,7 @@ use tokio::{
 /// What a probe that should end early may take; one that waits for nothing takes far less.
 const PLENTY: Duration = Duration::from_secs(20);
 /// What a probe that must run into its limit is given.
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(1);
 
 fn probe(address: SocketAddr, kind: Kind, timeout: Duration) -> Probe {
     Probe::once(CheckSpec {
@@ -122,7 +122,7 @@ async fn silent_at_connect() {
     // The backlog of 0 takes one connection; what comes then is dropped by the kernel, as by a dead host.
     let _first = TcpStream::connect(address).await.unwrap();
     let started = Instant::now();
-    check(ask(address, Kind::Connect, SHORT).await, "no answer within 300 ms");
+    check(ask(address, Kind::Connect, SHORT).await, "no answer within 1 s");
     assert!(started.elapsed() >= SHORT);
 }
 
@@ -130,10 +130,10 @@ async fn silent_at_connect() {
 #[tokio::test]
 async fn silent_later() {
     let cases: [(&str, &str, &str); 4] = [
-        (OK, "", "connected, but no answer within 300 ms"),
-        (OK, "HTTP/1.1 200 OK\r\nContent-Le", "connected, but no answer within 300 ms"),
-        (OK, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nall", "answer not complete within 300 ms"),
-        (MATCH, "HTTP/1.1 200 OK\r\n\r\nall well", "answer not complete within 300 ms"),
+        (OK, "", "connected, but no answer within 1 s"),
+        (OK, "HTTP/1.1 200 OK\r\nContent-Le", "connected, but no answer within 1 s"),
+        (OK, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nall", "answer not complete within 1 s"),
+        (MATCH, "HTTP/1.1 200 OK\r\n\r\nall well", "answer not complete within 1 s"),
     ];
     for (spec, sent, wanted) in cases {
         let (listener, address) = listener("127.0.0.1").await;
@@ -153,7 +153,7 @@ async fn silent_later() {
 async fn no_tls_handshake() {
     let (_listener, address) = listener("127.0.0.1").await;
     let found = ask(address, negotiate(r#"{"service":"https"}"#), SHORT).await;
-    check(found, "connected, but no TLS handshake within 300 ms");
+    check(found, "connected, but no TLS handshake within 1 s");
 }
 
 /// A server that sends a byte now and then never makes the probe's time begin anew.
@@ -171,7 +171,7 @@ async fn dripping() {
     };
     let started = Instant::now();
     let (found, ()) = tokio::join!(ask(address, negotiate(MATCH), SHORT), server);
-    check(found, "answer not complete within 300 ms");
+    check(found, "answer not complete within 1 s");
     assert!(started.elapsed() < PLENTY);
 }
 
@@ -348,15 +348,14 @@ async fn agents_answer_with_a_line_or_until_they_close() {
     assert_eq!(asked(b"drain", "idle\n").await, "drain");
     assert_eq!(asked(b"", "idle\n").await, "failed: closed without an answer");
     let silent = ask_an_agent(b"nothing", "", SHORT).await;
-    assert_eq!(silent, "failed: no answer within 300 ms");
+    assert_eq!(silent, "failed: no answer within 1 s");
     let long = ask_an_agent(&[b'x'; 5000], "", PLENTY).await;
     assert_eq!(long.len(), lb_check::ANSWER_LIMIT, "no agent fills the memory");
 }
 
 #[tokio::test]
 async fn an_agent_that_does_not_listen_is_unreachable() {
-    let (gone, address) = listener("127.0.0.1").await;
-    drop(gone);
+    let (_bound, address) = dead();
     let target = Target { address: address.ip(), port: address.port() };
     let second = Duration::from_secs(1);
     let spec = lb_check::AgentSpec { target, send: String::new(), interval: second, timeout: second };

@@ -12,14 +12,19 @@ use lbd::{
     acme::{Failure, Job, Obtained},
     engine::{Command, pair},
 };
-use std::{path::Path, time::SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
-/// As an authority signs it, for so many days from now.
-fn signed(names: &[String], days: u64) -> Box<Chain> {
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// As an authority has signed it a day ago, with so much left.
+fn signed(names: &[String], left: Duration) -> Box<Chain> {
     let authority = rcgen::KeyPair::generate().expect("a key");
     let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -27,9 +32,8 @@ fn signed(names: &[String], days: u64) -> Box<Chain> {
     let issuer = rcgen::Issuer::new(params, authority);
     let key = rcgen::KeyPair::generate().expect("a key");
     let mut params = rcgen::CertificateParams::new(names.to_vec()).expect("parameters");
-    let day = std::time::Duration::from_secs(86_400);
-    params.not_before = (SystemTime::now() - day).into();
-    params.not_after = (SystemTime::now() + day * u32::try_from(days).expect("few")).into();
+    params.not_before = (SystemTime::now() - DAY).into();
+    params.not_after = (SystemTime::now() + left).into();
     let made = params.signed_by(&key, &issuer).expect("a certificate");
     let pem = format!("{}{}", key.serialize_pem(), made.pem());
     let found = read(Upload { file: pem.as_bytes(), key: None, passphrase: None }).expect("readable");
@@ -90,7 +94,7 @@ fn a_stand_in_is_shown_until_the_real_one_is_there() {
     edited.globals.timeouts.tcp = 901;
     rig.put(&edited).expect("pending");
 
-    end(&rig, &job, Ok(signed(&job.names, 89)));
+    end(&rig, &job, Ok(signed(&job.names, DAY * 89)));
     rig.wait("it runs", |rig| fingerprint(rig) != stand_in);
     let (running, first) = (rig.running(), fingerprint(&rig));
     assert_eq!((running.revision.author.as_str(), running.revision.number), ("lbd", 2));
@@ -123,12 +127,10 @@ fn one_that_ends_is_renewed() {
     rig.apply(&shop()).expect("applied");
     let job = ordered(&rig);
     // A day old, and a fifth of a day left: past two thirds.
-    let short = signed(&job.names, 0);
-    assert!(short.certificate().not_after >= now());
-    end(&rig, &job, Ok(short));
+    end(&rig, &job, Ok(signed(&job.names, DAY / 5)));
     let again = ordered(&rig);
     let first = fingerprint(&rig);
-    end(&rig, &again, Ok(signed(&job.names, 89)));
+    end(&rig, &again, Ok(signed(&job.names, DAY * 89)));
     rig.wait("it is renewed", |rig| fingerprint(rig) != first);
     rig.wait("HAProxy has it", |rig| {
         let done = &rig.proxy.0.lock().expect("the proxy").done;
@@ -162,7 +164,7 @@ fn what_the_server_says_is_shown_and_not_asked_again_at_once() {
     assert_eq!(order("other").expect_err("unknown").code, ErrorCode::NotFound);
     order("shop").expect("ordered");
     let job = ordered(&rig);
-    end(&rig, &job, Ok(signed(&job.names, 89)));
+    end(&rig, &job, Ok(signed(&job.names, DAY * 89)));
     rig.wait("it runs", |rig| status(rig).state == AcmeState::Valid);
     assert!(rig.summary().alarms.is_empty(), "{:?}", rig.summary().alarms);
 }

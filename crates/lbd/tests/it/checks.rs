@@ -167,7 +167,6 @@ fn an_administrators_word_and_weight_are_above_an_agents() {
 
     config.virtual_servers[0].real_servers[0].state = lb_model::RequestedState::Drain;
     rig.apply(&config).expect("applied");
-    rig.questions.lock().expect("the questions").clear();
     agents_say(&rig, "ready 100%", "20%", &["192.168.2.50:80 0", "192.168.2.51:80 2"]);
 
     // Without agents the configured weights again.

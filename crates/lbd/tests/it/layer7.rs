@@ -316,7 +316,7 @@ fn an_unconfirmed_change_is_taken_back_though_nobody_asks_haproxy_again() {
     let rig = running(&dir);
     let mut other = shop();
     other.layer7.virtual_servers[0].compression = true;
-    let request = ApplyRequest { config: Some(other), confirm_within: Some(5), ..ApplyRequest::default() };
+    let request = ApplyRequest { config: Some(other), confirm_within: Some(10), ..ApplyRequest::default() };
     rig.ask::<Applied>(Command::Apply(Box::new(request))).expect("applied");
     settled(&rig);
     assert_eq!(reloads(&rig), 2);

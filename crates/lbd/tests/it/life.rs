@@ -117,7 +117,7 @@ fn with_confirm(config: lb_model::Config, seconds: u64) -> Command {
 fn an_unconfirmed_revision_is_undone_by_itself() {
     let dir = dir();
     let rig = Rig::start(dir.path());
-    let applied: Applied = rig.ask(with_confirm(guide_unchecked(), 5)).expect("applied");
+    let applied: Applied = rig.ask(with_confirm(guide_unchecked(), 10)).expect("applied");
     assert!(applied.confirm_before.is_some());
     let waiting = rig.status().confirm.expect("a confirm window");
     assert_eq!(waiting.revision, applied.revision.number);

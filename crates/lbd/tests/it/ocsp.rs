@@ -18,6 +18,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command as Program, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -32,6 +33,9 @@ struct Lab {
 const VIP: &str = "10.77.0.21";
 const SERIALS: [(&str, u32); 2] = [("one", 0x1001), ("two", 0x1002)];
 
+/// Each lab begins its search behind the one before: a responder binds its port some time after that was found free.
+static NEXT: AtomicU16 = AtomicU16::new(0);
+
 impl Lab {
     fn new() -> Option<Lab> {
         if !Path::new("/usr/bin/openssl").exists() {
@@ -40,7 +44,8 @@ impl Lab {
         }
         // Below those that the kernel gives to clients, and another one in each test program.
         let first = 9000 + (std::process::id() % 90) as u16 * 10;
-        let free = (first..first + 10).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+        let mut ports = (0..10).map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed) % 10);
+        let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
         let lab = Lab { dir: tempfile::tempdir().expect("a directory"), port: free.expect("a port"), responder: None };
         let leaf = format!(
             "basicConstraints=CA:false\nsubjectAltName=DNS:shop.example.com\nauthorityInfoAccess=OCSP;URI:http://127.0.0.1:{}/\n",

@@ -219,7 +219,7 @@ fn a_unit_that_stands_by_holds_resets_back_and_one_that_serves_does_not() {
     let begun = std::time::Instant::now();
     rig.pair(serves(Some(true)));
     rig.ask::<lb_api::ReconcileView>(Command::Reconcile).expect("in order");
-    assert!(held_back(&rig), "the other unit's youngest connections are on their way");
+    assert!(held_back(&rig) || begun.elapsed() >= HELD_BACK, "the other unit's youngest connections are on their way");
     rig.wait("an end", |rig| !held_back(rig));
     assert!(begun.elapsed() >= HELD_BACK);
     let rig = restarted(rig);

@@ -176,9 +176,11 @@ impl Rig {
         snapshot.status(&self.kernel.inspector().counters().unwrap_or_default())
     }
 
-    /// Every probe under way ends as `outcome` says for its server's address.
+    /// Every probe under way ends as `outcome` says for its server's address; those too that were started in one turn
+    /// of the engine with the first, as it answers between two turns.
     pub fn answer_probes(&self, outcome: impl Fn(&lb_check::Probe) -> lb_check::Outcome) {
         self.wait("probes", |_| !self.probes.lock().expect("the probes").is_empty());
+        self.told();
         for probe in self.probes.lock().expect("the probes").drain(..) {
             let outcome = outcome(&probe);
             assert!(self.events.send(Event::Probed { key: probe.key, outcome }).is_ok(), "the engine is gone");
@@ -188,6 +190,7 @@ impl Rig {
     /// What the agents say that were asked since the last call; waits for one.
     pub fn answer_agents(&self, answer: impl Fn(&lb_check::AgentQuestion) -> Result<Vec<u8>, String>) {
         self.wait("questions to agents", |_| !self.questions.lock().expect("the questions").is_empty());
+        self.told();
         for question in self.questions.lock().expect("the questions").drain(..) {
             let (key, answer) = (question.key, answer(&question));
             assert!(self.events.send(Event::AgentAnswered { key, answer }).is_ok(), "the engine is gone");

@@ -6,10 +6,11 @@
 use anyhow::Result;
 
 use super::{Summary, boot};
+use crate::image;
 
 /// Builds what is needed, then cuts; see [`boot::run`].
 pub fn run(cuts: u32, seed: u64) -> Result<Summary> {
-    let lbd = boot::cargo_build(&["-p", "lbd", "--bin", "lbd"], "lbd")?;
+    let lbd = image::programs()?.join("lbd");
     let applier = boot::cargo_build(&["-p", "testbed", "--features", "cases", "--bin", "applier"], "applier")?;
     let command = "/bin/applier /bin/lbd /data/lb".to_owned();
     boot::run(&boot::Case { name: "product", programs: vec![lbd, applier], command, memory: 256 }, cuts, seed)

@@ -30,7 +30,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -110,6 +110,9 @@ pub fn in_pair_with(name: &'static str, settings: &str, story: impl FnOnce(&mut 
         eprintln!("skipped: needs root");
         return;
     }
+    // One at a time: the kernel changes addresses under one lock for all namespaces, and the stories' times are short.
+    static MACHINE: Mutex<()> = Mutex::new(());
+    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().expect("a directory");
     let lan = Arc::new(Lan::new());
     let cable = Cable::new();

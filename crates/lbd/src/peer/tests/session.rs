@@ -95,9 +95,9 @@ fn another_protocol_is_named_with_a_hint() {
 #[test]
 fn whoever_says_nothing_or_nonsense_is_hung_up_on() {
     run(async {
-        let times = Times { hello: Duration::from_millis(50), silence: Duration::from_millis(100), ..QUICK };
+        let times = Times { hello: Duration::from_millis(50), ..QUICK };
         assert_eq!(rig(times).ended.await.unwrap(), "the peer said nothing");
-        let mut silent = rig(times);
+        let mut silent = rig(Times { silence: Duration::from_millis(100), ..QUICK });
         silent.say(Message::Hello(hello(vec![]))).await;
         assert_eq!(silent.ended.await.unwrap(), "nothing was heard of the peer for 100ms");
         let mut nonsense = rig(QUICK);
@@ -120,7 +120,7 @@ fn whoever_says_nothing_or_nonsense_is_hung_up_on() {
 #[test]
 fn bytes_count_as_life_before_they_make_a_message() {
     run(async {
-        let times = Times { silence: Duration::from_millis(400), ..QUICK };
+        let times = Times { silence: Duration::from_millis(1000), ..QUICK };
         let mut rig = rig(times);
         rig.say(Message::Hello(hello(vec![]))).await;
         assert!(matches!(rig.hears().await, Message::Hello(_)));
@@ -128,7 +128,7 @@ fn bytes_count_as_life_before_they_make_a_message() {
         let bytes = serde_json::to_vec(&push(1, None)).unwrap();
         rig.peer.write_all(&(bytes.len() as u32).to_be_bytes()).await.unwrap();
         let began = std::time::Instant::now();
-        let mut pause = tokio::time::interval(Duration::from_millis(10));
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
         for byte in &bytes {
             pause.tick().await;
             rig.peer.write_all(&[*byte]).await.unwrap();
