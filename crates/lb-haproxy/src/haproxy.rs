@@ -38,7 +38,7 @@ use std::{
 
 /// For an answer over a socket; a worker that reads a new file of 10,000 virtual servers takes a second and a half.
 const ANSWER: Duration = Duration::from_secs(5);
-/// For one try to get an answer of the master, which is quick or none.
+/// For one try to get an answer of the master, where another one follows: while it executes itself, it gives none.
 const MASTER: Duration = Duration::from_millis(500);
 /// For `haproxy -c`, which takes a fraction of a second on an idle machine.
 const CHECK: Duration = Duration::from_secs(20);
@@ -46,7 +46,7 @@ const CHECK: Duration = Duration::from_secs(20);
 const RELOAD: Duration = Duration::from_secs(20);
 /// Until a reload is ordered again: a master that has only just started may have forgotten the order.
 const AGAIN: Duration = Duration::from_secs(5);
-const START: Duration = Duration::from_secs(5);
+const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(5);
 const TABLES: Duration = Duration::from_secs(7);
 /// Between two looks.
@@ -172,9 +172,16 @@ impl Haproxy {
         since.zip(process::age(started)).is_some_and(|(file, process)| file > process)
     }
 
-    /// A field of a process's `show info`, old and ending ones included: the master has a way to each of its own.
+    /// Asks a process, old and ending ones included: the master has a way to each of its own. Twice, as the master
+    /// itself forgets who asks while it executes itself; the second time as long as a busy machine may take.
+    fn ask_process(&self, pid: u32, command: &str) -> io::Result<String> {
+        let command = format!("@!{pid} {command}");
+        self.master(&command, MASTER).or_else(|_| self.master(&command, ANSWER))
+    }
+
+    /// A field of a process's `show info`.
     fn info(&self, pid: u32, field: &str) -> Option<u32> {
-        let info = self.master(&format!("@!{pid} show info"), MASTER).ok()?;
+        let info = self.ask_process(pid, "show info").ok()?;
         info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(": "))?.parse().ok()
     }
 
@@ -329,9 +336,9 @@ impl Haproxy {
     /// Ends what a process of before a reload still serves by a server. It takes no orders for servers any more, only
     /// for sessions; and it may end at any moment, so that no answer is no failure.
     fn shut_down_old(&self, pid: u32, server: &ServerKey) {
-        let sessions = self.master(&format!("@!{pid} show sess"), ANSWER).unwrap_or_default();
+        let sessions = self.ask_process(pid, "show sess").unwrap_or_default();
         for session in process::sessions_of(&sessions, server) {
-            let _ = self.master(&format!("@!{pid} shutdown session {session}"), MASTER);
+            let _ = self.ask_process(pid, &format!("shutdown session {session}"));
         }
     }
 

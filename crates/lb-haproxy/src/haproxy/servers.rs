@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Until a server that gets no more clients has let go of the connections that were kept for later requests.
-const LET_GO: Duration = Duration::from_secs(1);
+const LET_GO: Duration = Duration::from_secs(5);
 
 impl Haproxy {
     pub(super) fn add_server(
@@ -72,7 +72,8 @@ impl Haproxy {
         }
     }
 
-    /// From now on its agent says nothing any more.
+    /// From now on its agent says nothing any more; an answer under way is not heard either
+    /// (`tcpcheck_agent_expect_reply` in HAProxy's `tcpcheck.c`).
     pub(super) fn ignore_agent(&self, server: &ServerKey) -> Result<(), ProxyError> {
         self.order(&format!("disable agent {}/{}", server.virtual_server, server.real_server))
     }

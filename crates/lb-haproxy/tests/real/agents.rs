@@ -8,7 +8,10 @@ use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
     net::TcpListener,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -22,14 +25,23 @@ struct Agent {
     says: Arc<Mutex<String>>,
     /// What it was sent first on its last connection.
     heard: Arc<Mutex<String>>,
+    /// How often it was asked.
+    asked: Arc<AtomicUsize>,
+    /// And how often it has answered.
+    answered: Arc<AtomicUsize>,
+    /// It waits with its answers.
+    waits: Arc<Mutex<bool>>,
 }
 
 impl Agent {
     fn start(says: &str, waits_for_words: bool) -> Agent {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let agent = Agent { port, says: Arc::new(Mutex::new(says.into())), heard: Arc::default() };
+        let says = Arc::new(Mutex::new(says.to_owned()));
+        let (asked, answered) = (Arc::default(), Arc::default());
+        let agent = Agent { port, says, heard: Arc::default(), asked, answered, waits: Arc::default() };
         let (says, heard) = (agent.says.clone(), agent.heard.clone());
+        let (asked, answered, waits) = (agent.asked.clone(), agent.answered.clone(), agent.waits.clone());
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
@@ -38,8 +50,19 @@ impl Agent {
                     *heard.lock().unwrap() = String::from_utf8_lossy(&buffer[..n]).into_owned();
                 }
                 let text = says.lock().unwrap().clone();
+                asked.fetch_add(1, Ordering::SeqCst);
+                let speaks = loop {
+                    let waits = waits.lock().unwrap();
+                    if !*waits {
+                        break waits;
+                    }
+                    drop(waits);
+                    thread::sleep(Duration::from_millis(5));
+                };
                 // Whoever asked may be gone.
                 let _ = stream.write_all(text.as_bytes());
+                answered.fetch_add(1, Ordering::SeqCst);
+                drop(speaks);
             }
         });
         agent
@@ -141,6 +164,44 @@ fn an_administrators_word_is_above_the_agents() {
     becomes(&mut live, "40 ONLINE");
     eventually("it serves", || (get(port, "/", "").status == 200).then_some(()));
     assert_eq!(live.worker(), worker);
+}
+
+/// Asked before it and answered after it: HAProxy takes nothing of such an answer, though its Management Guide says so
+/// of weights alone (`disable agent`).
+#[test]
+fn an_answer_under_way_does_not_undo_an_administrators_word() {
+    if !installed() {
+        return;
+    }
+    let (agent, port, servers) = (Agent::start("ready up 40%\n", false), free_port(), servers(1));
+    let mut asked = agent.asked();
+    // The agent has as long for its answer, and HAProxy waits so long before it asks again.
+    asked["check"] = json!({"method": "connect", "interval": 5, "timeout": 5});
+    let mut live = Live::start(json!({"virtual_servers": [shop(port, &servers, asked)]}));
+    becomes(&mut live, "40 ONLINE");
+    for (state, observed) in [("drain", RequestedState::Drain), ("offline", RequestedState::Offline)] {
+        *agent.waits.lock().unwrap() = true;
+        let answered = agent.answered.load(Ordering::SeqCst);
+        eventually("it is asked", || (agent.asked.load(Ordering::SeqCst) > answered).then_some(()));
+        live.edit(&format!("{WEB1}/state"), json!(state));
+        live.apply();
+        assert!(is_being_asked(&live), "the answer is still to come");
+        *agent.waits.lock().unwrap() = false;
+        eventually("it has answered", || (agent.answered.load(Ordering::SeqCst) > answered).then_some(()));
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(live.observed().servers[&key("Web1")].state, observed);
+        assert_eq!(live.apply(), [] as [String; 0]);
+        live.edit(&format!("{WEB1}/state"), json!("online"));
+        live.apply();
+        becomes(&mut live, "40 ONLINE");
+    }
+}
+
+/// Whether a question to Web1's agent is under way: `CHK_ST_INPROGRESS` of the column `srv_agent_state`.
+fn is_being_asked(live: &Live) -> bool {
+    let states = live.ask("show servers state Shop");
+    let row = states.lines().find(|line| line.contains(" Web1 ")).unwrap();
+    row.split(' ').nth(14).unwrap().parse::<u32>().unwrap() & 1 != 0
 }
 
 /// Out over a reload as well; the way back is a reload then, as only the file can name an agent.

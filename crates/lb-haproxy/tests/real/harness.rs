@@ -130,17 +130,21 @@ impl Live {
         self.master = Some(master);
     }
 
+    /// All its processes have ended then, so that the next one has their addresses to itself.
     pub fn kill(&mut self) {
-        if let Some(mut master) = self.master.take() {
-            // The worker ends when its master does not hold their pipe any more.
-            master.kill().unwrap();
-            master.wait().unwrap();
-        }
+        let Some(mut master) = self.master.take() else { return };
+        let workers = children(master.id());
+        // A worker ends when its master does not hold their pipe any more.
+        master.kill().unwrap();
+        master.wait().unwrap();
+        eventually("the workers have ended", || workers.iter().all(|pid| !is_haproxy(*pid)).then_some(()));
     }
 
     /// Waits until it ended by itself.
     pub fn ended(&mut self) {
-        self.master.take().unwrap().wait().unwrap();
+        let master = self.master.as_mut().unwrap();
+        eventually("HAProxy has ended", || master.try_wait().unwrap());
+        self.master = None;
     }
 
     pub fn config(&self) -> Config {
@@ -180,6 +184,7 @@ impl Live {
 
     pub fn ask(&self, command: &str) -> String {
         let mut socket = std::os::unix::net::UnixStream::connect(self.paths.run.join("admin.sock")).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
         writeln!(socket, "{command}").unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
@@ -198,11 +203,32 @@ impl Drop for Live {
             let log = fs::read_to_string(self.paths.run.join("log")).unwrap_or_default();
             println!("{}\n{log}", fs::read_to_string(&self.paths.file).unwrap_or_default());
         }
-        if self.master.is_some() {
+        // Nothing in here may panic: a test that fails does so already.
+        if let Some(mut master) = self.master.take() {
             let _ = self.haproxy.execute(&Action::Stop);
+            let _ = master.kill();
+            let _ = master.wait();
         }
-        self.kill();
     }
+}
+
+/// The numbers of a process's children.
+fn children(of: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    all.filter(|pid| stat(*pid).is_some_and(|(_, _, parent)| parent == of)).collect()
+}
+
+/// Whether that process lives, and is not another one of the same number.
+fn is_haproxy(pid: u32) -> bool {
+    stat(pid).is_some_and(|(name, state, _)| name == "haproxy" && !["Z", "X"].contains(&state.as_str()))
+}
+
+/// Name, state and parent in `/proc/PID/stat` (proc(5)).
+fn stat(pid: u32) -> Option<(String, String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+    let mut words = rest.split(' ');
+    Some((name.to_owned(), words.next()?.to_owned(), words.next()?.parse().ok()?))
 }
 
 /// A real server: answers each request with its name and the request's head, until it is dropped.

@@ -1,6 +1,6 @@
 //! TLS: who is shown which certificate, who is refused, and a renewal that nobody notices.
 
-use crate::harness::{Live, Server, free_port, installed, servers, shop};
+use crate::harness::{LIMIT, Live, Server, free_port, installed, servers, shop};
 use lb_haproxy::Material;
 use lb_model::layer7::CertificateFingerprint;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -136,6 +136,7 @@ impl Client<'_> {
         let name = ServerName::try_from(self.name).unwrap();
         let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(LIMIT))?;
         while connection.is_handshaking() {
             connection.complete_io(&mut stream)?;
         }
