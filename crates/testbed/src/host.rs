@@ -178,12 +178,18 @@ pub fn pipe(from: &mut Command, into: &mut Command) -> Result<Vec<u8>> {
     let mut left =
         from.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| format!("starting {first}"))?;
     let stdout = left.stdout.take().context("the pipe has no left end")?;
-    let done = into.stdin(stdout).output().with_context(|| format!("starting {second}"))?;
-    if !left.wait()?.success() {
-        bail!("{first} failed");
-    }
+    let done = into.stdin(stdout).output();
+    // The command keeps its end of the pipe until it is given another, and while that is open, whoever writes to a
+    // program that has ended waits for ever.
+    into.stdin(Stdio::null());
+    let left = left.wait()?;
+    let done = done.with_context(|| format!("starting {second}"))?;
+    // First: the left one fails as well when nobody reads what it writes.
     if !done.status.success() {
         bail!("{second}: {}\n{}", done.status, String::from_utf8_lossy(&done.stderr));
+    }
+    if !left.success() {
+        bail!("{first} failed");
     }
     Ok(done.stdout)
 }
@@ -207,4 +213,26 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let done = work().with_context(|| what.to_string())?;
     say(&format!("  ✓ {what} ({:.1} s)", start.elapsed().as_secs_f64()));
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It waited for ever.
+    #[test]
+    fn a_pipe_whose_right_end_fails_early_ends() {
+        let error = pipe(&mut Command::new("yes"), &mut Command::new("false")).unwrap_err();
+        assert!(error.to_string().starts_with("false: "), "{error}");
+        let error = pipe(&mut Command::new("yes"), &mut Command::new("/nonexistent")).unwrap_err();
+        assert_eq!(error.to_string(), "starting /nonexistent");
+    }
+
+    #[test]
+    fn a_pipe_brings_what_comes_out_at_its_right_end() {
+        let mut cat = Command::new("cat");
+        assert_eq!(pipe(Command::new("echo").arg("seen"), &mut cat).unwrap(), b"seen\n");
+        let error = pipe(&mut Command::new("false"), &mut cat).unwrap_err();
+        assert_eq!(error.to_string(), "false failed");
+    }
 }

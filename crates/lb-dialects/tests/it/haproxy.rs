@@ -13,7 +13,10 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -29,13 +32,13 @@ fn installed() -> bool {
     installed
 }
 
-fn places(run: &Path) -> Places {
+fn places(run: &Path, peers: u16) -> Places {
     let certificates = run.join("certs");
     Places {
         run: run.to_owned(),
         user: None,
         certificates,
-        peers: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
+        peers: SocketAddr::from((Ipv4Addr::LOCALHOST, peers)),
         acme: None,
     }
 }
@@ -44,12 +47,12 @@ fn places(run: &Path) -> Places {
 const TRUSTED: &str = "trusted.der";
 
 /// Something for every certificate that is named, in files where they are looked for.
-fn rendered(config: &Config, dir: &Path) -> Option<Rendered> {
+fn rendered(config: &Config, dir: &Path, peers: u16) -> Option<Rendered> {
     let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).expect("a certificate");
     let pem = format!("{}{}", made.signing_key.serialize_pem(), made.cert.pem()).replace('\r', "");
     let material = Material { pem: Arc::new(pem.into()), sha1: String::new(), ocsp: None };
     let all = config.layer7.certificates.iter().map(|named| (named.fingerprint.clone(), material.clone()));
-    let rendered = render_in(config, &places(dir), &all.collect())?;
+    let rendered = render_in(config, &places(dir, peers), &all.collect())?;
     fs::create_dir_all(dir.join("certs")).expect("a directory");
     fs::write(dir.join(TRUSTED), made.cert.der()).expect("a file");
     for (name, file) in &rendered.files {
@@ -62,7 +65,8 @@ fn rendered(config: &Config, dir: &Path) -> Option<Rendered> {
 #[track_caller]
 pub fn accepts(config: &Config) {
     let dir = tempfile::tempdir().expect("a directory");
-    let Some(wanted) = rendered(config, dir.path()) else { return };
+    // `haproxy -c` listens nowhere.
+    let Some(wanted) = rendered(config, dir.path(), 1024) else { return };
     if installed() {
         let file = dir.path().join("haproxy.cfg");
         fs::write(&file, &wanted.text).expect("a file");
@@ -215,8 +219,15 @@ fn haproxy_takes_every_probe_of_ovh() {
     assert_eq!(world.ovh("POST", "/refresh", "").is(200).body["status"], "done");
 }
 
+/// A port that nobody in this program gets a second time, and that the kernel gives to no client: below those of its
+/// own choice (ip_local_port_range).
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 64) as u16 * 300;
+    (0..1000)
+        .map(|_| first + NEXT.fetch_add(1, Ordering::SeqCst))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// A real server that answers each request with its name, for as long as the tests run.
@@ -267,7 +278,7 @@ struct Running {
 impl Running {
     fn start(config: &Config, listens: u16) -> Running {
         let dir = tempfile::tempdir().expect("a directory");
-        let text = rendered(config, dir.path()).expect("layer 7").text;
+        let text = rendered(config, dir.path(), free_port()).expect("layer 7").text;
         let on_loopback: Vec<String> = text
             .lines()
             .filter(|line| !line.trim_start().starts_with("chroot"))
@@ -317,6 +328,7 @@ impl Running {
     /// A change at run time; what HAProxy has against it.
     fn order(&self, command: &str) -> String {
         let mut socket = UnixStream::connect(self.dir.path().join("admin.sock")).expect("its socket");
+        socket.set_read_timeout(Some(LIMIT)).expect("a socket");
         writeln!(socket, "{command}").expect("a command");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).expect("an answer");

@@ -7,7 +7,10 @@ use rexpect::{
     process::{Signal, WaitStatus},
     session::{PtySession, spawn_command},
 };
-use std::process::Command;
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 struct Console {
     unit: FakeUnit,
@@ -102,8 +105,10 @@ fn ctrl_c_ends_a_call_that_is_under_way() {
     let working = vec![PairingView::Idle, PairingView::Working { text: "Calling.".into() }];
     let mut c = console(working, &MASTER[..10]);
     c.tty.exp_string("over the null-modem cable").expect("the call");
+    let end = Instant::now() + Duration::from_secs(20);
     while c.calls().is_empty() {
-        std::thread::yield_now();
+        assert!(Instant::now() < end, "lbd is not told to call");
+        std::thread::sleep(Duration::from_millis(5));
     }
     c.tty.send_control('c').expect("Ctrl-C");
     c.tty.exp_string("Nothing was changed.").expect("message");

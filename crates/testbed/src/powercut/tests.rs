@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::disk::{Fuse, PIECE};
 use super::{Disk, Mode, Server, Summary};
@@ -103,6 +104,7 @@ struct Client(UnixStream);
 impl Client {
     fn connect(server: &Server) -> Client {
         let mut stream = UnixStream::connect(server.socket()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut hello = [0; 18];
         stream.read_exact(&mut hello).unwrap();
         assert_eq!(&hello[..16], b"NBDMAGICIHAVEOPT");
