@@ -161,7 +161,8 @@ pub fn changes() -> Result<()> {
     wait("a quiet server", || Ok(second.count()), |n| *n == second.count())?;
     let drained = second.count();
     more("requests without Shop2")?;
-    ensure!(second.count() <= drained + 2, "a drained server got {} new requests", second.count() - drained);
+    // One of each of the load's three may have been on its way.
+    ensure!(second.count() <= drained + 3, "a drained server got {} new requests", second.count() - drained);
     shop.set("Shop2", RequestedState::Offline)?;
     more("requests without Shop2")?;
     shop.set("Shop2", RequestedState::Online)?;

@@ -204,13 +204,14 @@ pub fn guide_nat() -> Config {
     config
 }
 
-/// One arm: the VIP is the appliance's own address.
+/// One arm: the VIP is the appliance's own address. A check waits for longer than an emulated machine is ever held up; a
+/// server that is stopped refuses at once.
 pub fn guide(forwarding: ForwardingMethod, servers: [&str; 2]) -> Config {
     let [a, b] = servers;
     let document = format!(
         r#"{{"version":1,
           "node":{{"hostname":"lbmaster","interfaces":[{{"name":"eth0","addresses":["10.0.0.21/24"]}}],"gateway":"10.0.0.31"}},
-          "globals":{{"health":{{"interval":1,"timeout":2}}}},
+          "globals":{{"health":{{"interval":1,"timeout":10}}}},
           "virtual_servers":[{{"label":"HTTP_Cluster","service":{{"kind":"address","address":"10.0.0.21","ports":"80"}},
             "real_servers":[{{"label":"WebServer1","address":"{a}","forwarding":"{forwarding}"}},
                             {{"label":"WebServer2","address":"{b}","forwarding":"{forwarding}"}}]}}]}}"#

@@ -14,9 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Entries with which paging is tried. The emulated kernel of a busy machine needs lbd's 20 s for 100,000 of them: before
-/// Linux 6.14 reading the table costs the square of its length.
-const MANY: u32 = 50_000;
+/// Entries with which paging is tried. The emulated kernel of a busy machine needs lbd's 20 s for 100,000 of them, and 7 to
+/// 9 s for 50,000: before Linux 6.14 reading the table costs the square of its length.
+const MANY: u32 = 30_000;
+/// A summary may take this long whatever else is read: an emulated guest is not on a processor all the time.
+const STALL: Duration = Duration::from_secs(2);
 
 fn address(ip: &str, protocol: Protocol, port: u16) -> Result<Service> {
     Ok(Service::Address { address: ip.parse()?, protocol, ports: port.into(), mark: None })
@@ -74,6 +76,8 @@ pub fn connections() -> Result<()> {
     appliance.apply(&config)?;
     appliance.wait_for(&["active"; 6])?;
 
+    // A server takes one client at a time: who asks comes before who stays.
+    let _served = lab.client.inside(|| get("10.0.0.21:82".parse()?))?;
     let _open = lab.client.inside(|| Ok(TcpStream::connect("10.0.0.21:80")?))?;
     let one_of = |lines: &[String], meant: [&str; 2]| lines.len() == 1 && meant.contains(&lines[0].as_str());
     let open = seen(&appliance, &ConnectionQuery { state: Some("ESTABLISHED".into()), ..on(80) })?;
@@ -86,7 +90,6 @@ pub fn connections() -> Result<()> {
         Ok(TcpStream::connect_timeout(&SocketAddr::from(([10, 0, 0, 21], 81)), Duration::from_secs(2)).is_err())
     })?;
     ensure!(unanswered, "nobody is at 192.168.2.77");
-    let _served = lab.client.inside(|| get("10.0.0.21:82".parse()?))?;
     fetch(&lab.client, "10.0.0.21:84", 1)?;
 
     let begun = seen(&appliance, &on(81))?;
@@ -170,7 +173,7 @@ pub fn many_connections() -> Result<()> {
     let paged = pager.join().map_err(|_| anyhow::anyhow!("panicked"))??;
     ensure!(paged == MANY as usize, "{paged}");
     println!("  {MANY} entries read in {whole:?}; {asked} summaries meanwhile, the slowest in {slowest:?}");
-    ensure!(slowest < whole / 2, "a summary took {slowest:?} beside a reading of {whole:?}");
+    ensure!(slowest < (whole / 2).max(STALL), "a summary took {slowest:?} beside a reading of {whole:?}");
     Ok(())
 }
 
