@@ -85,6 +85,7 @@ impl Job {
         let disk = fs::File::create(&out).context("making the results disk")?;
         disk.set_len(RESULTS).context("sizing the results disk")?;
 
+        let begun = Instant::now();
         let mut machine = builder(&self.name, &base, "job")
             .memory(self.memory)
             .clock(self.clock)
@@ -93,17 +94,12 @@ impl Job {
             .limit(self.limit)
             .logs(&folder)
             .start()?;
-        let output = self.watch(&machine)?;
+        let output = self.watch(&mut machine)?;
         machine.wait(limits::POWER_OFF).with_context(|| format!("the guest of {} did not power off", self.name))?;
         let verdict = fs::read_to_string(machine.log("ttyS1")).unwrap_or_default();
         let Some(code) = verdict.trim().strip_prefix("exit ").and_then(|code| code.trim().parse().ok()) else {
-            let end: String =
-                output.lines().rev().take(25).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-            bail!(
-                "the guest of {} ended without a verdict within {} s; its last lines:\n{end}",
-                self.name,
-                scaled(self.limit).as_secs()
-            );
+            let qemu = fs::read_to_string(folder.join(format!("{}-qemu.log", self.name))).unwrap_or_default();
+            bail!("{}", no_verdict(&self.name, begun.elapsed(), scaled(self.limit), &output, &qemu));
         };
         let results = folder.join("results");
         if results.exists() {
@@ -116,9 +112,12 @@ impl Job {
     }
 
     /// Reads the console until the guest ends.
-    fn watch(&self, machine: &Machine) -> Result<String> {
+    fn watch(&self, machine: &mut Machine) -> Result<String> {
         let socket = machine.socket("ttyS0");
-        let mut line = wait_until("the guest's console", limits::APPEAR, || Ok(UnixStream::connect(&socket).ok()))?;
+        let mut line = wait_until("the guest's console", limits::APPEAR, || {
+            machine.check_alive()?;
+            Ok(UnixStream::connect(&socket).ok())
+        })?;
         let end = Instant::now() + scaled(self.limit);
         let (mut text, mut shown) = (String::new(), 0);
         let mut buffer = [0_u8; 8192];
@@ -136,6 +135,25 @@ impl Job {
             }
         }
     }
+}
+
+/// What is said of a guest that left no exit code.
+fn no_verdict(name: &str, took: Duration, limit: Duration, output: &str, qemu: &str) -> String {
+    let why = match took < limit {
+        true => format!("ended without a verdict after {} s", took.as_secs()),
+        false => format!("was not done within {} s", limit.as_secs()),
+    };
+    let mut said = format!("the guest of {name} {why}; its last lines:\n{}", last(output, 25));
+    if !qemu.trim().is_empty() {
+        said += &format!("\nQEMU's last lines:\n{}", last(qemu, 10));
+    }
+    said
+}
+
+/// So many lines at the end.
+fn last(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
 }
 
 /// A machine that boots the test guest in `mode` (`job` or `shell`); /dev/vdb must be a job disk.
@@ -173,4 +191,21 @@ pub(crate) fn job_disk(files: &[PathBuf], programs: Option<&Path>, disk: &Path) 
 /// A card for a guest that is wired to something.
 pub(crate) fn add_nics(builder: Builder, nics: Vec<Nic>) -> Builder {
     nics.into_iter().fold(builder, Builder::nic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_ended_early_is_not_said_to_be_late() {
+        let limit = Duration::from_secs(300);
+        let early = no_verdict("case", Duration::from_secs(1), limit, "one\n", "no such disk\n");
+        assert_eq!(
+            early,
+            "the guest of case ended without a verdict after 1 s; its last lines:\none\nQEMU's last lines:\nno such disk"
+        );
+        let late = no_verdict("case", limit, limit, &"line\n".repeat(40), "");
+        assert!(late.contains("was not done within 300 s") && late.matches("line\n").count() == 24, "{late}");
+    }
 }

@@ -133,8 +133,8 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
     }
     // Services: supervised, logging, and back after they were killed.
     for service in ["lbd", "haproxy", "lbadmin", "fallback", "dropbear", "syslog", "time"] {
-        let up = || format!("sv status /etc/service/{service} | grep -q '^run:.*run: log'");
-        shell.ok(&format!("for i in $(seq 50); do {} && break; usleep 100000; done; {}", up(), up()))?;
+        let up = format!("sv status /etc/service/{service} | grep -q '^run:.*run: log'");
+        wait_until(service, limits::CONVERGE, || Ok((shell.run(&up)?.status == 0).then_some(())))?;
     }
     // The page for clients when nobody else is left: for every path, on both families.
     shell.ok("ip addr add fd00::1/128 dev lo")?;
@@ -147,6 +147,7 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
         ensure!(page.text.contains("temporarily unavailable"), "{url}: {}", page.text);
     }
     shell.ok("ps -o user,args | grep '[h]ttpd' | grep -q ^nobody")?;
+    wait_until("lbd to answer", limits::CONVERGE, || Ok((shell.run("lbctl status")?.status == 0).then_some(())))?;
     // A page of one's own takes its place at once, and gives it back.
     let page = "echo -e 'GET /no/such/page HTTP/1.0\\r\\n\\r' | nc 127.0.0.1 9081";
     shell.ok("lbctl config set fallback_page '<h1>Back at noon</h1>' --apply")?;
@@ -154,7 +155,9 @@ fn a_fresh_appliance_has_what_an_administrator_needs() -> Result<()> {
     shell.ok("lbctl config unset fallback_page --apply")?;
     ensure!(shell.run(page)?.text.contains("temporarily unavailable"), "the shipped page is not served again");
     // The factory address, from lbd; and the root is volatile while /data is not.
-    shell.ok("for i in $(seq 50); do ip -br addr show eth0 | grep -q 192.168.2.21/24 && break; usleep 100000; done; ip -br addr show eth0 | grep 192.168.2.21/24")?;
+    wait_until("192.168.2.21/24 at eth0", limits::CONVERGE, || {
+        Ok(shell.ok("ip -br addr show eth0")?.contains("192.168.2.21/24").then_some(()))
+    })?;
     shell.ok("mount | grep -q ' on / type overlay' && mount | grep -q ' on /data type ext4'")?;
     ensure!(shell.ok("cat /proc/sys/net/ipv4/conf/all/promote_secondaries")?.trim() == "1");
     // And a clean way down.

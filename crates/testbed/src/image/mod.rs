@@ -170,7 +170,8 @@ pub fn build(hardware: Hardware) -> Result<Appliance> {
     inputs.push(digest(&PROGRAMS.iter().map(|(_, program, _)| bins.join(program)).collect::<Vec<_>>())?);
     let key = bundle::signing_key(&folders)?;
     inputs.push(key.public_text());
-    inputs.push(digest(&[Path::new(&std::env::current_exe()?)])?);
+    // How it is put together, and the versions that it names; not the program that does it, of which there are several.
+    inputs.push(digest(&["crates/testbed/src/image", "Cargo.lock"].map(|input| folders.workspace.join(input)))?);
     folders.stamp(&format!("slot-{}", hardware.name())).unless_done(&inputs, &[&slot], || {
         step("root file system", || {
             let modules = hardware.modules_root(&folders)?;

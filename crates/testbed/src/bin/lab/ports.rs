@@ -17,7 +17,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 const WINDOW: usize = 128;
 /// Times that a silent port is asked: a packet may be lost.
 const TRIES: u32 = 4;
-/// How long a window waits for its last answer; one that comes later counts all the same.
+/// How long a window waits for its last answer at the first try, and as much longer at each further one; an answer that
+/// comes later counts all the same.
 const PATIENCE: Duration = Duration::from_millis(700);
 /// How often the clock is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
@@ -62,10 +63,10 @@ pub fn scan(of: Ipv4Addr, kind: Kind) -> Result<BTreeSet<u16>> {
     let probe = Probe::new(of, kind)?;
     let mut answers: Vec<Option<Answer>> = vec![None; usize::from(u16::MAX) + 1];
     let mut left: Vec<u16> = (1..=u16::MAX).collect();
-    for _ in 0..TRIES {
+    for n in 1..=TRIES {
         for window in left.chunks(WINDOW) {
             window.iter().try_for_each(|port| probe.ask(*port))?;
-            let end = Instant::now() + PATIENCE;
+            let end = Instant::now() + PATIENCE * n;
             while window.iter().any(|port| answers[usize::from(*port)].is_none()) && Instant::now() < end {
                 if let Some((port, answer)) = probe.hear()? {
                     answers[usize::from(port)].get_or_insert(answer);
