@@ -15,7 +15,7 @@ use testbed::limits;
 use crate::suites;
 
 /// All of the suite, from the start of the daemons.
-const SUITE: Duration = Duration::from_secs(480);
+const SUITE: Duration = Duration::from_secs(400);
 
 pub fn browser() -> Result<()> {
     install()?;

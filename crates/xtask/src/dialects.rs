@@ -31,7 +31,7 @@ use crate::suites;
 use crate::unit::{Client, Unit};
 
 /// A client's whole flow; on a busy machine the appliance takes seconds for each of its checks and reloads.
-const FLOW: Duration = Duration::from_secs(300);
+const FLOW: Duration = Duration::from_secs(150);
 
 /// What is shown of the appliance after a failure.
 const EVIDENCE: &str = "lbctl status; tail -n 40 /data/log/lbd/current /data/log/haproxy/current; \
@@ -114,7 +114,7 @@ fn ask_as_clients(lab: &mut Lab, port: &str, clients: usize, rounds: usize) -> R
     // an answer is the server's name.
     let url = format!("http://10.0.0.21:{port}/ ").repeat(rounds);
     let script = format!(
-        "for c in $(seq {clients}); do curl -s -m 20 -c /run/lab/jar$c -H Connection:close {url}; echo end; done; \
+        "for c in $(seq {clients}); do curl -s -m 5 -c /run/lab/jar$c -H Connection:close {url}; echo end; done; \
          cat /run/lab/jar*; rm -f /run/lab/jar*"
     );
     let said = lab.on("client", &format!("bash -c '{script}'"))?;
@@ -170,11 +170,9 @@ impl Site {
         let names = r#"{"names":["127.0.0.1","localhost"]}"#;
         let made = person.api(&token, "POST /api/v1/certificate/self-signed", names)?;
         ensure!(made.status == 200, "no certificate: {} {}", made.status, made.body);
-        let shown = host::run_text(
-            Command::new("sh")
-                .arg("-c")
-                .arg(format!("openssl s_client -connect {https} -showcerts </dev/null 2>/dev/null | openssl x509")),
-        )?;
+        let shown = host::run_text(Command::new("sh").arg("-c").arg(format!(
+            "timeout 60 openssl s_client -connect {https} -showcerts </dev/null 2>/dev/null | openssl x509"
+        )))?;
         let certificate = folder()?.join("unit.pem");
         fs::write(&certificate, shown).context("writing the unit's certificate")?;
         Ok(Site { https, person, token, certificate })

@@ -115,7 +115,7 @@ pub fn ssh(lab: &mut Lab, shell: &mut Console, unit: &str) -> Result<()> {
     shell.ok(&format!("ip address add {here}/24 dev eth0"))?;
     lab.on("client", &format!("/sbin/ip address add {there}/24 dev eth0"))?;
     wait_until("SSH to answer a private network", limits::CONVERGE, || Ok(reaches(lab, unit, 22)?.then_some(())))?;
-    ensure!(reaches(lab, here, 9080)?, "the public network is not there");
+    wait_until("the public network", limits::CONVERGE, || Ok(reaches(lab, here, 9080)?.then_some(())))?;
     ensure!(!reaches(lab, here, 22)?, "SSH answers a public network, and the password is the factory's");
     let refused = logged_in(lab, unit, FACTORY_PASSWORD, "lbctl status", "")?;
     ensure!(

@@ -21,7 +21,11 @@ use crate::suites;
 use crate::unit::{Client, Unit};
 
 /// A run of schemathesis, for each time as many requests.
-const RUN: Duration = Duration::from_secs(600);
+const RUN: Duration = Duration::from_secs(240);
+/// One of its requests.
+const REQUEST: Duration = Duration::from_secs(20);
+/// A run of sslyze.
+const SSLYZE: Duration = Duration::from_secs(120);
 /// Requests that it makes for each operation in its phases of chance; where nearly all are refused, fewer do.
 const EXAMPLES: u32 = 12;
 const FEW_EXAMPLES: u32 = 2;
@@ -119,7 +123,7 @@ fn api(unit: &Unit, role: Option<&str>, examples: u32) -> Result<()> {
     command.args(["--url", &format!("https://{}", unit.https), "--tls-verify", "false", "--no-color"]);
     // What the events say does not end; tests/it/api/events.rs looks at them.
     command.args(["--exclude-path", "/api/v1/events", "--continue-on-failure", "--generation-deterministic"]);
-    command.args(["--no-shrink", "--request-timeout", "20"]);
+    command.args(["--no-shrink", "--request-timeout", &limits::scaled(REQUEST).as_secs().to_string()]);
     command.args(["--max-examples", &examples.to_string()]);
     if let Some(token) = &token {
         command.args(["-H", &format!("Authorization: Bearer {token}")]);
@@ -211,14 +215,18 @@ fn terminated(unit: &Unit) -> Result<()> {
 /// `profile` is what `tls.py` judges by.
 fn tls(name: &str, profile: &str, at: SocketAddr) -> Result<()> {
     let file = results(name)?.join("sslyze.json");
-    // Its own exit code also judges whether anybody trusts the certificate.
-    Command::new(program("sslyze")?)
+    let limit = limits::scaled(SSLYZE).as_secs();
+    // Its own exit code also judges whether anybody trusts the certificate; 124 is that of `timeout`.
+    let done = Command::new("timeout")
+        .arg(limit.to_string())
+        .arg(program("sslyze")?)
         .arg(at.to_string())
         .args(TLS_TRIED.iter().map(|what| format!("--{what}")))
         .arg("--json_out")
         .arg(&file)
         .output()
         .context("starting sslyze")?;
+    ensure!(done.status.code() != Some(124), "sslyze was not done with {at} within {limit} s");
     let judge = suite().join("tls.py");
     let said = host::run_text(Command::new(program("python3")?).arg(judge).arg(&file).arg(profile))?;
     say(&format!("    {}", said.trim()));

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use testbed::host::{self, run, say, step};
 use testbed::image::{self, Hardware};
 use testbed::lab::{Lab, Topology};
-use testbed::limits::{self, scaled, wait_until};
+use testbed::limits::{self, wait_until};
 use testbed::qemu::{Disk, Wire};
 
 use crate::appliance::Web;
@@ -130,7 +130,7 @@ fn good(unit: &mut Unit, lab: &mut Lab) -> Result<()> {
     ensure!(status.contains("slot B  0.1.1") && status.contains("it runs after a restart"), "{status}");
     let before = unit.says("lbctl config show")?;
     restart(unit)?;
-    unit.console.expect("Starting Steelyard from slot B", scaled(limits::BOOT * START))?;
+    unit.console.expect("Starting Steelyard from slot B", limits::BOOT * START)?;
     unit.log_in()?;
     unit.is_settled()?;
     wait_until("the update to stay", limits::CONVERGE * START, || {
@@ -147,8 +147,8 @@ fn panics(unit: &mut Unit) -> Result<()> {
     install(unit, "panics")?;
     restart(unit)?;
     for _ in 0..3 {
-        unit.console.expect("Starting Steelyard from slot A", scaled(limits::BOOT * START))?;
-        unit.console.expect("Kernel panic", scaled(limits::BOOT * START))?;
+        unit.console.expect("Starting Steelyard from slot A", limits::BOOT * START)?;
+        unit.console.expect("Kernel panic", limits::BOOT * START)?;
     }
     returned(unit, "0.1.2", "it did not come up in three tries")
 }
@@ -157,15 +157,15 @@ fn never(unit: &mut Unit) -> Result<()> {
     mounted(unit)?;
     install(unit, "never")?;
     restart(unit)?;
-    unit.console.expect("Starting Steelyard from slot A", scaled(limits::BOOT * START))?;
+    unit.console.expect("Starting Steelyard from slot A", limits::BOOT * START)?;
     returned(unit, "0.1.3", "lbd does not answer")
 }
 
 /// The unit is back in slot B, with 0.1.1, and says why: on the console, in `lbctl update`, among lbd's alarms, which the
 /// web interface shows, and in the log.
 fn returned(unit: &mut Unit, version: &str, reason: &str) -> Result<()> {
-    unit.console.expect("Starting Steelyard from slot B", scaled(limits::BOOT * START))?;
-    unit.console.expect(&format!("! the update to {version} did not stay"), scaled(limits::BOOT * START))?;
+    unit.console.expect("Starting Steelyard from slot B", limits::BOOT * START)?;
+    unit.console.expect(&format!("! the update to {version} did not stay"), limits::BOOT * START)?;
     unit.log_in()?;
     unit.is_settled()?;
     ensure!(unit.remembers("A_OK")? == "0" && unit.remembers("ORDER")?.starts_with('B'), "slot A may be started again");
@@ -241,10 +241,10 @@ pub fn web() -> Result<()> {
         let path = "/lbadmin/maintenance/update/restart";
         let answer = sent(&mut person, path, path, &[])?;
         ensure!(answer.body.contains("The unit restarts."), "{}", answer.body);
-        unit.console.expect("Starting Steelyard from slot B", scaled(limits::BOOT * START)).map(drop)
+        unit.console.expect("Starting Steelyard from slot B", limits::BOOT * START).map(drop)
     })?;
     step("web: back in slot A by itself, and the page says why", || {
-        unit.console.expect("Starting Steelyard from slot A", scaled(limits::BOOT * START))?;
+        unit.console.expect("Starting Steelyard from slot A", limits::BOOT * START)?;
         unit.log_in()?;
         unit.is_settled()?;
         web.open(&mut unit.console)?;
@@ -261,7 +261,7 @@ pub fn web() -> Result<()> {
         ensure!(refused.status == 422, "a wrong password is answered with {}", refused.status);
         let done = sent(&mut person, FACTORY, FACTORY, &[("word", "restore"), ("password", PASSWORD)])?;
         ensure!(done.body.contains("with factory settings"), "{}", done.body);
-        unit.console.expect("Restoring factory settings", scaled(limits::BOOT * START))?;
+        unit.console.expect("Restoring factory settings", limits::BOOT * START)?;
         unit.log_in()?;
         unit.is_settled()?;
         let log = unit.says("cat /data/log/restored")?;

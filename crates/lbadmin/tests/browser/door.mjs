@@ -1,5 +1,5 @@
 // What stands behind the pages of software update and factory settings: answers as `lbupdate serve` does, one line of
-// JSON each way, and does nothing. An installation takes some seconds here.
+// JSON each way, and does nothing. An installation takes some seconds here; while it is `held`, it does not end.
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -10,7 +10,7 @@ const STEP = 1500;
 export class Door {
   // `bundle` is where lbadmin keeps an upload.
   constructor(socket, bundle) {
-    Object.assign(this, { socket, bundle, asked: [], begun: 0, last: null });
+    Object.assign(this, { socket, bundle, asked: [], begun: 0, last: null, held: false });
   }
 
   async open() {
@@ -48,7 +48,8 @@ export class Door {
   }
 
   view() {
-    const at = (Date.now() - this.begun) / STEP;
+    const now = (Date.now() - this.begun) / STEP;
+    const at = this.held ? Math.min(now, STEPS.length - 0.5) : now;
     let work = null;
     if (this.begun && at < STEPS.length) work = { step: STEPS[Math.floor(at)], done: Math.floor((at % 1) * 1e6), of: 1e6 };
     else if (this.begun && !this.last) this.last = this.record("installed", null);

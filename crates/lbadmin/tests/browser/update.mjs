@@ -40,10 +40,12 @@ export function update(browser, unit, options) {
     await anna.sees("The bundle is here: version 0.2.0");
     await shot("uploaded");
     await examine(anna, "an uploaded bundle");
+    door.held = true;
     await anna.press("Install 0.2.0");
     await anna.sees(anna.page.getByRole("progressbar"));
     await examine(anna, "an installation");
     await shot("installing");
+    door.held = false;
     await anna.becomes("the installation done", async () => (await anna.page.getByRole("button", { name: "Restart into 0.2.0…" }).count()) > 0);
     await shot("installed");
     await anna.press("Delete");

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use testbed::host::{self, say};
 use testbed::limits::{self, wait_until};
 
-use super::{FLOATING, VIP, hot_within, serves};
+use super::{FLOATING, VIP, hot_within, serves, takes_over};
 use crate::pair::{Pair, Unit};
 
 /// After any path is back, exactly one owner within this time.
@@ -107,7 +107,7 @@ fn two_owners_until(pair: &mut Pair, first: First) -> Result<()> {
     pair.in_sync()?;
     hot_within(pair, owner == "unit two", JOINED)?;
     if owner == "unit two" {
-        pair.one.ok("lbctl ha takeover")?;
+        takes_over(&mut pair.one)?;
     }
     serves(pair, "unit one")?;
     hot_within(pair, false, JOINED)
