@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 /// Bytes that are taken.
 const REST: usize = 1 << 20;
 /// Time in which they must come.
-const REST_TIME: Duration = Duration::from_secs(2);
+const REST_TIME: Duration = Duration::from_secs(5);
 
 pub async fn take(request: Request, next: Next) -> Response {
     // Who expects 100 Continue has sent nothing yet, and asking for the body would make him.

@@ -12,7 +12,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     sync::{
-        Arc, Barrier,
+        Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -60,6 +60,13 @@ const QUICK: Duration = Duration::from_secs(10);
 
 /// Kilobytes that lbadmin may ever have had; the appliance has 256 MB in all.
 const MEMORY: u64 = 128 << 10;
+
+/// The tests that take the whole machine, one after the other: each has its own limits of time.
+fn alone() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    // One that failed has gone.
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What pages about one thing are told about it; the others do not mind.
 const QUERY: &str = "?name=eth0&vip=HTTP_Cluster&rip=WebServer1&user=loadbalancer&id=1&address=10.0.0.21";
@@ -210,6 +217,7 @@ fn no_path_leads_out_of_the_files_and_pages_that_are_ours() {
 
 #[test]
 fn a_body_that_is_too_large_is_refused_without_being_kept() {
+    let _alone = alone();
     let program = Program::start(&guide());
     let mut browser = program.logged_in();
     browser.get("/lbadmin/");
@@ -267,6 +275,7 @@ fn flood(to: SocketAddr, path: &str, cookie: &str, chunked: bool) {
 
 #[test]
 fn two_hundred_slow_clients_hold_nobody_up_and_are_shown_out() {
+    let _alone = alone();
     let program = Program::start(&guide());
     let mut browser = program.logged_in();
     let begun = |to: SocketAddr, text: &str| {
@@ -308,6 +317,7 @@ fn two_hundred_slow_clients_hold_nobody_up_and_are_shown_out() {
 
 #[test]
 fn one_address_that_holds_all_it_can_leaves_room_for_others() {
+    let _alone = alone();
     let program = Program::start(&guide());
     let mut browser = program.logged_in();
     let greedy = [127, 0, 0, 1];
@@ -357,40 +367,60 @@ fn is_open(stream: &mut TcpStream) -> bool {
     open
 }
 
+/// True when it goes, also by a panic.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// For an answer while a thousand want one.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 #[test]
 fn a_thousand_wrong_log_ins_at_once_leave_it_usable() {
     const GUESSES: usize = 1000;
+    /// Each guess costs the processor what it costs; a page meanwhile shall not wait for all of them.
+    const SOON: Duration = Duration::from_secs(30);
+    let _alone = alone();
     let program = Program::start(&guide());
     let mut browser = program.logged_in();
     browser.get("/lbadmin/");
-    let (start, over) = (Arc::new(Barrier::new(GUESSES + 1)), AtomicBool::new(false));
+    browser.patience = PATIENCE;
+    let (start, over) = (RwLock::new(()), AtomicBool::new(false));
     let mut slowest = Duration::ZERO;
     let answers: Vec<Page> = thread::scope(|scope| {
+        // Whatever fails in here lets the others begin and end: the scope waits for them.
+        let (over, start) = (Over(&over), &start);
+        let held = start.write();
         let guesses: Vec<_> = (0..GUESSES)
             .map(|n| {
-                let (mut stranger, start) = (program.browser(), start.clone());
+                let mut stranger = program.browser();
+                stranger.patience = PATIENCE;
                 // Each less than the share of one address.
                 stranger.from = [127, 0, 0, 2 + u8::try_from(n % 3).expect("a few")].into();
                 let guess = move || {
-                    start.wait();
+                    drop(start.read());
                     stranger.post("/lbadmin/login", &[("user", "loadbalancer"), ("password", &format!("guess {n}"))])
                 };
                 thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, guess).expect("a thread")
             })
             .collect();
-        let over = &over;
+        let is_over = over.0;
         let looking = scope.spawn(move || {
             let mut slowest = Duration::ZERO;
-            while !over.load(Ordering::Relaxed) {
+            while !is_over.load(Ordering::Relaxed) {
                 let asked = Instant::now();
                 browser.get("/lbadmin/").has("HTTP_Cluster");
                 slowest = slowest.max(asked.elapsed());
             }
             slowest
         });
-        start.wait();
+        drop(held);
         let answers = guesses.into_iter().map(|guess| guess.join().expect("an answer")).collect();
-        over.store(true, Ordering::Relaxed);
+        drop(over);
         slowest = looking.join().expect("pages");
         answers
     });
@@ -401,7 +431,7 @@ fn a_thousand_wrong_log_ins_at_once_leave_it_usable() {
     assert!(guessed <= 20, "{guessed} of {GUESSES} passwords were tried; the rest had to wait");
     let peak = program.proc("VmHWM");
     println!("slowest page {slowest:?}; {guessed} tried; peak {peak} kB; {} threads", program.proc("Threads"));
-    assert!(slowest < QUICK, "a page took {slowest:?} meanwhile");
+    assert!(slowest < SOON, "a page took {slowest:?} meanwhile");
     assert!(peak < MEMORY, "lbadmin took {peak} kB");
     // Whoever has the right password and was here before, at another address, gets in all the same.
     let mut owner = program.browser();
@@ -413,6 +443,7 @@ fn a_thousand_wrong_log_ins_at_once_leave_it_usable() {
 /// Refused by its head alone, with all of its body under way: the answer is not lost with the connection.
 #[test]
 fn who_is_refused_over_https_reads_why() {
+    let _alone = alone();
     let rig = Rig::start();
     let https = rig.https();
     for n in 0..40 {

@@ -2,7 +2,7 @@
 
 use crate::{
     program::{Program, until},
-    rig::{Browser, Rig, connect, guide},
+    rig::{Browser, LIMIT, Rig, connect, guide},
 };
 use axum::{Router, routing::get};
 use std::io::{Read, Write};
@@ -31,6 +31,7 @@ fn http_is_redirected_for_people_and_refused_for_programs() {
     // Only a host's name or address comes back in the address.
     for host in ["host: evil.example/x?\r\n", "host: a@evil.example\r\n"] {
         let mut stream = connect([127, 0, 0, 1], program.http);
+        stream.set_read_timeout(Some(LIMIT)).expect("a socket");
         let head = format!("GET /lbadmin/ HTTP/1.1\r\n{host}connection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).expect("asked");
         let mut answer = String::new();

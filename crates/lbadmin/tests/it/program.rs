@@ -7,6 +7,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -41,13 +42,17 @@ impl Program {
             .stderr(log)
             .spawn()
             .expect("lbadmin starts");
-        let program = Program { http, https, child, dir };
-        until("lbadmin", || TcpStream::connect(http).is_ok());
+        let mut program = Program { http, https, child, dir };
+        until("lbadmin", || {
+            let ended = program.child.try_wait().expect("its status");
+            assert_eq!(ended, None, "lbadmin has ended: {}", program.log());
+            TcpStream::connect(http).is_ok()
+        });
         program
     }
 
     pub fn browser(&self) -> Browser {
-        Browser { address: self.http, from: [127, 0, 0, 1].into(), cookies: Vec::new(), csrf: String::new() }
+        Browser::at(self.http)
     }
 
     /// The first log-in, with the change of password that it demands.
@@ -85,12 +90,18 @@ impl Drop for Program {
     }
 }
 
-/// A port that nobody has just now.
+/// A port that nobody in this program gets a second time, and that the kernel gives to no client: below those of its
+/// own choice (ip_local_port_range).
 fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 64) as u16 * 300;
+    (0..1000)
+        .map(|_| SocketAddr::from(([127, 0, 0, 1], first + NEXT.fetch_add(1, Ordering::SeqCst))))
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("a free port")
 }
 
-pub fn until(what: &str, done: impl Fn() -> bool) {
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;
     while !done() {
         assert!(Instant::now() < end, "{what}: not within {LIMIT:?}");

@@ -70,7 +70,8 @@ impl Rig {
         let router = server::router(&app).layer(axum::Extension(Scheme::Http));
         let shared = app.clone();
         runtime.spawn(async move {
-            shared.start();
+            // Without the sampler, which would write into the history that tests have made up.
+            tokio::spawn(lbadmin::live::run(shared));
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
             axum_server::from_tcp(listener).expect("a listener").handle(Handle::new()).serve(service).await
         });
@@ -102,7 +103,7 @@ impl Rig {
     }
 
     pub fn browser(&self) -> Browser {
-        Browser { address: self.address, from: [127, 0, 0, 1].into(), cookies: Vec::new(), csrf: String::new() }
+        Browser::at(self.address)
     }
 
     /// The first log-in, with the change of password that it demands.
@@ -169,6 +170,8 @@ pub struct Browser {
     pub from: IpAddr,
     pub cookies: Vec<(String, String)>,
     pub csrf: String,
+    /// For each read of an answer.
+    pub patience: Duration,
 }
 
 /// A connection from that address of this machine.
@@ -213,6 +216,12 @@ impl Page {
 }
 
 impl Browser {
+    /// Nobody's yet, on this machine.
+    pub fn at(address: SocketAddr) -> Browser {
+        let from = [127, 0, 0, 1].into();
+        Browser { address, from, cookies: Vec::new(), csrf: String::new(), patience: LIMIT }
+    }
+
     pub fn get(&mut self, path: &str) -> Page {
         self.send("GET", path, &[], None)
     }
@@ -239,7 +248,7 @@ impl Browser {
 
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Page {
         let mut stream = connect(self.from, self.address);
-        stream.set_read_timeout(Some(LIMIT)).expect("a socket");
+        stream.set_read_timeout(Some(self.patience)).expect("a socket");
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));

@@ -68,7 +68,10 @@ impl Door {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let mut line = String::new();
-                BufReader::new(&stream).read_line(&mut line).expect("a line");
+                // Somebody may only have looked whether it listens.
+                if !matches!(BufReader::new(&stream).read_line(&mut line), Ok(1..)) {
+                    continue;
+                }
                 let answer = own.answer(serde_json::from_str(&line).expect("an order"), &bundle);
                 let _ = (&stream).write_all((serde_json::to_string(&answer).expect("words") + "\n").as_bytes());
             }
