@@ -3,7 +3,7 @@
 use super::rig::{Unit, in_sync, pair, run, until};
 use lb_api::ReplicationState;
 use lb_pair::{Identity, tls, wire};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -70,13 +70,16 @@ fn a_stranger_at_the_peers_address_gets_nothing() {
         a.shows(ReplicationState::Unreachable).await;
         let stranger = stranger();
         let server = tls::server(&stranger.identity, &certificate(&a)).unwrap();
-        let listener = loop {
-            // Until the slave has let go of the port.
-            if let Ok(listener) = TcpListener::bind(b.settings.listen).await {
-                break listener;
+        let freed = async {
+            loop {
+                // Until the slave has let go of the port.
+                match TcpListener::bind(b.settings.listen).await {
+                    Ok(listener) => return listener,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+                }
             }
-            tokio::task::yield_now().await;
         };
+        let listener = tokio::time::timeout(Duration::from_secs(60), freed).await.expect("within a minute");
         let acceptor = TlsAcceptor::from(Arc::new(server));
         for _ in 0..3 {
             let (stream, _) = listener.accept().await.unwrap();
