@@ -1,8 +1,8 @@
 //! `cargo xtask test browser`: lbadmin in Chromium, as a person clicks it. The story is in `lbadmin/tests/browser`.
 //!
 //! Brings playwright-core and axe-core into `target/browser` (pinned by the lock file, nothing of them in the source
-//! tree), builds both daemons, and starts the suite in a network namespace of its own, where the guide's addresses are
-//! free. It has a process namespace as well, so that nothing outlives it.
+//! tree), takes the daemons of the unit tests, and starts the suite in a network namespace of its own, where the guide's
+//! addresses are free. It has a process namespace as well, so that nothing outlives it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
-//! The clouds' own clients: `cargo xtask test dialects` on a unit whose kernel is in memory; on the booted appliance at
-//! the end of `cargo xtask test clicks`, or alone by `cargo xtask test clouds`, where the lab's client sees what they
-//! changed.
+//! The clouds' own clients: `cargo xtask test dialects` on a unit whose kernel is in memory; on the booted appliance
+//! by `cargo xtask test clouds`, where the lab's client sees what they changed.
 //!
 //! Apache Libcloud's Rackspace driver and OVH's client go through the documents' flows, over https with a certificate
 //! that they verify; what each does is in `lbadmin/tests/dialects`. They come from PyPI into `target/dialects`. A line

@@ -11,7 +11,8 @@ use testbed::qemu::Clock;
 
 /// Time for the VM cases of one guest.
 const CASES: Duration = Duration::from_secs(1500);
-/// A `cargo` that selects less has other features of the same crates, and builds half of them again.
+/// The unit tests, and how everything of theirs is built: a `cargo` that selects less has other features of the same
+/// crates, and builds half of them again.
 const UNIT_TESTS: [&str; 3] = ["test", "--workspace", "--quiet"];
 /// Time for the pair's stories in their guest.
 const PAIR: Duration = Duration::from_secs(1500);
