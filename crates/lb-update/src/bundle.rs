@@ -73,7 +73,7 @@ pub fn head(manifest: &Manifest, key: &SigningKey) -> serde_json::Result<Vec<u8>
     Ok(head.into_bytes())
 }
 
-/// Writes a bundle of the payload that `manifest` was made for.
+/// Writes a bundle of the payload, packed already, that `manifest` was made for.
 pub fn write_bundle(
     manifest: &Manifest,
     key: &SigningKey,
@@ -93,19 +93,17 @@ pub fn hash(
     mut each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<(String, u64)> {
     let mut context = Context::new(&SHA256);
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = Vec::with_capacity(CHUNK);
     let mut done = 0;
     while done < size {
-        let want = usize::try_from(size - done).map_or(CHUNK, |left| left.min(CHUNK));
-        let got = match reader.read(&mut chunk[..want]) {
-            Ok(0) => break,
-            Ok(got) => got,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        context.update(&chunk[..got]);
-        done += got as u64;
-        each(&chunk[..got])?;
+        chunk.clear();
+        reader.by_ref().take((size - done).min(CHUNK as u64)).read_to_end(&mut chunk)?;
+        if chunk.is_empty() {
+            break;
+        }
+        context.update(&chunk);
+        done += chunk.len() as u64;
+        each(&chunk)?;
     }
     let mut text = String::with_capacity(64);
     for byte in context.finish().as_ref() {

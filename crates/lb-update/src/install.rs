@@ -4,7 +4,7 @@
 //!  examine   head signed? fits? as long as it says? hash of all of it      nothing is written yet
 //!  install   record: writing
 //!            boot loader: the idle slot is not OK, the running one is first
-//!            slot: written, flushed, read back from the disk, hash again
+//!            slot: unpacked into it, flushed, read back from the disk, hash again
 //!            boot loader: the idle slot is first, OK, not tried             one write: the switch
 //!            record: installed
 //! ```
@@ -14,9 +14,10 @@
 use crate::{
     bundle::{self, Head},
     keys::PublicKey,
-    manifest::{Here, Refusal},
+    manifest::{Here, Manifest, Refusal},
     record::{Record, SlotName, Stage},
 };
+use ruzstd::decoding::StreamingDecoder;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// A slot that is being filled.
@@ -75,8 +76,22 @@ pub fn examine(
     progress: Progress<'_>,
 ) -> Result<Head, Failure> {
     let head = inspect(file, length, keys, here, downgrade)?;
-    pass(file, &head, Failure::Bundle, |_| Ok(()), |done| progress(Step::Checking, done, head.manifest.size))?;
-    Ok(head)
+    file.seek(SeekFrom::Start(head.payload_at)).map_err(Failure::Bundle)?;
+    let size = head.manifest.packed.size;
+    let mut done = 0;
+    let (hash, read) = bundle::hash(file, size, |bytes| {
+        done += bytes.len() as u64;
+        progress(Step::Checking, done, size);
+        Ok(())
+    })
+    .map_err(Failure::Bundle)?;
+    if read < size {
+        return Err(Refusal::Truncated { found: head.payload_at + read, wanted: head.payload_at + size }.into());
+    }
+    match hash == head.manifest.packed.sha256 {
+        true => Ok(head),
+        false => Err(Refusal::Damaged.into()),
+    }
 }
 
 /// The part of [`examine`] that takes no time: the head, and whether there is as much behind it as it says.
@@ -90,7 +105,7 @@ pub fn inspect(
     file.seek(SeekFrom::Start(0)).map_err(Failure::Bundle)?;
     let head = bundle::read_head(&mut *file, keys).map_err(Failure::Bundle)??;
     head.manifest.may_follow(here, downgrade)?;
-    let wanted = head.payload_at + head.manifest.size;
+    let wanted = head.payload_at + head.manifest.packed.size;
     if length < wanted {
         return Err(Refusal::Truncated { found: length, wanted }.into());
     }
@@ -150,7 +165,7 @@ fn fill<M: Machine>(
     let size = head.manifest.size;
     let mut place = machine.open(slot).map_err(failed)?;
     place.seek(SeekFrom::Start(0)).map_err(failed)?;
-    pass(file, head, failed, |bytes| place.write_all(bytes), |done| progress(Step::Writing, done, size))?;
+    unpack(file, head, |bytes| place.write_all(bytes).map_err(failed), |done| progress(Step::Writing, done, size))?;
     place.settle().map_err(failed)?;
     place.seek(SeekFrom::Start(0)).map_err(failed)?;
     let mut done = 0;
@@ -166,30 +181,33 @@ fn fill<M: Machine>(
     }
 }
 
-/// Reads the payload once, gives it to `each`, and compares its hash. `failed` says whose an error of `each` is.
-fn pass(
+/// Gives the payload, unpacked, to `each`, and compares its hash.
+fn unpack(
     file: &mut (impl Read + Seek),
     head: &Head,
-    failed: impl Fn(io::Error) -> Failure,
-    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
     mut told: impl FnMut(u64),
 ) -> Result<(), Failure> {
+    let Manifest { size, sha256, packed, .. } = &head.manifest;
     file.seek(SeekFrom::Start(head.payload_at)).map_err(Failure::Bundle)?;
+    let damaged = |_| Failure::Refused(Refusal::Damaged);
+    let mut unpacked = StreamingDecoder::new(file.take(packed.size)).map_err(damaged)?;
+    let mut failure = None;
     let mut done = 0;
-    let (hash, read) = bundle::hash(file, head.manifest.size, |bytes| {
-        each(bytes)?;
+    let hashed = bundle::hash(&mut unpacked, *size, |bytes| {
+        each(bytes).map_err(|why| {
+            failure = Some(why);
+            io::Error::other("not taken")
+        })?;
         done += bytes.len() as u64;
         told(done);
         Ok(())
-    })
-    .map_err(failed)?;
-    if read < head.manifest.size {
-        let (found, wanted) = (head.payload_at + read, head.payload_at + head.manifest.size);
-        return Err(Refusal::Truncated { found, wanted }.into());
-    }
-    match hash == head.manifest.sha256 {
-        true => Ok(()),
-        false => Err(Refusal::Damaged.into()),
+    });
+    match (failure, hashed) {
+        (Some(why), _) => Err(why),
+        (None, Err(why)) => Err(Failure::Bundle(why)),
+        (None, Ok((hash, read))) if read == *size && hash == *sha256 => Ok(()),
+        (None, Ok(_)) => Err(Refusal::Damaged.into()),
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  bundle (one file)        head, 8 KB at most                          payload
 //!                           steelyard-update 1                          the slot's squashfs,
-//!                           {"product":…,"version":…,"sha256":…}        written as it is
+//!                           {"product":…,"version":…,"sha256":…}        packed by Zstandard
 //!                           KEY SIGNATURE
 //! ```
 //!

@@ -76,13 +76,24 @@ pub struct Manifest {
     pub version: Version,
     /// [`ARCHITECTURE`]
     pub architecture: String,
-    /// Of the payload, bytes.
+    /// Of the slot's file system, bytes.
     pub size: u64,
-    /// Of the payload, 64 lower-case hexadecimal digits.
+    /// Of the slot's file system, 64 lower-case hexadecimal digits.
     pub sha256: String,
+    pub packed: Packed,
     /// The oldest system that it may be installed over.
     pub oldest: Version,
     pub configuration: Formats,
+}
+
+/// The payload: the slot's file system as one Zstandard frame (RFC 8878).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packed {
+    /// Bytes.
+    pub size: u64,
+    /// 64 lower-case hexadecimal digits.
+    pub sha256: String,
 }
 
 /// The unit that a bundle is to be installed on.

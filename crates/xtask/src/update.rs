@@ -198,7 +198,7 @@ const PAGE: &str = "/lbadmin/maintenance/update";
 const FACTORY: &str = "/lbadmin/maintenance/factory-settings";
 
 /// Larger than a slot (image/genimage.cfg), bytes.
-const LARGE: u64 = 108 << 20;
+const LARGE: u64 = 208 << 20;
 
 pub fn web() -> Result<()> {
     host::require_tools()?;

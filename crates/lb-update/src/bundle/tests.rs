@@ -1,5 +1,5 @@
 use super::*;
-use crate::manifest::{ARCHITECTURE, Formats, PRODUCT, Version};
+use crate::manifest::{ARCHITECTURE, Formats, PRODUCT, Packed, Version};
 
 fn key(name: &str) -> SigningKey {
     SigningKey::generate().and_then(|text| SigningKey::parse(name, &text)).expect("a key")
@@ -16,6 +16,7 @@ fn manifest() -> Manifest {
         architecture: ARCHITECTURE.into(),
         size: 7,
         sha256: "0".repeat(64),
+        packed: Packed { size: 7, sha256: "1".repeat(64) },
         oldest: Version(1, 0, 0),
         configuration: Formats::OURS,
     }

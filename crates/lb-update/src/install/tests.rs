@@ -1,9 +1,10 @@
 use super::*;
 use crate::{
     keys::SigningKey,
-    manifest::{ARCHITECTURE, Formats, Manifest, PRODUCT, Version},
+    manifest::{ARCHITECTURE, Formats, Manifest, PRODUCT, Packed, Version},
     record::{Given, Start},
 };
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::{cell::RefCell, collections::BTreeMap, io::Cursor, rc::Rc};
 
 const HERE: Here = Here { version: Version(0, 1, 0), configuration: 1, slot: 64 << 20 };
@@ -140,19 +141,23 @@ fn payload() -> Vec<u8> {
 /// A bundle and who is trusted.
 fn bundle_of(payload: &[u8], change: impl FnOnce(&mut Manifest)) -> (Vec<u8>, Vec<PublicKey>) {
     let key = SigningKey::generate().and_then(|text| SigningKey::parse("release", &text)).expect("a key");
-    let (sha256, size) = bundle::hash(&mut &*payload, payload.len() as u64, |_| Ok(())).expect("hash");
+    let hash = |bytes: &[u8]| bundle::hash(&mut &*bytes, bytes.len() as u64, |_| Ok(())).expect("hash");
+    let packed = compress_to_vec(payload, CompressionLevel::Fastest);
+    let (sha256, size) = hash(payload);
+    let of_packed = hash(&packed);
     let mut manifest = Manifest {
         product: PRODUCT.into(),
         version: Version(0, 2, 0),
         architecture: ARCHITECTURE.into(),
         size,
         sha256,
+        packed: Packed { size: of_packed.1, sha256: of_packed.0 },
         oldest: Version(0, 1, 0),
         configuration: Formats::OURS,
     };
     change(&mut manifest);
     let mut file = Vec::new();
-    bundle::write_bundle(&manifest, &key, &mut &*payload, &mut file).expect("bundle");
+    bundle::write_bundle(&manifest, &key, &mut &*packed, &mut file).expect("bundle");
     (file, vec![PublicKey::parse("release", &key.public_text()).expect("public")])
 }
 
@@ -240,6 +245,19 @@ fn what_is_not_whole_is_refused_before_anything_is_written() {
     let (huge, keys) = bundle_of(&payload, |manifest| manifest.size = HERE.slot + 1);
     assert!(matches!(examined(&huge, &keys), Err(Failure::Refused(Refusal::TooLarge { .. }))));
     assert!(matches!(examined(&file, &keys), Err(Failure::Refused(Refusal::Signature))));
+}
+
+/// Signed, whole, and yet not what it says: it is not started.
+#[test]
+fn what_unpacks_to_something_else_never_starts() {
+    let (file, keys) = bundle_of(&payload(), |manifest| manifest.sha256 = "0".repeat(64));
+    let (long, long_keys) = bundle_of(&payload(), |manifest| manifest.size += 1);
+    for (file, keys) in [(file, keys), (long, long_keys)] {
+        let head = examined(&file, &keys).expect("examined");
+        let unit = Unit::new(usize::MAX, &[]);
+        assert!(matches!(installed(&unit, &file, &head), Err(Failure::Refused(Refusal::Damaged))));
+        assert_eq!(unit.starts(), SlotName::A);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ fn manifest() -> Manifest {
         architecture: ARCHITECTURE.into(),
         size: 1000,
         sha256: "0".repeat(64),
+        packed: Packed { size: 400, sha256: "1".repeat(64) },
         oldest: Version(0, 3, 0),
         configuration: Formats { oldest: 1, newest: 4 },
     }

@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use lb_update::manifest::{ARCHITECTURE, PRODUCT};
+use lb_update::manifest::{ARCHITECTURE, PRODUCT, Packed};
 use lb_update::{Formats, Manifest, SigningKey, Version, write_bundle};
 
 use super::{Appliance, Folders, Hardware, SLOT, squash};
@@ -79,7 +79,7 @@ fn signature_by(key: &SigningKey, sums: &Path) -> Result<[PathBuf; 2]> {
 pub fn bundle(appliance: &Appliance) -> Result<PathBuf> {
     let version: Version = env!("CARGO_PKG_VERSION").parse()?;
     let file = appliance.slot.with_file_name(format!("steelyard-{version}.lbu"));
-    signed(&appliance.slot, version, &file)?;
+    signed(&appliance.slot, version, &file, "-19")?;
     Ok(file)
 }
 
@@ -96,7 +96,7 @@ pub fn bundle_of(version: &str, file: &Path, change: impl FnOnce(&Path) -> Resul
     change(&root)?;
     let slot = scratch.path().join("slot");
     squash(&root, &slot, SLOT)?;
-    signed(&slot, version.parse()?, file)
+    signed(&slot, version.parse()?, file, "-3")
 }
 
 /// For tests: a small bundle with our signature that is for another product.
@@ -104,12 +104,14 @@ pub fn bundle_for_another(file: &Path) -> Result<()> {
     let key = signing_key(&Folders::new()?)?;
     let payload = b"nothing of ours";
     let (sha256, size) = lb_update::bundle::hash(&mut &payload[..], payload.len() as u64, |_| Ok(()))?;
+    let packed = Packed { size, sha256: sha256.clone() };
     let manifest = Manifest {
         product: "another".into(),
         version: OLDEST,
         architecture: ARCHITECTURE.into(),
         size,
         sha256,
+        packed,
         oldest: OLDEST,
         configuration: Formats::OURS,
     };
@@ -117,22 +119,33 @@ pub fn bundle_for_another(file: &Path) -> Result<()> {
     write_bundle(&manifest, &key, &mut &payload[..], &mut to).with_context(|| format!("writing {}", file.display()))
 }
 
-fn signed(slot: &Path, version: Version, file: &Path) -> Result<()> {
+/// `level`: how well it is packed, and how long that takes, in zstd's words.
+fn signed(slot: &Path, version: Version, file: &Path, level: &str) -> Result<()> {
     let key = signing_key(&Folders::new()?)?;
-    let open = || File::open(slot).with_context(|| format!("opening {}", slot.display()));
-    let size = open()?.metadata().context("looking at the slot")?.len();
-    let (sha256, _) = lb_update::bundle::hash(&mut open()?, size, |_| Ok(())).context("reading the slot")?;
+    let payload = file.with_extension("packed");
+    run(host::tool("zstd").args(["-q", "-f", "-T0", level, "-o"]).arg(&payload).arg(slot))?;
+    let open = |file: &Path| File::open(file).with_context(|| format!("opening {}", file.display()));
+    let hashed = |file: &Path| -> Result<(String, u64)> {
+        let size = open(file)?.metadata().with_context(|| format!("looking at {}", file.display()))?.len();
+        let hash = lb_update::bundle::hash(&mut open(file)?, size, |_| Ok(()));
+        hash.with_context(|| format!("reading {}", file.display()))
+    };
+    let (sha256, size) = hashed(slot)?;
+    let (packed_sha256, packed_size) = hashed(&payload)?;
     let manifest = Manifest {
         product: PRODUCT.into(),
         version,
         architecture: ARCHITECTURE.into(),
         size,
         sha256,
+        packed: Packed { size: packed_size, sha256: packed_sha256 },
         oldest: OLDEST,
         configuration: Formats::OURS,
     };
     let mut to = BufWriter::new(File::create(file).with_context(|| format!("making {}", file.display()))?);
-    write_bundle(&manifest, &key, &mut open()?, &mut to).with_context(|| format!("writing {}", file.display()))?;
+    let written = write_bundle(&manifest, &key, &mut open(&payload)?, &mut to);
+    written.with_context(|| format!("writing {}", file.display()))?;
+    fs::remove_file(&payload).with_context(|| format!("removing {}", payload.display()))?;
     host::say(&format!("  bundle {} signed with the key {}", file.display(), key.name));
     Ok(())
 }
