@@ -41,7 +41,8 @@ pub fn disk() -> Result<()> {
 }
 
 fn virtual_machine(folder: &Path) -> Result<()> {
-    let disk = written(&image::build(Hardware::Virtual)?, &folder.join("virtual"))?;
+    let appliance = image::build(Hardware::Virtual)?;
+    let disk = written(&appliance, &folder.join("virtual"))?;
     let mut unit = Unit::with("disk-virtual", Disk::raw(&disk), folder, None)?;
     step("virtual machine: boots to a log-in prompt by BIOS", || unit.log_in())?;
     step("virtual machine: the data partition has grown, the slot is good", || unit.is_settled())?;
@@ -49,7 +50,19 @@ fn virtual_machine(folder: &Path) -> Result<()> {
     step("factory settings come back by the boot menu", || restored_by_menu(&mut unit))?;
     step("a slot that does not start is given up after three tries", || given_up(&mut unit))?;
     drop(unit);
-    fs::remove_file(&disk).context("removing a disk")
+    fs::remove_file(&disk).context("removing a disk")?;
+    let mut unit = Unit::with("disk-protected", Disk::readonly(&appliance.disk), folder, None)?;
+    step("a disk that can only be read: starts, and says so", || protected(&mut unit))
+}
+
+/// On the console, and as an alarm of an lbd that runs on a copy in memory.
+fn protected(unit: &mut Unit) -> Result<()> {
+    const WORDS: &str = "can only be read";
+    unit.console.expect(WORDS, limits::BOOT * START)?;
+    unit.console.login_root(limits::BOOT * START)?;
+    wait_until("lbd's alarm", limits::CONVERGE * START, || {
+        Ok(unit.console.run("lbctl status")?.text.contains(WORDS).then_some(()))
+    })
 }
 
 fn server(folder: &Path) -> Result<()> {
