@@ -78,13 +78,7 @@ pub fn examine(
     let head = inspect(file, length, keys, here, downgrade)?;
     file.seek(SeekFrom::Start(head.payload_at)).map_err(Failure::Bundle)?;
     let size = head.manifest.packed.size;
-    let mut done = 0;
-    let (hash, read) = bundle::hash(file, size, |bytes| {
-        done += bytes.len() as u64;
-        progress(Step::Checking, done, size);
-        Ok(())
-    })
-    .map_err(Failure::Bundle)?;
+    let (hash, read) = read_through(file, size, Step::Checking, progress).map_err(Failure::Bundle)?;
     if read < size {
         return Err(Refusal::Truncated { found: head.payload_at + read, wanted: head.payload_at + size }.into());
     }
@@ -168,17 +162,21 @@ fn fill<M: Machine>(
     unpack(file, head, |bytes| place.write_all(bytes).map_err(failed), |done| progress(Step::Writing, done, size))?;
     place.settle().map_err(failed)?;
     place.seek(SeekFrom::Start(0)).map_err(failed)?;
-    let mut done = 0;
-    let (hash, read) = bundle::hash(&mut place, size, |bytes| {
-        done += bytes.len() as u64;
-        progress(Step::Reading, done, size);
-        Ok(())
-    })
-    .map_err(failed)?;
+    let (hash, read) = read_through(&mut place, size, Step::Reading, progress).map_err(failed)?;
     match read == size && hash == head.manifest.sha256 {
         true => Ok(()),
         false => Err(Failure::Medium(slot)),
     }
+}
+
+/// [`bundle::hash`], with how far it is.
+fn read_through(reader: &mut impl Read, size: u64, step: Step, progress: Progress<'_>) -> io::Result<(String, u64)> {
+    let mut done = 0;
+    bundle::hash(reader, size, |bytes| {
+        done += bytes.len() as u64;
+        progress(step, done, size);
+        Ok(())
+    })
 }
 
 /// Gives the payload, unpacked, to `each`, and compares its hash.
